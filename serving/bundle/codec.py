@@ -1,0 +1,130 @@
+"""Bytes → array, scores → answer: the one place where preprocessing is written.
+
+Spark decodes with it, training feeds from it, the server answers with it.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from serving.bundle.manifest import Preprocessing
+
+# Part of every cache key: raise it whenever the same bytes give other pixels.
+CODEC_VERSION = "1"
+MAX_PIXELS = 100_000_000
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+
+Pixels = npt.NDArray[np.uint8]
+Batch = npt.NDArray[np.float32]
+
+
+class BadImageError(ValueError):
+    """These bytes are no picture that can be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What is known before the pixels are decoded."""
+
+    format: str
+    width: int
+    height: int
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise BadImageError("empty file")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise BadImageError(f"not an image (allowed: {', '.join(FORMATS)})") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadImageError(f"unreadable header: {error}") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImageError(
+            f"{image.width} × {image.height} pixels are more than {MAX_PIXELS:,} in all"
+        )
+    return image
+
+
+def inspect(data: bytes) -> ImageFacts:
+    """Read the header only; raises BadImageError."""
+    image = _open(data)
+    return ImageFacts(image.format or "", image.width, image.height)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except (OSError, ValueError, SyntaxError, TypeError):
+        return 1
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """First frame, upright, transparency on white, RGB."""
+    image.seek(0)
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16") or upright.mode == "I":
+        # Pillow clips 16-bit values instead of scaling them.
+        wide = np.asarray(upright, dtype=np.float64)
+        upright = Image.fromarray(np.clip(wide / 257.0, 0, 255).round().astype(np.uint8))
+    if "A" in upright.getbands() or "transparency" in upright.info:
+        rgba = upright.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return upright.convert("RGB")
+
+
+def decode(data: bytes, min_side: int = 0) -> Pixels:
+    """Decode to [height, width, 3] RGB.
+
+    A JPEG may come out at a half, quarter or eighth of its size, never with a side shorter than
+    min_side (0: full size). Raises BadImageError.
+    """
+    image = _open(data)
+    if image.format == "JPEG" and image.mode in ("RGB", "L") and _orientation(image) == 1:
+        options: dict[str, Any] = {}
+        if 0 < min_side < min(image.size):
+            options = {"min_height": min_side, "min_width": min_side, "min_factor": 1.5}
+        try:
+            pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", **options)
+            return pixels
+        except ValueError:
+            pass  # libjpeg-turbo is stricter than Pillow: let Pillow have the last word.
+    try:
+        return np.asarray(_flatten(image), dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise BadImageError(f"unreadable: {error}") from None
+
+
+def prepare(data: bytes, preprocessing: Preprocessing) -> Pixels:
+    """Decode, scale and crop to [size, size, 3]; raises BadImageError."""
+    size, ratio = preprocessing.size, preprocessing.crop_ratio
+    pixels = decode(data, min_side=round(size / ratio))
+    height, width = pixels.shape[:2]
+    side = min(height, width) * ratio
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
+
+
+def to_batch(pictures: list[Pixels], preprocessing: Preprocessing) -> Batch:
+    """Stack prepared pictures into the network's input, [n, 3, size, size] float32."""
+    stacked = np.stack(pictures).astype(np.float32)
+    stacked -= np.float32(preprocessing.mean)
+    stacked /= np.float32(preprocessing.scale)
+    return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+
+
+def rank_labels(
+    scores: npt.NDArray[np.float32], classes: tuple[str, ...], top: int | None = None
+) -> list[tuple[str, float]]:
+    """Labels with their scores, best first; ties keep the order of the classes."""
+    order = np.argsort(-scores, kind="stable")[:top]
+    return [(classes[i], float(scores[i])) for i in order]

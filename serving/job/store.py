@@ -1,0 +1,192 @@
+"""Bytes at a URI: hdfs:// through WebHDFS, file:// through the file system."""
+
+import os
+import posixpath
+import shutil
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel
+
+from serving.job.errors import UserError
+
+WEBHDFS_VARIABLE = "MODELMILL_WEBHDFS_URI"
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Store(Protocol):
+    """One file system, addressed by absolute paths with forward slashes."""
+
+    def read(self, path: str) -> bytes: ...
+    def write(self, path: str, content: bytes, *, overwrite: bool) -> None: ...
+    def exists(self, path: str) -> bool: ...
+    def list(self, path: str) -> list[str]: ...
+    def make_folder(self, path: str) -> None: ...
+    def rename(self, source: str, target: str) -> bool: ...
+    def delete(self, path: str) -> None: ...
+
+
+class LocalStore:
+    """The machine's own file system."""
+
+    def read(self, path: str) -> bytes:
+        return Path(path).read_bytes()
+
+    def write(self, path: str, content: bytes, *, overwrite: bool) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with Path(path).open("wb" if overwrite else "xb") as file:
+            file.write(content)
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
+
+    def list(self, path: str) -> list[str]:
+        folder = Path(path)
+        return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+
+    def make_folder(self, path: str) -> None:
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+    def rename(self, source: str, target: str) -> bool:
+        if not Path(source).exists() or Path(target).exists():
+            return False
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(source).rename(target)
+        return True
+
+    def delete(self, path: str) -> None:
+        if Path(path).is_dir():
+            shutil.rmtree(path)
+        else:
+            Path(path).unlink(missing_ok=True)
+
+
+class HdfsStore:
+    """HDFS through its REST gateway; no Java on this side."""
+
+    def __init__(self, address: str) -> None:
+        from hdfs import InsecureClient
+
+        self._client = InsecureClient(address, user=os.environ.get("HADOOP_USER_NAME", "modelmill"))
+
+    def read(self, path: str) -> bytes:
+        from hdfs import HdfsError
+
+        try:
+            with self._client.read(path) as reader:
+                return bytes(reader.read())
+        except HdfsError as error:
+            if self._client.status(path, strict=False) is None:
+                raise FileNotFoundError(path) from error
+            raise
+
+    def write(self, path: str, content: bytes, *, overwrite: bool) -> None:
+        from hdfs import HdfsError
+
+        try:
+            self._client.write(path, data=content, overwrite=overwrite)
+        except HdfsError as error:
+            if not overwrite and self.exists(path):
+                raise FileExistsError(path) from error
+            raise
+
+    def exists(self, path: str) -> bool:
+        return self._client.status(path, strict=False) is not None
+
+    def list(self, path: str) -> list[str]:
+        if not self.exists(path):
+            return []
+        return sorted(str(name) for name in self._client.list(path))
+
+    def make_folder(self, path: str) -> None:
+        self._client.makedirs(path)
+
+    def rename(self, source: str, target: str) -> bool:
+        from hdfs import HdfsError
+
+        # A rename onto an existing folder would nest the source inside it.
+        if self.exists(target):
+            return False
+        self._client.makedirs(posixpath.dirname(target))
+        try:
+            self._client.rename(source, target)
+        except HdfsError:
+            return False
+        return True
+
+    def delete(self, path: str) -> None:
+        self._client.delete(path, recursive=True)
+
+
+def open_store(uri: str) -> tuple[Store, str]:
+    """Return the store that holds a URI, and the path inside it."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return LocalStore(), unquote(parts.path)
+    if parts.scheme == "hdfs":
+        address = os.environ.get(WEBHDFS_VARIABLE)
+        if not address:
+            raise UserError(f"{uri} needs WebHDFS: set {WEBHDFS_VARIABLE} to http://HOST:PORT.")
+        return HdfsStore(address), parts.path
+    raise UserError(
+        f"{uri!r} is not a location: allowed are hdfs://HOST:PORT/PATH and file:///PATH."
+    )
+
+
+def read_bytes(uri: str) -> bytes:
+    """Whole content of a file; FileNotFoundError where there is none."""
+    store, path = open_store(uri)
+    return store.read(path)
+
+
+def write_bytes(uri: str, content: bytes, *, overwrite: bool = True) -> None:
+    """Write a file and the folders above it; FileExistsError unless overwrite."""
+    store, path = open_store(uri)
+    store.write(path, content, overwrite=overwrite)
+
+
+def exists(uri: str) -> bool:
+    """True where a file or folder is there."""
+    store, path = open_store(uri)
+    return store.exists(path)
+
+
+def list_names(uri: str) -> list[str]:
+    """Sorted names in a folder; empty where it is missing."""
+    store, path = open_store(uri)
+    return store.list(path)
+
+
+def make_folder(uri: str) -> None:
+    """Make a folder and those above it."""
+    store, path = open_store(uri)
+    store.make_folder(path)
+
+
+def rename(source_uri: str, target_uri: str) -> bool:
+    """Move a file or folder; False if the source is gone or the target is there."""
+    store, source = open_store(source_uri)
+    _, target = open_store(target_uri)
+    return store.rename(source, target)
+
+
+def delete(uri: str) -> None:
+    """Remove a file or a whole folder; nothing happens where it is missing."""
+    store, path = open_store(uri)
+    store.delete(path)
+
+
+def read_model(uri: str, model: type[ModelT]) -> ModelT:
+    """Read one JSON document and validate it."""
+    return model.model_validate_json(read_bytes(uri))
+
+
+def write_model(uri: str, value: BaseModel, *, overwrite: bool = True) -> None:
+    """Write one model as JSON."""
+    write_bytes(uri, value.model_dump_json(indent=2).encode(), overwrite=overwrite)
+
+
+def join(uri: str, *names: str) -> str:
+    """Append path segments to a URI."""
+    return "/".join([uri.rstrip("/"), *names])

@@ -1,0 +1,109 @@
+"""What serving's jobs accept and answer."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from serving.job.spec import JobSpec, Name, Spec
+
+
+class GateNumbers(Spec):
+    """Why a version was let in; kept with the deployment's event."""
+
+    accuracy: float
+    min_accuracy: float
+    champion_version: int | None = None
+    champion_accuracy: float | None = None
+
+
+class BuildImageSpec(JobSpec):
+    """Register the bundle as the next version and bake it into a serving image."""
+
+    kind: Literal["build_image"] = "build_image"
+    deployment: Name
+    bundle_uri: str
+    mlflow_run_id: str
+
+
+class BuildImageOutcome(Spec):
+    """image_tag is empty where no Docker engine answers: the bundle is then served by a process."""
+
+    version: int
+    image_tag: str
+    image_id: str
+    base: str
+    size_bytes: int
+
+
+class DeploySpec(JobSpec):
+    """Put one version in service, if the deployment is still as the gate saw it."""
+
+    kind: Literal["deploy"] = "deploy"
+    deployment: Name
+    dataset: Name
+    version: int
+    image_tag: str
+    bundle_uri: str
+    smoke_uri: str
+    expected_generation: int
+    gate: GateNumbers
+    actor: str
+    reason: str
+
+
+class DeployOutcome(Spec):
+    """endpoint is the address of the API's root; `served_by` says what runs there."""
+
+    deployment: str
+    version: int
+    generation: int
+    endpoint: str
+    served_by: Literal["container", "process"]
+    replaced_version: int | None
+
+
+class ReconcileSpec(JobSpec):
+    """Make what runs match the desired state of every deployment."""
+
+    kind: Literal["reconcile"] = "reconcile"
+
+
+class ReconcileOutcome(Spec):
+    """One entry per deployment: its endpoint, or why it could not be brought up."""
+
+    endpoints: dict[str, str]
+    failures: dict[str, str]
+
+
+class PrepareRuntimeSpec(JobSpec):
+    """Make the runtime image once, so that a new model costs one layer."""
+
+    kind: Literal["prepare_runtime"] = "prepare_runtime"
+
+
+class PrepareRuntimeOutcome(Spec):
+    """runtime_tag is empty where no Docker engine answers."""
+
+    runtime_tag: str
+    base: str
+    built: bool
+
+
+ServingSpec = Annotated[
+    BuildImageSpec | DeploySpec | ReconcileSpec | PrepareRuntimeSpec, Field(discriminator="kind")
+]
+SERVING_SPEC: TypeAdapter[ServingSpec] = TypeAdapter(ServingSpec)
+
+
+class SmokeSample(Spec):
+    """A test sample, base64, with the label that the evaluated bundle gave it."""
+
+    sha256: str
+    content_base64: str
+    predicted: str
+
+
+class SmokeSamples(Spec):
+    """What the new server must answer before it gets traffic."""
+
+    samples: tuple[SmokeSample, ...]

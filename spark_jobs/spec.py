@@ -1,0 +1,162 @@
+"""What the data jobs accept and answer."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, TypeAdapter
+
+from serving.bundle.manifest import Preprocessing
+from serving.job.spec import JobSpec, Name, Spec
+
+Side = Literal["train", "val", "test"]
+
+
+class StageParams(Spec):
+    """Base of every stage's Params."""
+
+
+class StageSpec(Spec):
+    """One stage by its file's name, with its parameters as JSON."""
+
+    name: str
+    params: dict[str, JsonValue] = {}
+
+
+class BackboneFile(Spec):
+    """A pretrained network's feature extractor as one ONNX file."""
+
+    name: str
+    onnx_uri: str
+    sha256: str
+    licence: str
+
+
+class ImportSpec(JobSpec):
+    """Bring a tree of pictures, one folder per class, into a dataset.
+
+    source_uri is file:///… or hdfs://…; raw_uri is the dataset's folder of raw segments.
+    """
+
+    kind: Literal["import"] = "import"
+    dataset: Name
+    title: str = ""
+    source_uri: str
+    raw_uri: str
+    actor: str = "unknown"
+
+
+class Rejection(Spec):
+    """A file that was not taken, and why."""
+
+    name: str
+    reason: str
+
+
+class ImportOutcome(Spec):
+    """Always read == added + already_there + conflicts + len(rejected)."""
+
+    dataset: str
+    read: int
+    added: int
+    already_there: int
+    conflicts: int
+    conflicting: tuple[str, ...]
+    rejected: tuple[Rejection, ...]
+    added_per_class: dict[str, int]
+
+
+class EtlSpec(JobSpec):
+    """Make a snapshot of a dataset as it was at the cut-off, and its features.
+
+    snapshots_uri and features_uri are roots; the content-addressed folder below each is the
+    job's answer.
+    """
+
+    kind: Literal["etl"] = "etl"
+    dataset: Name
+    cutoff: datetime
+    seed: int
+    raw_uri: str
+    snapshots_uri: str
+    features_uri: str
+    backbone: BackboneFile
+    preprocessing: Preprocessing
+    stages: tuple[StageSpec, ...]
+
+
+class StageCount(Spec):
+    """What one stage rejected."""
+
+    stage: str
+    rejected: int
+
+
+class EtlOutcome(Spec):
+    """counts: side → class → samples in the snapshot. features_uri: the key's folder."""
+
+    snapshot_id: str
+    labels_uri: str
+    features_uri: str
+    rejected_uri: str
+    classes: tuple[str, ...]
+    counts: dict[Side, dict[str, int]]
+    rejected: int
+    stages: tuple[StageCount, ...]
+    features_made: int
+    features_reused: int
+
+
+class EvaluateSpec(JobSpec):
+    """Score the bundle that would be served, and the deployment's champion, on the test side."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    run_id: str
+    dataset: Name
+    deployment: Name
+    snapshot_id: str
+    labels_uri: str
+    raw_uri: str
+    bundle_uri: str
+    mlflow_run_id: str
+    min_accuracy: float
+    max_bad_cases: int = Field(default=50, ge=0)
+    smoke_samples: int = Field(default=5, ge=1)
+
+
+class ClassMetrics(Spec):
+    """One row of the per-class table; support counts the true samples of the class."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Champion(Spec):
+    """The deployment as the evaluation saw it; version None: nothing was in service."""
+
+    generation: int
+    version: int | None = None
+    accuracy: float | None = None
+    macro_f1: float | None = None
+
+
+class EvaluateOutcome(Spec):
+    """confusion[i][j]: samples of class i that were called class j, in the order of `classes`."""
+
+    accuracy: float
+    macro_f1: float
+    test_samples: int
+    classes: tuple[str, ...]
+    per_class: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    bad_cases: int
+    champion: Champion
+    predictions_uri: str
+    report_uri: str
+    smoke_uri: str
+
+
+SparkSpec = Annotated[ImportSpec | EtlSpec | EvaluateSpec, Field(discriminator="kind")]
+SPARK_SPEC: TypeAdapter[SparkSpec] = TypeAdapter(SparkSpec)

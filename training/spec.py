@@ -1,0 +1,77 @@
+"""What the trainer accepts and answers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from serving.bundle.manifest import Preprocessing
+from serving.job.spec import JobSpec, Name, Spec
+
+
+class TrainSpec(JobSpec):
+    """Train a head on cached features and export a bundle.
+
+    labels_uri: the snapshot's labels.parquet (sha256, label, group, side, segment, name).
+    features_uri: a folder of Parquet files (sha256, vector). scratch_uri: a file:// folder that
+    outlives the attempt, where the checkpoint lies.
+    """
+
+    kind: Literal["train"] = "train"
+    run_id: str
+    dataset: Name
+    snapshot_id: str
+    labels_uri: str
+    features_uri: str
+    scratch_uri: str
+    classes: tuple[str, ...]
+    backbone: str
+    backbone_uri: str
+    backbone_sha256: str
+    backbone_licence: str
+    preprocessing: Preprocessing
+    code_version: str
+    seed: int = Field(ge=0)
+    max_epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    min_delta: float = Field(default=1e-4, ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+
+
+class TrainOutcome(Spec):
+    """agreement: largest |ONNX − Paddle| over the class scores of the probe pictures."""
+
+    bundle_uri: str
+    mlflow_run_id: str
+    ranks: int
+    device: Literal["cpu", "gpu"]
+    epochs_run: int
+    best_epoch: int
+    val_accuracy: float
+    val_loss: float
+    agreement: float
+    weights_sha256: str
+
+
+class ExportBackboneSpec(JobSpec):
+    """Write a backbone's feature extractor, with its pretrained weights, as one ONNX file."""
+
+    kind: Literal["export_backbone"] = "export_backbone"
+    backbone: str
+
+
+class ExportBackboneOutcome(Spec):
+    """parameters: trainable numbers in the extractor; features: length of its vector."""
+
+    backbone: str
+    onnx_uri: str
+    sha256: str
+    licence: str
+    parameters: int
+    features: int
+    size: int
+
+
+TrainingSpec = Annotated[TrainSpec | ExportBackboneSpec, Field(discriminator="kind")]
+TRAINING_SPEC: TypeAdapter[TrainingSpec] = TypeAdapter(TrainingSpec)
