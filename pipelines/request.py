@@ -1,4 +1,8 @@
-"""RunRequest: the form, and the only definition of a run."""
+"""RunRequest and ImportRequest: the forms, and the only definition of what a person chooses.
+
+What a form shows beyond JSON Schema stands in json_schema_extra: `rule` says a pattern in words,
+`values_display` labels the values of a dropdown, `section` moves a field into an accordion.
+"""
 
 from typing import Annotated, Literal
 
@@ -6,20 +10,32 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
 NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
+_DETAILS = "Training in detail"
 
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Name = Annotated[
+    str, StringConstraints(pattern=NAME_PATTERN), Field(json_schema_extra={"rule": NAME_RULE})
+]
+NameOrEmpty = Annotated[
+    str,
+    StringConstraints(pattern=r"^([a-z][a-z0-9-]{0,39})?$"),
+    Field(json_schema_extra={"rule": f"empty, or {NAME_RULE}"}),
+]
 
 
-class RunRequest(BaseModel):
-    """What a person chooses for one run. Flat; a default good enough for everything but dataset."""
+class Form(BaseModel):
+    """Base of what a person fills in: flat and frozen, its fields in the order of the form."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunRequest(Form):
+    """What a person chooses for one run. Flat; a default good enough for everything but dataset."""
 
     dataset: Name = Field(
         title="Dataset",
         description="Name under which the pictures were imported.",
     )
-    deployment: Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9-]{0,39})?$")] = Field(
+    deployment: NameOrEmpty = Field(
         default="",
         title="Deployment",
         description="Name under which the model is served. Empty: the dataset's name.",
@@ -39,7 +55,14 @@ class RunRequest(BaseModel):
     devices: Literal["auto", "cpu", "gpu"] = Field(
         default="auto",
         title="Devices",
-        description="auto: one process per GPU where there are any, else one per CPU core.",
+        description="Where the training runs, one process per device.",
+        json_schema_extra={
+            "values_display": {
+                "auto": "every GPU where there are any, else the CPU's cores",
+                "cpu": "the CPU's cores",
+                "gpu": "every GPU",
+            }
+        },
     )
     max_epochs: int = Field(
         default=200,
@@ -47,6 +70,7 @@ class RunRequest(BaseModel):
         le=10_000,
         title="Most epochs",
         description="Training stops earlier when the validation side stops getting better.",
+        json_schema_extra={"section": _DETAILS},
     )
     patience: int = Field(
         default=15,
@@ -54,6 +78,7 @@ class RunRequest(BaseModel):
         le=1_000,
         title="Patience",
         description="Epochs without a better validation result before training stops.",
+        json_schema_extra={"section": _DETAILS},
     )
     learning_rate: float = Field(
         default=0.002,
@@ -61,6 +86,7 @@ class RunRequest(BaseModel):
         le=1,
         title="Learning rate",
         description="Step size of the optimizer at the start.",
+        json_schema_extra={"section": _DETAILS},
     )
     weight_decay: float = Field(
         default=0.01,
@@ -68,6 +94,7 @@ class RunRequest(BaseModel):
         le=1,
         title="Weight decay",
         description="Pull of the weights towards zero; more of it guards small datasets.",
+        json_schema_extra={"section": _DETAILS},
     )
     seed: int = Field(
         default=0,
@@ -75,9 +102,34 @@ class RunRequest(BaseModel):
         le=2**31 - 1,
         title="Seed",
         description="The same seed, data and machine give the same model.",
+        json_schema_extra={"section": _DETAILS},
     )
 
     @property
     def served_as(self) -> str:
         """The deployment's name."""
         return self.deployment or self.dataset
+
+
+class ImportRequest(Form):
+    """What a person chooses for one import: a tree of pictures, one folder per class."""
+
+    dataset: Name = Field(
+        title="Dataset",
+        description="Name of the dataset; new pictures are added where it exists already.",
+    )
+    source: str = Field(
+        min_length=1,
+        title="Folder",
+        description=(
+            "Folder with one sub-folder per class, with train/, val/ and test/ above them or "
+            "without: a path below MODELMILL_IMPORT_ROOTS, or hdfs://HOST:PORT/PATH."
+        ),
+        json_schema_extra={"rule": "an absolute path, or hdfs://HOST:PORT/PATH"},
+    )
+    title: str = Field(
+        default="",
+        max_length=200,
+        title="Title",
+        description="Free text shown beside the name.",
+    )

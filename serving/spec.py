@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from serving.job.smoke import SmokeSample as SmokeSample  # noqa: PLC0414
+from serving.job.smoke import SmokeSamples as SmokeSamples  # noqa: PLC0414
 from serving.job.spec import JobSpec, Name, Spec
 
 
@@ -93,17 +95,3 @@ ServingSpec = Annotated[
     BuildImageSpec | DeploySpec | ReconcileSpec | PrepareRuntimeSpec, Field(discriminator="kind")
 ]
 SERVING_SPEC: TypeAdapter[ServingSpec] = TypeAdapter(ServingSpec)
-
-
-class SmokeSample(Spec):
-    """A test sample, base64, with the label that the evaluated bundle gave it."""
-
-    sha256: str
-    content_base64: str
-    predicted: str
-
-
-class SmokeSamples(Spec):
-    """What the new server must answer before it gets traffic."""
-
-    samples: tuple[SmokeSample, ...]

@@ -123,6 +123,18 @@ class EvaluateSpec(JobSpec):
     smoke_samples: int = Field(default=5, ge=1)
 
 
+class Prediction(Spec):
+    """What the bundle said of one test sample: its best label and that label's probability."""
+
+    sha256: str
+    name: str
+    label: str
+    segment: str
+    size_bytes: int
+    predicted: str
+    score: float
+
+
 class ClassMetrics(Spec):
     """One row of the per-class table; support counts the true samples of the class."""
 

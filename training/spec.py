@@ -11,12 +11,16 @@ from serving.job.spec import JobSpec, Name, Spec
 class TrainSpec(JobSpec):
     """Train a head on cached features and export a bundle.
 
+    task: a folder below training/tasks. devices: what the caller chose; the number of processes
+    is the launcher's.
     labels_uri: the snapshot's labels.parquet (sha256, label, group, side, segment, name).
     features_uri: a folder of Parquet files (sha256, vector). scratch_uri: a file:// folder that
     outlives the attempt, where the checkpoint lies.
     """
 
     kind: Literal["train"] = "train"
+    task: Literal["classification"] = "classification"
+    devices: Literal["auto", "cpu", "gpu"] = "auto"
     run_id: str
     dataset: Name
     snapshot_id: str

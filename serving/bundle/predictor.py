@@ -1,15 +1,31 @@
 """Run a bundle's ONNX network: in Spark executors and in the server alike."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
+from pydantic import ValidationError
 
 from serving.bundle import codec
 from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, SCHEMA_VERSION, Manifest
+
+# ONNX external data always names its file under this key (StringStringEntryProto, field 1).
+EXTERNAL_DATA = b"\x0a\x08location"
+
+
+def import_onnxruntime() -> Any:
+    """onnxruntime, with its telemetry off.
+
+    From 1.29 on, its Linux wheels send events to Microsoft unless this variable is set before
+    the first import.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
 
 
 class BadBundleError(ValueError):
@@ -20,11 +36,14 @@ class OnnxNetwork:
     """One ONNX file with one input [n, 3, size, size] and one output [n, k], both float32."""
 
     def __init__(self, model: Path | bytes, threads: int = 1) -> None:
+        ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # From bytes, never from a path: a file's external data would be read from beside it.
         content = model if isinstance(model, bytes) else model.read_bytes()
+        if EXTERNAL_DATA in content:
+            raise BadBundleError("the ONNX network keeps data in other files, which is refused")
         try:
             self._session = ort.InferenceSession(
                 content, sess_options=options, providers=["CPUExecutionProvider"]
@@ -45,13 +64,19 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     if not path.is_file():
         raise BadBundleError(f"{folder} holds no {MANIFEST_FILE}")
-    content = json.loads(path.read_bytes())
-    version = content.get("schema_version")
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BadBundleError(f"{path} is no JSON: {error}") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise BadBundleError(
             f"bundle schema version {version!r} is unknown: this modelmill reads {SCHEMA_VERSION}"
         )
-    return Manifest.model_validate(content)
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise BadBundleError(f"{path} is no manifest: {error}") from None
 
 
 class Predictor:
@@ -59,6 +84,8 @@ class Predictor:
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         self.manifest = read_manifest(folder)
+        if not (folder / MODEL_FILE).is_file():
+            raise BadBundleError(f"{folder} holds no {MODEL_FILE}")
         self._network = OnnxNetwork(folder / MODEL_FILE, threads)
 
     def prepare(self, data: bytes) -> codec.Pixels:

@@ -1,6 +1,8 @@
 """The database that holds datasets, samples and deployments."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from serving.job.errors import UserError
@@ -25,3 +27,13 @@ def open_database() -> Any:
         mongo_uri(), tz_aware=True, serverSelectionTimeoutMS=10_000
     )
     return client[DATABASE]
+
+
+@contextmanager
+def use_database() -> Iterator[Any]:
+    """The same, closed at the end."""
+    database = open_database()
+    try:
+        yield database
+    finally:
+        database.client.close()

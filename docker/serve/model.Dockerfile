@@ -1,0 +1,7 @@
+# One model: the shared runtime and one layer with the bundle.
+ARG RUNTIME
+FROM ${RUNTIME}
+ARG DEPLOYMENT
+ARG VERSION
+ENV MODELMILL_DEPLOYMENT=${DEPLOYMENT} MODELMILL_VERSION=${VERSION}
+COPY bundle /bundle

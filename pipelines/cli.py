@@ -1,0 +1,52 @@
+"""The commands of ./modelmill; each one's module is imported only when it is asked for."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from pipelines.settings import SettingsError
+from serving.job.errors import UserError
+
+# Command → module:function, in the order in which --help lists them.
+COMMANDS = {
+    "up": "pipelines.local.commands:up",
+    "down": "pipelines.local.commands:down",
+    "status": "pipelines.local.commands:status",
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands come from COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        command = getattr(import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{target} is not a click command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """From labelled photos to a tested model behind an API, on one machine."""
+
+
+def main() -> int:
+    """Run one command: what a person can mend is one sentence and exit code 1."""
+    try:
+        cli(prog_name="modelmill")
+    except (SettingsError, UserError) as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Spec → the argv that runs it. Pure; the environment is that of pipelines.local.environment."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.devices import Devices
+from pipelines.local.layout import REPO, Layout
+from serving.job.spec import JobSpec
+
+# Short jobs: the C1 compiler and the serial collector start Spark a third sooner.
+_JAVA_OPTIONS = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    # The JVM's remarks about its class archive would go to standard output.
+    "-Xlog:cds=off",
+    "-Xlog:cds+dynamic=off",
+)
+_DRIVER_MEMORY = "2g"
+
+
+class Command(BaseModel):
+    """An argv, and what its environment needs beyond the installation's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    argv: tuple[str, ...]
+    environment: dict[str, str] = {}
+
+
+class SparkMaster(BaseModel):
+    """Where Spark runs: local[*], spark://HOST:PORT, yarn, k8s://…; from Airflow's connection."""
+
+    model_config = ConfigDict(frozen=True)
+
+    master: str
+
+    @property
+    def is_local(self) -> bool:
+        """True where driver and executors are one process on this machine."""
+        return self.master.startswith("local")
+
+
+def read_spark_master(host: str, port: int | None) -> SparkMaster:
+    """Master from an Airflow connection: its host, scheme included, and its port if any."""
+    if port and "://" in host:
+        return SparkMaster(master=f"{host}:{port}")
+    return SparkMaster(master=host)
+
+
+def python_command(layout: Layout, module: str, spec: JobSpec) -> Command:
+    """A job in one process of the jobs' environment."""
+    return Command(argv=(str(_python(layout)), "-m", module, "--spec", spec.model_dump_json()))
+
+
+def spark_command(
+    layout: Layout, spec: JobSpec, *, master: SparkMaster, archive: Path, name: str
+) -> Command:
+    """spark-submit of spark_jobs/main.py.
+
+    The code reaches executors by --py-files, whatever their PYTHONPATH. Only a driver in the same
+    process takes the connector from its class path, which is also what the class archive holds.
+    """
+    jars = [str(path) for path in sorted(layout.jars("spark").glob("*.jar"))]
+    java = list(_JAVA_OPTIONS)
+    if layout.spark_archive.exists():
+        java.append(f"-XX:SharedArchiveFile={layout.spark_archive}")
+    conf: dict[str, str] = {
+        "spark.ui.enabled": "false",
+        "spark.pyspark.python": str(_python(layout)),
+        "spark.local.dir": str(layout.scratch / "spark"),
+        "spark.sql.warehouse.dir": (layout.scratch / "spark-warehouse").as_uri(),
+        "spark.hadoop.dfs.client.use.datanode.hostname": "true",
+    }
+    if master.is_local:
+        conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    argv = [str(layout.jobs / "bin" / "spark-submit"), "--master", master.master, "--name", name]
+    argv += ["--driver-memory", _DRIVER_MEMORY, "--driver-java-options", " ".join(java)]
+    if jars:
+        argv += ["--driver-class-path", ":".join(jars)]
+    if jars and not master.is_local:
+        argv += ["--jars", ",".join(jars)]
+    argv += ["--py-files", str(archive)]
+    for key, value in conf.items():
+        argv += ["--conf", f"{key}={value}"]
+    argv += [str(REPO / "spark_jobs" / "main.py"), "--spec", spec.model_dump_json()]
+    return Command(argv=tuple(argv))
+
+
+def train_command(layout: Layout, spec: JobSpec, *, devices: Devices, log_folder: Path) -> Command:
+    """paddle.distributed.launch of training/main.py, one process per device."""
+    argv = [str(_python(layout)), "-m", "paddle.distributed.launch", "--host", "127.0.0.1"]
+    environment = {
+        # One thread per rank: training is one core whatever the threads, and more of them only
+        # take the other ranks' cores.
+        "OMP_NUM_THREADS": "1",
+        # Rendezvous by address: a machine's own name may not resolve, or not to this machine.
+        "POD_IP": "127.0.0.1",
+    }
+    if devices.kind == "gpu":
+        argv += ["--devices", ",".join(str(index) for index in range(devices.ranks))]
+    else:
+        argv += ["--nproc_per_node", str(devices.ranks)]
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    argv += ["--log_dir", str(log_folder)]
+    argv += [str(REPO / "training" / "main.py"), "--spec", spec.model_dump_json()]
+    return Command(argv=tuple(argv), environment=environment)
+
+
+def local_folder(uri: str) -> Path:
+    """Path of a file:// URI."""
+    return Path(unquote(urlsplit(uri).path))
+
+
+def describe_command(argv: tuple[str, ...]) -> str:
+    """First line of a task's log: the program, and which spec it was given."""
+    program = [Path(argv[0]).name, *[arg for arg in argv[1:-2] if not arg.startswith("{")][:2]]
+    spec: Mapping[str, object] = json.loads(argv[-1])
+    return f"{' '.join(program)} … kind={spec.get('kind')} output={spec.get('output_uri')}"
+
+
+def _python(layout: Layout) -> Path:
+    return layout.jobs / "bin" / "python"

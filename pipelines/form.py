@@ -1,0 +1,147 @@
+"""A form's fields → Airflow Params, click options, and sentences about values that do not fit."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pipelines.request import Form
+
+if TYPE_CHECKING:
+    from airflow.sdk import Param
+
+FormT = TypeVar("FormT", bound=Form)
+_PARAM_KEYS = ("type", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "title")
+_CLICK_TYPES: dict[str, click.ParamType] = {
+    "integer": click.INT,
+    "number": click.FLOAT,
+    "string": click.STRING,
+}
+
+
+class FormError(ValueError):
+    """Values that do not make a form; one sentence per field."""
+
+
+def field_schemas(form: type[Form]) -> dict[str, dict[str, Any]]:
+    """JSON Schema of each field, in the form's order."""
+    schemas: dict[str, dict[str, Any]] = form.model_json_schema()["properties"]
+    return schemas
+
+
+def describe_range(schema: Mapping[str, Any]) -> str:
+    """What a field allows, in words; empty where anything of its type is allowed."""
+    if "rule" in schema:
+        return str(schema["rule"])
+    if "enum" in schema:
+        return " or ".join(", ".join(map(str, schema["enum"])).rsplit(", ", 1))
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above = schema.get("exclusiveMinimum")
+    if above is not None and high is not None:
+        return f"more than {above:,} and at most {high:,}"
+    if low is not None and high is not None:
+        return f"{low:,} to {high:,}"
+    if schema.get("type") == "boolean":
+        return "true or false"
+    if "maxLength" in schema:
+        return f"up to {schema['maxLength']} characters"
+    return ""
+
+
+def _help(schema: Mapping[str, Any], default: object, *, markdown: bool) -> str:
+    parts = [str(schema["description"])]
+    limits = describe_range(schema)
+    bold, code = ("**", "`") if markdown else ("", "")
+    if limits and schema.get("type") != "boolean":
+        parts.append(f"{bold}Allowed:{bold} {limits}.")
+    if markdown and default not in ("", None):
+        shown = str(default).lower() if isinstance(default, bool) else default
+        parts.append(f"{bold}Default:{bold} {code}{shown}{code}.")
+    return " ".join(parts)
+
+
+def make_params(form: type[Form], values: Mapping[str, object] | None = None) -> "dict[str, Param]":
+    """Airflow's trigger form: one Param per field; `values` replace the defaults."""
+    from airflow.sdk import Param
+
+    params: dict[str, Param] = {}
+    for name, schema in field_schemas(form).items():
+        rules = {key: schema[key] for key in _PARAM_KEYS if key in schema}
+        if "exclusiveMinimum" in schema:
+            rules["exclusiveMinimum"] = schema["exclusiveMinimum"]
+        rules |= {key: schema[key] for key in ("values_display", "section") if key in schema}
+        if schema.get("default") == "":
+            # Airflow's form sends null for a text field that was emptied.
+            rules["type"] = ["string", "null"]
+        rules["description_md"] = _help(schema, schema.get("default"), markdown=True)
+        chosen = {**({"default": schema["default"]} if "default" in schema else {})}
+        if values and name in values:
+            chosen = {"default": values[name]}
+        params[name] = Param(**chosen, **rules)
+    return params
+
+
+def add_options(form: type[Form]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: one click option per field, --like-this; a field without a default is required.
+
+    The range is checked by the form itself, so that a person reads the same sentence everywhere.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name, schema in reversed(list(field_schemas(form).items())):
+            flag = "--" + name.replace("_", "-")
+            if schema["type"] == "boolean":
+                flag = f"{flag}/--no-{flag[2:]}"
+            # click takes an explicit default=None for a value: a required option has no such key.
+            default = {"default": schema["default"]} if "default" in schema else {"required": True}
+            option = click.option(
+                flag,
+                name,
+                type=None if schema["type"] == "boolean" else _click_type(schema),
+                show_default=schema.get("default") != "",
+                help=_help(schema, schema.get("default"), markdown=False),
+                **default,
+            )
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _click_type(schema: Mapping[str, Any]) -> click.ParamType:
+    if "enum" in schema:
+        return click.Choice(schema["enum"])
+    return _CLICK_TYPES[str(schema["type"])]
+
+
+def read_form(form: type[FormT], values: Mapping[str, object]) -> FormT:
+    """Validate; an emptied text field means its default. Raises FormError."""
+    schemas = field_schemas(form)
+    given = {
+        name: value
+        for name, value in values.items()
+        if value is not None or "default" not in schemas.get(name, {"default": ""})
+    }
+    try:
+        return form.model_validate(given)
+    except ValidationError as error:
+        raise FormError(explain_error(form, error)) from None
+
+
+def explain_error(form: type[Form], error: ValidationError) -> str:
+    """One sentence per field: its name, what was given, what is allowed."""
+    return " ".join(_explain_one(form, detail) for detail in error.errors(include_url=False))
+
+
+def _explain_one(form: type[Form], detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0]) if detail["loc"] else "form"
+    schemas = field_schemas(form)
+    if detail["type"] == "extra_forbidden":
+        return f"{name} is not a field of this form; its fields are {', '.join(schemas)}."
+    schema = schemas.get(name, {})
+    if detail["type"] == "missing":
+        return f"{name} is missing: {schema['description']}"
+    limits = describe_range(schema) or detail["msg"]
+    return f"{name} was {detail['input']!r}, but allowed is: {limits}."

@@ -1,0 +1,71 @@
+"""The environment of every process that the installation starts."""
+
+import os
+from collections.abc import Mapping
+
+from pipelines.local.layout import REPO, Layout, read_layout
+from pipelines.settings import PREFIX, Settings
+
+# What processes need from the caller: where programs, temporary files and certificates are, and
+# the way out through a proxy. Everything else stays behind.
+KEPT = (
+    *("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_CERT"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX_URL", "UV_DEFAULT_INDEX"),
+    "CUDA_VISIBLE_DEVICES",
+)
+
+
+def base_environment(outer: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What KEPT names, PATH and a UTF-8 locale."""
+    given = os.environ if outer is None else outer
+    kept = {name: given[name] for name in KEPT if given.get(name)}
+    return {
+        "LANG": "C.UTF-8",
+        **kept,
+        "PATH": given.get("PATH", os.defpath),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def modelmill_environment(settings: Settings, layout: Layout) -> dict[str, str]:
+    """The MODELMILL_* variables: the settings as given, and the addresses as resolved."""
+    given = {
+        PREFIX + name.upper(): str(value)
+        for name, value in settings.model_dump().items()
+        if value != ""
+    }
+    from pipelines.local.code_version import read_code_version
+
+    return {
+        **given,
+        "MODELMILL_MONGO_URI": settings.mongo_address,
+        "MODELMILL_HDFS_URI": settings.hdfs_address,
+        "MODELMILL_WEBHDFS_URI": settings.webhdfs_address,
+        "MODELMILL_MLFLOW_URI": settings.mlflow_address,
+        "MODELMILL_IMPORT_ROOTS": ":".join(str(p) for p in settings.allowed_import_roots),
+        "MODELMILL_SUPERVISOR": str(layout.supervisor_socket),
+        "MODELMILL_CODE_VERSION": read_code_version(),
+    }
+
+
+def child_environment(
+    settings: Settings, outer: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Environment of a job or a service: no secrets, nothing of the caller's that could sway it."""
+    layout = read_layout(settings)
+    base = base_environment(outer)
+    return {
+        **base,
+        **modelmill_environment(settings, layout),
+        "PATH": f"{layout.jobs / 'bin'}:{base['PATH']}",
+        "PYTHONPATH": str(REPO),
+        "SPARK_HOME": str(layout.spark_home),
+        "SPARK_LOCAL_IP": settings.host,
+        "HADOOP_CONF_DIR": str(layout.hadoop_conf),
+        "HADOOP_USER_NAME": "modelmill",
+        # spark-submit's driver and its Python workers run on the jobs' interpreter.
+        "PYSPARK_PYTHON": str(layout.jobs / "bin" / "python"),
+        "PYSPARK_DRIVER_PYTHON": str(layout.jobs / "bin" / "python"),
+    }

@@ -1,0 +1,183 @@
+"""RunRequest → RunPlan, and RunPlan + what went before → the spec of each job. Pure."""
+
+from datetime import datetime
+
+from pipelines.artifacts import Artifacts
+from pipelines.gate import GateDecision
+from pipelines.request import ImportRequest, RunRequest
+from serving.bundle.manifest import Preprocessing
+from serving.job.spec import Spec
+from serving.spec import BuildImageOutcome, BuildImageSpec, DeploySpec
+from spark_jobs.spec import (
+    BackboneFile,
+    EtlOutcome,
+    EtlSpec,
+    EvaluateOutcome,
+    EvaluateSpec,
+    ImportSpec,
+    StageSpec,
+)
+from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
+
+BACKBONE = "efficientnet-lite0"
+DEFAULT_STAGES = ("decode_image", "compute_features", "assign_sides")
+
+
+class Seeds(Spec):
+    """One seed per choice that chance makes."""
+
+    sides: int
+    training: int
+
+
+class RunPlan(Spec):
+    """Everything that is decided before the first job starts; plan.json of a run."""
+
+    run_id: str
+    request: RunRequest
+    cutoff: datetime
+    seeds: Seeds
+    backbone: BackboneFile
+    preprocessing: Preprocessing
+    stages: tuple[StageSpec, ...]
+    code_version: str
+    actor: str
+    artifacts: Artifacts
+
+
+def make_plan(
+    request: RunRequest,
+    *,
+    run_id: str,
+    cutoff: datetime,
+    actor: str,
+    code_version: str,
+    artifacts: Artifacts,
+    backbone: ExportBackboneOutcome,
+) -> RunPlan:
+    """Resolve a form: labels as they were at the cut-off, one backbone at its own size."""
+    return RunPlan(
+        run_id=run_id,
+        request=request,
+        cutoff=cutoff,
+        # Sides are for life, so the run's seed must not move them.
+        seeds=Seeds(sides=0, training=request.seed),
+        backbone=BackboneFile(
+            name=backbone.backbone,
+            onnx_uri=backbone.onnx_uri,
+            sha256=backbone.sha256,
+            licence=backbone.licence,
+        ),
+        preprocessing=Preprocessing(size=backbone.size),
+        stages=tuple(StageSpec(name=name) for name in DEFAULT_STAGES),
+        code_version=code_version,
+        actor=actor,
+        artifacts=artifacts,
+    )
+
+
+def import_spec(
+    request: ImportRequest, artifacts: Artifacts, *, source_uri: str, actor: str, output_uri: str
+) -> ImportSpec:
+    """Bring a tree of pictures into a dataset."""
+    return ImportSpec(
+        output_uri=output_uri,
+        dataset=request.dataset,
+        title=request.title,
+        source_uri=source_uri,
+        raw_uri=artifacts.raw(request.dataset),
+        actor=actor,
+    )
+
+
+def etl_spec(plan: RunPlan, output_uri: str) -> EtlSpec:
+    """Snapshot and features."""
+    return EtlSpec(
+        output_uri=output_uri,
+        dataset=plan.request.dataset,
+        cutoff=plan.cutoff,
+        seed=plan.seeds.sides,
+        raw_uri=plan.artifacts.raw(plan.request.dataset),
+        snapshots_uri=plan.artifacts.snapshots,
+        features_uri=plan.artifacts.features,
+        backbone=plan.backbone,
+        preprocessing=plan.preprocessing,
+        stages=plan.stages,
+    )
+
+
+def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
+    """A head on the snapshot's features."""
+    return TrainSpec(
+        output_uri=output_uri,
+        run_id=plan.run_id,
+        dataset=plan.request.dataset,
+        snapshot_id=etl.snapshot_id,
+        labels_uri=etl.labels_uri,
+        features_uri=etl.features_uri,
+        scratch_uri=plan.artifacts.scratch_folder(plan.run_id, "train"),
+        classes=etl.classes,
+        backbone=plan.backbone.name,
+        backbone_uri=plan.backbone.onnx_uri,
+        backbone_sha256=plan.backbone.sha256,
+        backbone_licence=plan.backbone.licence,
+        preprocessing=plan.preprocessing,
+        code_version=plan.code_version,
+        seed=plan.seeds.training,
+        max_epochs=plan.request.max_epochs,
+        patience=plan.request.patience,
+        learning_rate=plan.request.learning_rate,
+        weight_decay=plan.request.weight_decay,
+    )
+
+
+def evaluate_spec(
+    plan: RunPlan, etl: EtlOutcome, train: TrainOutcome, output_uri: str
+) -> EvaluateSpec:
+    """The bundle, and the champion, on the snapshot's test side."""
+    return EvaluateSpec(
+        output_uri=output_uri,
+        run_id=plan.run_id,
+        dataset=plan.request.dataset,
+        deployment=plan.request.served_as,
+        snapshot_id=etl.snapshot_id,
+        labels_uri=etl.labels_uri,
+        raw_uri=plan.artifacts.raw(plan.request.dataset),
+        bundle_uri=train.bundle_uri,
+        mlflow_run_id=train.mlflow_run_id,
+        min_accuracy=plan.request.min_accuracy,
+    )
+
+
+def build_image_spec(plan: RunPlan, train: TrainOutcome, output_uri: str) -> BuildImageSpec:
+    """The bundle as the deployment's next version."""
+    return BuildImageSpec(
+        output_uri=output_uri,
+        deployment=plan.request.served_as,
+        bundle_uri=train.bundle_uri,
+        mlflow_run_id=train.mlflow_run_id,
+    )
+
+
+def deploy_spec(
+    plan: RunPlan,
+    train: TrainOutcome,
+    evaluate: EvaluateOutcome,
+    gate: GateDecision,
+    image: BuildImageOutcome,
+    output_uri: str,
+) -> DeploySpec:
+    """The version in service, if the deployment is still as the gate saw it."""
+    return DeploySpec(
+        output_uri=output_uri,
+        deployment=plan.request.served_as,
+        dataset=plan.request.dataset,
+        version=image.version,
+        image_tag=image.image_tag,
+        bundle_uri=train.bundle_uri,
+        smoke_uri=evaluate.smoke_uri,
+        expected_generation=evaluate.champion.generation,
+        gate=gate.numbers,
+        actor=plan.actor,
+        reason=f"Run {plan.run_id}: {gate.reason}",
+    )

@@ -1,0 +1,115 @@
+"""Put one version in service: smoke test, compare-and-set, reconcile, audit."""
+
+from typing import Any
+
+from serving import environment
+from serving.desired import (
+    DesiredState,
+    compare_and_set,
+    list_desired,
+    read_desired,
+    record_event,
+)
+from serving.hosts import Served, address_of
+from serving.job import store
+from serving.job.errors import UserError
+from serving.job.mongo import use_database
+from serving.reconcile import choose_host, reconcile, use_hosts
+from serving.smoke import ServeError, check_answers
+from serving.spec import DeployOutcome, DeploySpec, SmokeSamples
+
+
+def _moved(spec: DeploySpec, current: DesiredState | None) -> UserError:
+    found = "is gone" if current is None else f"serves version {current.version}"
+    generation = 0 if current is None else current.generation
+    return UserError(
+        f"Deployment {spec.deployment!r} changed after the gate looked at it: it now {found} "
+        f"(generation {generation}, the gate saw {spec.expected_generation}). The gate must "
+        "compare with that one: start the run again."
+    )
+
+
+def pick_port(database: Any, deployment: str) -> int:
+    """First port from MODELMILL_PORT_SERVE on that no other deployment has and nobody uses."""
+    taken = {s.port for s in list_desired(database) if s.deployment != deployment}
+    first = environment.first_port()
+    for port in range(first, min(first + 1000, 65536)):
+        if port not in taken and environment.is_port_free(port):
+            return port
+    raise UserError(f"No free port from {first} on: set MODELMILL_PORT_SERVE to another.")
+
+
+def _check_candidate(spec: DeploySpec) -> None:
+    served = Served(
+        deployment=spec.deployment,
+        version=spec.version,
+        image_tag=spec.image_tag,
+        bundle_uri=spec.bundle_uri,
+    )
+    samples = store.read_model(spec.smoke_uri, SmokeSamples)
+    try:
+        with use_hosts() as hosts:
+            host = choose_host(hosts, spec.image_tag)
+            if host.served_by == "process":
+                print("No Docker engine: a local process will serve the model.", flush=True)
+            with host.candidate(served) as address:
+                check_answers(address, samples)
+    except ServeError as error:
+        raise UserError(
+            f"Version {spec.version} of {spec.deployment} failed its smoke test and was removed; "
+            f"what served before goes on. {error}"
+        ) from None
+    print(f"Smoke test: {len(samples.samples)} right answers", flush=True)
+
+
+def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
+    """Write the desired state, unless an earlier attempt did; raises UserError."""
+    current = read_desired(database, spec.deployment)
+    if current is not None and (
+        (current.version, current.bundle_uri) == (spec.version, spec.bundle_uri)
+    ):
+        return current
+    if (0 if current is None else current.generation) != spec.expected_generation:
+        raise _moved(spec, current)
+    if current is not None and current.frozen:
+        raise UserError(
+            f"Deployment {spec.deployment!r} is frozen at version {current.version}: release it "
+            "before a new version can take its place."
+        )
+    _check_candidate(spec)
+    state = DesiredState(
+        deployment=spec.deployment,
+        version=spec.version,
+        replaced_version=None if current is None else current.version,
+        image_tag=spec.image_tag,
+        bundle_uri=spec.bundle_uri,
+        generation=spec.expected_generation + 1,
+        port=pick_port(database, spec.deployment) if current is None else current.port,
+    )
+    if not compare_and_set(database, state, spec.expected_generation):
+        raise _moved(spec, read_desired(database, spec.deployment))
+    return state
+
+
+def deploy(spec: DeploySpec) -> DeployOutcome:
+    """Deploy; may be repeated after a crash at any line.
+
+    Raises UserError where the version answers wrongly or the deployment moved, ServeError where
+    it could not take over the port: the old version serves then, and a retry tries again.
+    """
+    with use_database() as database:
+        wanted = _set_desired(database, spec)
+        record_event(database, wanted, who=spec.actor, why=spec.reason, gate=spec.gate)
+        state, served_by = reconcile(database, spec.deployment)
+    if state.version != spec.version:
+        raise _moved(spec, state)
+    endpoint = address_of(environment.host(), state.port)
+    print(f"{spec.deployment} version {state.version} serves at {endpoint}", flush=True)
+    return DeployOutcome(
+        deployment=spec.deployment,
+        version=state.version,
+        generation=state.generation,
+        endpoint=endpoint,
+        served_by=served_by,
+        replaced_version=state.replaced_version,
+    )

@@ -1,0 +1,64 @@
+"""What serving's jobs read from the environment: addresses and folders, no secrets."""
+
+import os
+import socket
+from contextlib import closing
+from pathlib import Path
+
+from serving.job.errors import UserError
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def read_variable(name: str, allowed: str) -> str:
+    """A MODELMILL_* variable that has no default; raises UserError."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise UserError(f"Set {name} to {allowed}; ./modelmill up does it for its own services.")
+    return value
+
+
+def home() -> Path:
+    """The installation's state folder."""
+    return Path(read_variable("MODELMILL_HOME", "the installation's state folder"))
+
+
+def host() -> str:
+    """Address that every server listens on."""
+    return os.environ.get("MODELMILL_HOST") or "127.0.0.1"
+
+
+def _read_port(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isdigit() or not 1 <= int(value) <= 65535:
+        raise UserError(f"{name}={value!r}: give a port, 1 to 65535.")
+    return int(value)
+
+
+def first_port() -> int:
+    """First port of the deployments' APIs."""
+    return _read_port("MODELMILL_PORT_SERVE", 8800)
+
+
+def console_port() -> int:
+    """Port of the console."""
+    return _read_port("MODELMILL_PORT_CONSOLE", 8090)
+
+
+def is_port_free(port: int) -> bool:
+    """True where nobody listens on host():port."""
+    with closing(socket.socket()) as probe:
+        # As servers do: a port in TIME_WAIT counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host(), port))
+        except OSError:
+            return False
+    return True
+
+
+def find_free_port() -> int:
+    """A port that nobody listens on now."""
+    with closing(socket.socket()) as probe:
+        probe.bind((host(), 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,60 @@
+"""Where a model server can live: in a container, or as a process of supervisord."""
+
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol
+
+from serving.job.spec import Spec
+
+ServedBy = Literal["container", "process"]
+
+
+class Served(Spec):
+    """One version of one deployment."""
+
+    deployment: str
+    version: int
+    image_tag: str
+    bundle_uri: str
+
+
+class Running(Spec):
+    """A model server that exists; state is the host's own word for it."""
+
+    deployment: str
+    version: int
+    served_by: ServedBy
+    state: str
+    name: str
+    port: int | None
+
+
+class Host(Protocol):
+    """Starts, swaps and ends model servers. All raise serving.smoke.ServeError."""
+
+    @property
+    def served_by(self) -> ServedBy: ...
+
+    def candidate(self, served: Served) -> AbstractContextManager[str]:
+        """Start a server beside the one in service; gives its address, ends it on leaving."""
+        ...
+
+    def serve(self, served: Served, port: int) -> None:
+        """Serve on the deployment's port, in place of what serves there.
+
+        Nothing happens where this version answers there already. Where it does not come up, the
+        old one serves again and ServeError is raised. In the end the deployment has one server.
+        """
+        ...
+
+    def stop(self, deployment: str) -> None:
+        """End and remove the deployment's servers."""
+        ...
+
+    def list_running(self) -> tuple[Running, ...]:
+        """Servers of this installation."""
+        ...
+
+
+def address_of(host: str, port: int) -> str:
+    """Root of an API."""
+    return f"http://{host}:{port}"

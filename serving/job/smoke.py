@@ -1,0 +1,17 @@
+"""Test samples that a new server must answer right before it gets traffic."""
+
+from serving.job.spec import Spec
+
+
+class SmokeSample(Spec):
+    """A test sample, base64, with the label that the evaluated bundle gave it."""
+
+    sha256: str
+    content_base64: str
+    predicted: str
+
+
+class SmokeSamples(Spec):
+    """What the new server must answer before it gets traffic."""
+
+    samples: tuple[SmokeSample, ...]

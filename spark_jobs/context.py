@@ -1,0 +1,22 @@
+"""What the few stages that need a store are given."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from serving.bundle.manifest import Preprocessing
+from spark_jobs.spec import BackboneFile
+from spark_jobs.tables import FeatureCache, RawContent
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """The run around a stage."""
+
+    spark: SparkSession
+    dataset: str
+    seed: int
+    backbone: BackboneFile
+    preprocessing: Preprocessing
+    features: FeatureCache
+    raw: RawContent

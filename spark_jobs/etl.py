@@ -1,0 +1,160 @@
+"""The etl job: a dataset as it was at the cut-off → snapshot, features, rejected rows."""
+
+import io
+import time
+from dataclasses import dataclass
+from datetime import UTC
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+from serving.job import store
+from serving.job.errors import UserError
+from spark_jobs.context import StageContext
+from spark_jobs.database import connect
+from spark_jobs.runner import (
+    Stage,
+    find_dropping_stage,
+    load_stages,
+    run_stages,
+    ship_stages,
+    user_folder,
+)
+from spark_jobs.session import open_session
+from spark_jobs.snapshots import LABELS_FILE, MANIFEST_FILE, record_snapshot, write_snapshot
+from spark_jobs.spec import EtlOutcome, EtlSpec, StageCount
+from spark_jobs.tables import FeatureCache, check_dataset, feature_key, find_raw, read_samples
+
+REJECTED = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label", "reason")])
+RESULT = ("sha256", "name", "label", "group", "side", "segment", "reject_reason", "rejected_by")
+BYTES_MISSING = "its raw bytes are missing: import it again"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of RESULT and `features`; what each stage rejected; samples without bytes."""
+
+    rows: pa.Table
+    rejected_by: dict[str, int]
+    missing: pa.Table
+
+
+def _observe(rows: DataFrame, stages: list[Stage]) -> tuple[DataFrame, Observation]:
+    """Count rows and what each stage rejected, in the action that reads the result."""
+    counts = [
+        F.count(F.when(F.col("rejected_by") == stage.name, 1)).alias(f"stage_{i}")
+        for i, stage in enumerate(stages)
+    ]
+    observation = Observation("etl result")
+    observed = rows.observe(observation, F.count(F.lit(1)).alias("rows"), *counts)
+    return observed, observation
+
+
+def _find_missing(wanted: DataFrame, context: StageContext) -> pa.Table:
+    present = context.raw.read().select("sha256").distinct()
+    missing = wanted.join(present, on="sha256", how="left_anti")
+    return missing.select("sha256", "name", "label").toArrow()
+
+
+def run_chain(wanted: DataFrame, stages: list[Stage], context: StageContext) -> Result:
+    """Run the stages over samples that have no bytes yet."""
+    wanted = wanted.persist()
+    read = Observation("etl input")
+    samples = context.raw.join_to(wanted)
+    result = run_stages(samples.observe(read, F.count(F.lit(1)).alias("rows")), stages, context)
+    state = F.col("features") if "features" in result.columns else F.lit(None).cast("string")
+    rows, observation = _observe(result.select(*RESULT, state.alias("features")), stages)
+    table = rows.toArrow()
+    counts = observation.get
+    if counts["rows"] != read.get["rows"]:
+        culprit = find_dropping_stage(samples, stages, context)
+        raise UserError(
+            f"Stage {culprit!r} dropped or doubled rows: {read.get['rows']} went in, "
+            f"{counts['rows']} came out of the chain. A stage sets reject_reason instead."
+        )
+    missing = pa.table({name: pa.array([], pa.string()) for name in ("sha256", "name", "label")})
+    if wanted.count() > table.num_rows:
+        missing = _find_missing(wanted, context)
+    by = {stage.name: int(counts[f"stage_{i}"]) for i, stage in enumerate(stages)}
+    return Result(table, by, missing)
+
+
+def _write_rejected(uri: str, result: Result) -> int:
+    """rejected.parquet: sha256, name, label, reason; the number of its rows."""
+    stages = result.rows.filter(pc.is_valid(result.rows["reject_reason"]))
+    columns = stages.select(["sha256", "name", "label", "reject_reason"])
+    reasons = pa.array([BYTES_MISSING] * result.missing.num_rows, pa.string())
+    missing = result.missing.append_column("reason", reasons)
+    table = pa.concat_tables(
+        [columns.rename_columns(REJECTED.names).cast(REJECTED), missing.cast(REJECTED)]
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table.sort_by("name"), buffer)
+    store.write_bytes(store.join(uri, "rejected.parquet"), buffer.getvalue())
+    for row in table.slice(0, 20).to_pylist():
+        print(f"rejected: {row['name']}: {row['reason']}")
+    return int(table.num_rows)
+
+
+def _check_result(labels: pa.Table, dataset: str) -> None:
+    if labels.num_rows == 0:
+        raise UserError(f"Dataset {dataset!r} has no usable sample at the cut-off time.")
+    if labels["side"].null_count:
+        raise UserError("No stage assigned the sides: add 'assign_sides' to the stages.")
+
+
+def run_etl(spec: EtlSpec) -> EtlOutcome:
+    """Make the snapshot; a second run of the same spec makes the same one."""
+    started = time.monotonic()
+    check_dataset(spec.dataset)
+    folder = user_folder()
+    stages = load_stages(spec.stages, folder)
+    spark = open_session(f"etl {spec.dataset}")
+    print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
+    if folder is not None:
+        ship_stages(spark, folder)
+    key = feature_key(spec.backbone.sha256, spec.preprocessing)
+    context = StageContext(
+        spark=spark,
+        dataset=spec.dataset,
+        seed=spec.seed,
+        backbone=spec.backbone,
+        preprocessing=spec.preprocessing,
+        features=FeatureCache(spark, spec.features_uri, key),
+        raw=find_raw(spark, spec.dataset, spec.raw_uri),
+    )
+    cutoff = spec.cutoff if spec.cutoff.tzinfo else spec.cutoff.replace(tzinfo=UTC)
+    wanted = read_samples(spark, spec.dataset, cutoff, spec.raw_uri)
+    result = run_chain(wanted, stages, context)
+    labels = result.rows.filter(pc.is_null(result.rows["reject_reason"]))
+    _check_result(labels, spec.dataset)
+    rejected_uri = store.join(spec.output_uri, "rejected")
+    rejected = _write_rejected(rejected_uri, result)
+    manifest = write_snapshot(spec.snapshots_uri, spec.dataset, labels)
+    snapshot_uri = store.join(spec.snapshots_uri, manifest.snapshot_id)
+    with connect() as database:
+        record_snapshot(database, manifest, store.join(snapshot_uri, MANIFEST_FILE), cutoff)
+    states = labels["features"].to_pylist()
+    outcome = EtlOutcome(
+        snapshot_id=manifest.snapshot_id,
+        labels_uri=store.join(snapshot_uri, LABELS_FILE),
+        features_uri=context.features.uri,
+        rejected_uri=rejected_uri,
+        classes=manifest.classes,
+        counts=manifest.counts,
+        rejected=rejected,
+        stages=tuple(StageCount(stage=s.name, rejected=result.rejected_by[s.name]) for s in stages),
+        features_made=states.count("made"),
+        features_reused=states.count("reused"),
+    )
+    sides = ", ".join(f"{sum(by.values())} {side}" for side, by in outcome.counts.items())
+    print(
+        f"snapshot {outcome.snapshot_id}: {sides}; {rejected} rejected; features: "
+        f"{outcome.features_made} made, {outcome.features_reused} reused; "
+        f"{time.monotonic() - started:.1f} s",
+        flush=True,
+    )
+    return outcome

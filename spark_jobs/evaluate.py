@@ -1,0 +1,213 @@
+"""The evaluate job: the bundle that would be served, and the champion, on the test side."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from serving.bundle.manifest import MANIFEST_FILE, Lineage, Manifest
+from serving.bundle.predictor import BadBundleError
+from serving.job import store
+from serving.job.errors import UserError
+from spark_jobs.database import connect
+from spark_jobs.metrics.classification import Metrics, compute_metrics, count_pairs
+from spark_jobs.report.page import BadCase, ReportData, make_thumbnail, render_report
+from spark_jobs.scoring import SCORED, open_bundle, pack_bundle, score_samples
+from spark_jobs.session import open_session
+from spark_jobs.smoke import choose_smoke, make_smoke
+from spark_jobs.spec import Champion, EvaluateOutcome, EvaluateSpec, Prediction
+from spark_jobs.tables import RawContent
+from spark_jobs.tracking import MlflowRun
+
+REPORT_FILE = "report.html"
+METRICS_FILE = "metrics.json"
+SMOKE_FILE = "smoke.json"
+
+
+def read_test_side(spec: EvaluateSpec) -> pa.Table:
+    """sha256, name, label, segment of the snapshot's test side."""
+    content = store.read_bytes(spec.labels_uri)
+    columns = ["sha256", "name", "label", "segment", "side"]
+    labels = pq.read_table(io.BytesIO(content), columns=columns)
+    test = labels.filter(pc.equal(labels["side"], "test"))
+    if test.num_rows == 0:
+        raise UserError(f"Snapshot {spec.snapshot_id} has no test side: nothing can be measured.")
+    return test.drop_columns(["side"])
+
+
+def read_deployment(database: Any, name: str) -> tuple[Champion, str]:
+    """The deployment as it is now, and its bundle's URI; generation 0 where there is none."""
+    document = database["deployments"].find_one({"_id": name})
+    if document is None:
+        return Champion(generation=0), ""
+    champion = Champion(generation=document["generation"], version=document.get("version"))
+    return champion, document.get("bundle_uri") or ""
+
+
+def _pack_champion(bundle_uri: str) -> list[Path]:
+    if not bundle_uri:
+        return []
+    try:
+        path = pack_bundle(bundle_uri)
+        open_bundle(path)
+    except (FileNotFoundError, BadBundleError) as error:
+        print(f"The champion's bundle {bundle_uri} cannot be scored: {error}", flush=True)
+        return []
+    return [path]
+
+
+def _fetch_contents(raw: DataFrame, hashes: set[str]) -> dict[str, bytes]:
+    if not hashes:
+        return {}
+    rows = raw.where(F.col("sha256").isin(sorted(hashes))).select("sha256", "content")
+    return {row["sha256"]: bytes(row["content"]) for row in rows.collect()}
+
+
+def _score(
+    spark: SparkSession, raw: RawContent, test: pa.Table, bundles: tuple[Path, ...]
+) -> DataFrame:
+    wanted = spark.createDataFrame(test).withColumn("file", F.substring_index("segment", "/", -1))
+    samples = raw.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner")
+    scored = score_samples(spark, samples, bundles).persist(StorageLevel.MEMORY_AND_DISK)
+    found = scored.count()
+    if found != test.num_rows:
+        raise UserError(
+            f"{test.num_rows - found} of {test.num_rows} test samples have no raw bytes any more: "
+            "start a new run, whose snapshot leaves them out."
+        )
+    return scored
+
+
+def _worst(scored: DataFrame, count: int) -> list[Prediction]:
+    wrong = scored.where(F.col("predicted") != F.col("label"))
+    rows = wrong.orderBy(F.desc("score"), "sha256").limit(count).drop("champion_predicted")
+    return [Prediction.model_validate(row.asDict()) for row in rows.collect()]
+
+
+def _smoke_candidates(scored: DataFrame, count: int) -> list[Prediction]:
+    """The `count` smallest samples of each class and each kind of answer."""
+    from pyspark.sql import Window
+
+    right = F.col("predicted") == F.col("label")
+    window = Window.partitionBy("label", right, F.col("score") < 0.6).orderBy(
+        "size_bytes", "sha256"
+    )
+    ranked = scored.withColumn("rank", F.row_number().over(window)).where(F.col("rank") <= count)
+    rows = ranked.drop("rank", "champion_predicted").collect()
+    return [Prediction.model_validate(row.asDict()) for row in rows]
+
+
+def _measure_champion(scored: DataFrame, champion: Champion, classes: tuple[str, ...]) -> Champion:
+    metrics = compute_metrics(count_pairs(scored, "champion_predicted"), classes)
+    update = {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
+    return champion.model_copy(update=update)
+
+
+def _bad_cases(worst: list[Prediction], contents: dict[str, bytes]) -> tuple[BadCase, ...]:
+    return tuple(
+        BadCase(
+            name=p.name,
+            label=p.label,
+            predicted=p.predicted,
+            score=p.score,
+            thumbnail=make_thumbnail(contents.get(p.sha256, b"")),
+        )
+        for p in worst
+    )
+
+
+def _make_report(
+    spec: EvaluateSpec,
+    metrics: Metrics,
+    champion: Champion,
+    lineage: Lineage,
+    bad: tuple[BadCase, ...],
+) -> str:
+    data = ReportData(
+        run_id=spec.run_id,
+        dataset=spec.dataset,
+        deployment=spec.deployment,
+        snapshot_id=spec.snapshot_id,
+        lineage=lineage,
+        min_accuracy=spec.min_accuracy,
+        accuracy=metrics.accuracy,
+        macro_f1=metrics.macro_f1,
+        test_samples=metrics.samples,
+        classes=metrics.classes,
+        per_class=metrics.per_class,
+        confusion=metrics.confusion,
+        wrong=metrics.wrong,
+        bad_cases=bad,
+        champion=champion,
+    )
+    return render_report(data)
+
+
+def _log_to_mlflow(outcome: EvaluateOutcome, run_id: str, report: str) -> None:
+    run = MlflowRun(run_id)
+    numbers = {
+        "test_accuracy": outcome.accuracy,
+        "test_macro_f1": outcome.macro_f1,
+        "test_samples": float(outcome.test_samples),
+        "test_wrong": float(outcome.bad_cases),
+    }
+    if outcome.champion.accuracy is not None and outcome.champion.macro_f1 is not None:
+        numbers["champion_test_accuracy"] = outcome.champion.accuracy
+        numbers["champion_test_macro_f1"] = outcome.champion.macro_f1
+    run.log_metrics(numbers)
+    run.log_artifact(REPORT_FILE, report.encode(), "text/html")
+    run.log_artifact(METRICS_FILE, outcome.model_dump_json(indent=2).encode(), "application/json")
+
+
+def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
+    """Score, measure, and write predictions, metrics, report and smoke samples."""
+    started = time.monotonic()
+    test = read_test_side(spec)
+    with connect() as database:
+        champion, champion_uri = read_deployment(database, spec.deployment)
+    manifest = store.read_model(store.join(spec.bundle_uri, MANIFEST_FILE), Manifest)
+    spark = open_session(f"evaluate {spec.dataset}")
+    print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
+    names = sorted({uri.rsplit("/", 1)[-1] for uri in test["segment"].to_pylist()})
+    raw = RawContent(spark, tuple(store.join(spec.raw_uri, name) for name in names))
+    bundles = (pack_bundle(spec.bundle_uri), *_pack_champion(champion_uri))
+    scored = _score(spark, raw, test, bundles)
+    metrics = compute_metrics(count_pairs(scored), manifest.classes)
+    if len(bundles) > 1:
+        champion = _measure_champion(scored, champion, manifest.classes)
+    predictions_uri = store.join(spec.output_uri, "predictions")
+    scored.select(SCORED.names).coalesce(1).write.mode("overwrite").parquet(predictions_uri)
+    worst = _worst(scored, spec.max_bad_cases)
+    smoke = choose_smoke(_smoke_candidates(scored, spec.smoke_samples), spec.smoke_samples)
+    contents = _fetch_contents(raw.read(), {p.sha256 for p in (*worst, *smoke)})
+    report = _make_report(spec, metrics, champion, manifest.lineage, _bad_cases(worst, contents))
+    outcome = EvaluateOutcome(
+        accuracy=metrics.accuracy,
+        macro_f1=metrics.macro_f1,
+        test_samples=metrics.samples,
+        classes=metrics.classes,
+        per_class=metrics.per_class,
+        confusion=metrics.confusion,
+        bad_cases=metrics.wrong,
+        champion=champion,
+        predictions_uri=predictions_uri,
+        report_uri=store.join(spec.output_uri, REPORT_FILE),
+        smoke_uri=store.join(spec.output_uri, SMOKE_FILE),
+    )
+    store.write_bytes(outcome.report_uri, report.encode())
+    store.write_model(outcome.smoke_uri, make_smoke(smoke, contents))
+    store.write_model(store.join(spec.output_uri, METRICS_FILE), outcome)
+    _log_to_mlflow(outcome, spec.mlflow_run_id, report)
+    print(
+        f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "
+        f"{outcome.test_samples} test samples; {time.monotonic() - started:.1f} s",
+        flush=True,
+    )
+    return outcome

@@ -1,0 +1,47 @@
+"""Entry of the data jobs: import, etl, evaluate."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # As a script, its own folder comes first on the path, and with it modules named like others'.
+    sys.path[:] = [p for p in sys.path if Path(p).resolve() != Path(__file__).resolve().parent]
+
+from collections.abc import Sequence
+
+from serving.job.main import run_job
+from spark_jobs.spec import (
+    SPARK_SPEC,
+    EtlOutcome,
+    EtlSpec,
+    EvaluateOutcome,
+    EvaluateSpec,
+    ImportOutcome,
+    ImportSpec,
+)
+
+
+def run(
+    spec: ImportSpec | EtlSpec | EvaluateSpec,
+) -> ImportOutcome | EtlOutcome | EvaluateOutcome:
+    """Do what the spec says."""
+    if isinstance(spec, ImportSpec):
+        from spark_jobs.importing.job import run_import
+
+        return run_import(spec)
+    if isinstance(spec, EtlSpec):
+        from spark_jobs.etl import run_etl
+
+        return run_etl(spec)
+    from spark_jobs.evaluate import run_evaluate
+
+    return run_evaluate(spec)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one job and return the process's exit code."""
+    return run_job(SPARK_SPEC, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

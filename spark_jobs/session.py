@@ -1,0 +1,57 @@
+"""The Spark session of a job, and a task's own resources."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SETTINGS = {
+    # Photos are large: the defaults would hold thousands of them in memory at once.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
+    "spark.sql.files.maxPartitionBytes": "16m",
+    # Files count by their bytes, so that small data, too, spreads over the cores.
+    "spark.sql.files.openCostInBytes": "65536",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.log.level": "ERROR",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+TASKS_PER_CORE = 4
+
+
+def open_session(name: str) -> "SparkSession":
+    """The session that spark-submit prepared, or a local one; set up for pictures."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName(name)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        # Not started by spark-submit: this process is driver and executor.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = builder.master("local[*]")
+        builder = builder.config("spark.driver.host", "127.0.0.1")
+        builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    tasks = TASKS_PER_CORE * spark.sparkContext.defaultParallelism
+    spark.conf.set("spark.sql.files.minPartitionNum", str(tasks))
+    spark.conf.set("spark.sql.shuffle.partitions", str(max(8, tasks)))
+    return spark
+
+
+def place_file(name: str, content: bytes) -> Path:
+    """Put a file where it lives as long as Spark does: executors may fetch it at any time.
+
+    Equal names must mean equal contents: a session that has sent a file does not send it again.
+    """
+    from pyspark import SparkFiles
+
+    folder = Path(SparkFiles.getRootDirectory()) / "sent"
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    if not path.exists():
+        path.write_bytes(content)
+    return path

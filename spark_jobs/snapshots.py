@@ -1,0 +1,109 @@
+"""Immutable, hash-named lists of samples."""
+
+import hashlib
+import io
+import json
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from serving.job import store
+from serving.job.spec import Spec
+from spark_jobs.spec import Side
+
+LABELS_FILE = "labels.parquet"
+MANIFEST_FILE = "manifest.json"
+LABELS = pa.schema(
+    [(name, pa.string()) for name in ("sha256", "label", "group", "side", "segment", "name")]
+)
+
+
+class SnapshotManifest(Spec):
+    """manifest.json of a snapshot. counts: side → class → samples."""
+
+    snapshot_id: str
+    dataset: str
+    classes: tuple[str, ...]
+    counts: dict[Side, dict[str, int]]
+    samples: int
+    created_at: datetime
+
+
+Row = tuple[str, str, str | None, str]
+
+
+def snapshot_id(rows: Iterable[Row]) -> str:
+    """20 hex digits over (sample, label, group, side) rows: the same in any order, anywhere."""
+    digest = hashlib.sha256()
+    # JSON keeps the fields apart, whatever stands in a label.
+    for line in sorted(json.dumps(row, ensure_ascii=True) for row in rows):
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()[:20]
+
+
+def count_samples(labels: pa.Table, classes: tuple[str, ...]) -> dict[Side, dict[str, int]]:
+    """Side → class → samples, zeros included."""
+    counts: dict[Side, dict[str, int]] = {
+        side: dict.fromkeys(classes, 0) for side in ("train", "val", "test")
+    }
+    pairs = zip(labels["side"].to_pylist(), labels["label"].to_pylist(), strict=True)
+    for side, label in pairs:
+        counts[side][label] += 1
+    return counts
+
+
+def write_snapshot(root_uri: str, dataset: str, labels: pa.Table) -> SnapshotManifest:
+    """Write the snapshot of these LABELS rows, unless it is there: then it is taken as it is."""
+    table = labels.select(LABELS.names).cast(LABELS).sort_by("sha256")
+    identity = zip(
+        (f"{dataset}/{sha256}" for sha256 in table["sha256"].to_pylist()),
+        table["label"].to_pylist(),
+        table["group"].to_pylist(),
+        table["side"].to_pylist(),
+        strict=True,
+    )
+    name = snapshot_id(identity)
+    target = store.join(root_uri, name)
+    manifest_uri = store.join(target, MANIFEST_FILE)
+    if not store.exists(manifest_uri):
+        classes = tuple(sorted(set(table["label"].to_pylist())))
+        manifest = SnapshotManifest(
+            snapshot_id=name,
+            dataset=dataset,
+            classes=classes,
+            counts=count_samples(table, classes),
+            samples=table.num_rows,
+            created_at=datetime.now(UTC),
+        )
+        # Aside, then one rename: nobody sees half a snapshot.
+        aside = store.join(root_uri, ".tmp", uuid.uuid4().hex)
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        store.write_bytes(store.join(aside, LABELS_FILE), buffer.getvalue())
+        store.write_model(store.join(aside, MANIFEST_FILE), manifest)
+        if not store.rename(aside, target):
+            store.delete(aside)
+    return store.read_model(manifest_uri, SnapshotManifest)
+
+
+def record_snapshot(database: Any, manifest: SnapshotManifest, uri: str, cutoff: datetime) -> None:
+    """Note the snapshot in MongoDB, once."""
+    fields = {
+        "dataset": manifest.dataset,
+        "cutoff": cutoff,
+        "samples": manifest.samples,
+        # Class names may hold dots and dollars, which are not safe in keys.
+        "counts": [
+            {"side": side, "label": label, "samples": count}
+            for side, by_class in manifest.counts.items()
+            for label, count in by_class.items()
+        ],
+        "manifest_uri": uri,
+    }
+    database["snapshots"].update_one(
+        {"_id": manifest.snapshot_id}, {"$setOnInsert": fields}, upsert=True
+    )

@@ -1,0 +1,201 @@
+"""Where the data jobs read and write tables: MongoDB, raw segments, the feature cache."""
+
+import functools
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from serving.bundle.codec import CODEC_VERSION
+from serving.bundle.manifest import Preprocessing
+from serving.bundle.predictor import import_onnxruntime
+from serving.job import store
+from serving.job.errors import UserError
+from serving.job.mongo import DATABASE, mongo_uri
+from spark_jobs.database import connect
+from spark_jobs.schemas import FEATURES, MONGO_SAMPLE, RAW, SAMPLES
+from spark_jobs.spec import Side
+
+VECTORS_PER_FILE = 20_000
+UPDATES = 1000
+# The others ask for collStats or $sample, which the embedded server lacks.
+PARTITIONER = "com.mongodb.spark.sql.connector.read.partitioner.SinglePartitionPartitioner"
+
+
+def check_dataset(dataset: str) -> None:
+    """UserError where there is no such dataset, or nothing in it."""
+    with connect() as database:
+        if database["samples"].find_one({"dataset": dataset}, {"_id": 1}) is not None:
+            return
+        there = sorted(database["datasets"].distinct("_id"))
+    raise UserError(
+        f"Dataset {dataset!r} has no samples. Datasets that exist: "
+        f"{', '.join(there) or 'none'}. Import pictures first: modelmill import FOLDER --dataset "
+        f"{dataset}."
+    )
+
+
+def list_segments(dataset: str) -> list[str]:
+    """File names of the segments that samples refer to; others may be half written."""
+    with connect() as database:
+        uris = database["samples"].distinct("segment", {"dataset": dataset})
+    return sorted(uri.rsplit("/", 1)[-1] for uri in uris)
+
+
+def read_samples(spark: SparkSession, dataset: str, cutoff: datetime, raw_uri: str) -> DataFrame:
+    """Active samples as they were at the cut-off, one row each; no bytes yet."""
+    stored = (
+        spark.read.format("mongodb")
+        .schema(MONGO_SAMPLE)
+        .option("connection.uri", mongo_uri())
+        .option("database", DATABASE)
+        .option("collection", "samples")
+        .option("aggregation.pipeline", f'[{{"$match": {{"dataset": "{dataset}"}}}}]')
+        .option("partitioner", PARTITIONER)
+        .load()
+    )
+    return select_state(stored, cutoff, raw_uri)
+
+
+def select_state(stored: DataFrame, cutoff: datetime, raw_uri: str) -> DataFrame:
+    """The last history entry up to the cut-off decides label and state."""
+    past = F.filter("history", lambda entry: entry["at"] <= F.lit(cutoff))
+    latest = stored.withColumn("latest", F.try_element_at(past, F.lit(-1)))
+    return latest.where(F.col("latest.state") == "active").select(
+        "sha256",
+        "name",
+        F.col("latest.label").alias("label"),
+        "group",
+        "split",
+        "side",
+        # A segment is known by its name: the store's address may have changed since.
+        F.concat(F.lit(raw_uri.rstrip("/") + "/"), F.substring_index("segment", "/", -1)).alias(
+            "segment"
+        ),
+        "size_bytes",
+    )
+
+
+@dataclass(frozen=True)
+class RawContent:
+    """A dataset's raw segments, those that are there."""
+
+    spark: SparkSession
+    uris: tuple[str, ...]
+
+    def read(self) -> DataFrame:
+        """sha256, content and the segment's file name."""
+        if not self.uris:
+            empty = self.spark.createDataFrame([], RAW)
+            return empty.select("sha256", "content", F.lit("").alias("file"))
+        files = self.spark.read.schema(RAW).parquet(*self.uris)
+        return files.select("sha256", "content", F.col("_metadata.file_name").alias("file"))
+
+    def join_to(self, samples: DataFrame) -> DataFrame:
+        """Rows of SAMPLES for those samples whose bytes are there; the bytes are not moved."""
+        wanted = samples.withColumn("file", F.substring_index("segment", "/", -1))
+        joined = self.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner")
+        return joined.select(
+            *[
+                F.col(field.name)
+                if field.name in joined.columns
+                else F.lit(None).cast(field.dataType).alias(field.name)
+                for field in SAMPLES.fields
+            ]
+        )
+
+    def attach(self, samples: DataFrame) -> DataFrame:
+        """Give rows without bytes their bytes back.
+
+        Keys are made distinct so that Spark leaves the join out wherever nobody reads `content`.
+        """
+        raw = self.read().select("sha256", "content").dropDuplicates(["sha256"])
+        return samples.join(raw, on="sha256", how="left")
+
+
+def find_raw(spark: SparkSession, dataset: str, raw_uri: str) -> RawContent:
+    """The segments that the dataset's samples lie in."""
+    there = set(store.list_names(raw_uri))
+    names = [name for name in list_segments(dataset) if name in there]
+    return RawContent(spark, tuple(store.join(raw_uri, name) for name in names))
+
+
+def feature_key(backbone_sha256: str, preprocessing: Preprocessing) -> str:
+    """Hash of everything that decides a vector: codec, preprocessing, network, runtime."""
+    parts = (
+        CODEC_VERSION,
+        preprocessing.model_dump_json(),
+        backbone_sha256,
+        import_onnxruntime().__version__,
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """Vectors by content, made once per sample and key; its files never change."""
+
+    spark: SparkSession
+    root_uri: str
+    key: str
+
+    @property
+    def uri(self) -> str:
+        """The key's folder."""
+        return store.join(self.root_uri, self.key)
+
+    @functools.cached_property
+    def _files(self) -> list[str]:
+        names = store.list_names(self.uri)
+        return [store.join(self.uri, name) for name in names if name.endswith(".parquet")]
+
+    def mark(self, samples: DataFrame) -> DataFrame:
+        """Add `cached`: true where the sample has a vector."""
+        if not self._files:
+            return samples.withColumn("cached", F.lit(False))
+        # Two runs at once may both have made a vector.
+        keys = self.spark.read.schema(FEATURES).parquet(*self._files).select("sha256").distinct()
+        marked = samples.join(
+            F.broadcast(keys.withColumn("found", F.lit(True))), on="sha256", how="left"
+        )
+        return marked.withColumn("cached", F.col("found").isNotNull()).drop("found")
+
+    def add(self, vectors: DataFrame, count: int) -> None:
+        """Write new vectors aside, then move them in under names that no one else has."""
+        token = uuid.uuid4().hex
+        aside = store.join(self.root_uri, ".tmp", token)
+        store.make_folder(self.uri)
+        parts = -(-count // VECTORS_PER_FILE)
+        vectors.coalesce(parts).write.parquet(aside)
+        names = [n for n in store.list_names(aside) if n.endswith(".parquet")]
+        for number, name in enumerate(names):
+            target = store.join(self.uri, f"{token}-{number}.parquet")
+            if not store.rename(store.join(aside, name), target):
+                raise RuntimeError(f"{target} could not be written")
+        store.delete(aside)
+
+
+def claim_sides(dataset: str, wanted: dict[str, Side]) -> dict[str, Side]:
+    """Write sides where none stands; the sides that count: another run's, where it was first."""
+    from pymongo import UpdateOne
+
+    hashes = sorted(wanted)
+    claimed: dict[str, Side] = {}
+    with connect() as database:
+        samples = database["samples"]
+        for start in range(0, len(hashes), UPDATES):
+            part = hashes[start : start + UPDATES]
+            writes = [
+                UpdateOne(
+                    {"_id": f"{dataset}/{sha}", "side": None}, {"$set": {"side": wanted[sha]}}
+                )
+                for sha in part
+            ]
+            samples.bulk_write(writes, ordered=False)
+            ids = [f"{dataset}/{sha}" for sha in part]
+            found = samples.find({"_id": {"$in": ids}}, {"sha256": 1, "side": 1})
+            claimed.update((document["sha256"], document["side"]) for document in found)
+    return claimed

@@ -1,0 +1,111 @@
+"""What is left after the worst: kill -9 in the middle, and an orderly end."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.pictures import write_pictures
+from tests.integration.stack import Stack, make_environment
+
+
+def processes_of(home: Path, *words: str) -> list[int]:
+    """Ids of the processes that carry this home in their environment and these words in argv."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"MODELMILL_HOME={home}".encode() in environment and all(
+            word.encode() in command for word in words
+        ):
+            found.append(int(entry.name))
+    return found
+
+
+def kill_all(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def wait_for(check: Callable[[], object], seconds: float) -> object:
+    """Poll until something true comes back."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := check():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"nothing came within {seconds} s")
+
+
+def test_killed_rank_is_retried_to_the_same_model(stack: Stack, imported: str) -> None:
+    # Patience that is never used up: both runs train the same, long, number of epochs.
+    form = ["--dataset", imported, "--no-deploy", "--max-epochs", "3000", "--patience", "1000"]
+    home = stack.settings.home
+    whole = stack.json("train", *form, "--wait")
+    started = subprocess.Popen(
+        [*launch(), "train", *form, "--wait", "--json"],
+        env=dict(stack.environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    ranks = wait_for(
+        lambda: checkpoints(home) and processes_of(home, "training/main.py", "--spec"), 300
+    )
+    assert isinstance(ranks, list)
+    kill_all(ranks[-1:])
+    assert started.wait(600) == 0
+    assert started.stdout is not None
+    again = started.stdout.read()
+    assert whole["weights_sha256"] in again
+
+
+def launch() -> list[str]:
+    return [str(Path(__file__).parents[2] / "modelmill")]
+
+
+def checkpoints(home: Path) -> list[Path]:
+    return [path for path in (home / "scratch").glob("*/train/**/*") if path.suffix == ".npz"]
+
+
+@pytest.fixture
+def own_stack() -> Iterator[Stack]:
+    from pipelines.settings import read_settings
+
+    home = Path(tempfile.mkdtemp(prefix="mm-own-"))
+    one = Stack(make_environment(home, read_settings().home))
+    try:
+        one.run("up")
+        yield one
+    finally:
+        one.run("down", check=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def test_acknowledged_import_survives_and_down_leaves_nothing(
+    own_stack: Stack, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path, ["a", "b"], per_class=10)
+    added = own_stack.json("import", str(tmp_path), "--dataset", "kept")["added"]
+    home = own_stack.settings.home
+    kill_all(processes_of(home))
+    wait_for(lambda: not processes_of(home), 30)
+    own_stack.run("up")
+    again = own_stack.json("import", str(tmp_path), "--dataset", "kept")
+    assert (again["added"], again["already_there"]) == (0, added)
+    own_stack.run("down")
+    assert processes_of(home) == []

@@ -1,0 +1,90 @@
+"""The form, its Airflow and click faces, and what it says about bad values."""
+
+import click
+import pytest
+from click.testing import CliRunner
+from pipelines.form import FormError, add_options, describe_range, make_params, read_form
+from pipelines.request import ImportRequest, RunRequest
+
+
+def test_every_field_is_a_param_in_the_forms_order() -> None:
+    params = make_params(RunRequest)
+    assert list(params) == list(RunRequest.model_fields)
+    assert next(iter(params)) == "dataset"
+
+
+def test_help_holds_the_range_that_the_server_checks() -> None:
+    param = make_params(RunRequest)["min_accuracy"]
+    assert (param.schema["minimum"], param.schema["maximum"]) == (0, 1)
+    assert "0 to 1" in param.schema["description_md"]
+    assert param.schema["title"] == "Least accuracy"
+
+
+def test_dropdown_has_a_label_for_each_value() -> None:
+    schema = make_params(RunRequest)["devices"].schema
+    assert set(schema["values_display"]) == set(schema["enum"])
+
+
+def test_main_fields_stand_outside_the_accordion() -> None:
+    params = make_params(RunRequest)
+    assert "section" not in params["dataset"].schema
+    assert "section" in params["seed"].schema
+
+
+def test_presets_values_become_defaults() -> None:
+    params = make_params(RunRequest, {"dataset": "herbs"})
+    assert params["dataset"].resolve() == "herbs"
+    assert params["min_accuracy"].resolve() == 0.8
+
+
+def test_params_refuse_what_the_form_refuses() -> None:
+    param = make_params(RunRequest)["learning_rate"]
+    with pytest.raises(Exception, match="minimum"):
+        param.resolve(0)
+
+
+def test_emptied_text_means_the_default() -> None:
+    assert read_form(RunRequest, {"dataset": "herbs", "deployment": None}).served_as == "herbs"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"dataset": "Herbs"}, ["dataset", "'Herbs'", "lower-case"]),
+        ({"dataset": "herbs", "min_accuracy": 1.5}, ["min_accuracy", "1.5", "0 to 1"]),
+        ({"dataset": "herbs", "learning_rate": 0}, ["learning_rate", "0", "more than 0"]),
+        ({"dataset": "herbs", "devices": "tpu"}, ["devices", "'tpu'", "auto, cpu or gpu"]),
+        ({"dataset": "herbs", "max_epochs": "many"}, ["max_epochs", "'many'", "1 to 10,000"]),
+        ({"dataset": "herbs", "epoch": 3}, ["epoch", "max_epochs"]),
+        ({}, ["dataset is missing"]),
+        ({"dataset": None}, ["dataset", "None"]),
+    ],
+)
+def test_bad_values_get_a_sentence(values: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(FormError) as raised:
+        read_form(RunRequest, values)
+    assert all(word in str(raised.value) for word in words)
+
+
+def test_every_constrained_field_can_be_described() -> None:
+    for form in (RunRequest, ImportRequest):
+        for name, schema in form.model_json_schema()["properties"].items():
+            if name != "title":
+                assert describe_range(schema), name
+
+
+def test_flags_are_the_fields() -> None:
+    seen: dict[str, object] = {}
+
+    @click.command()
+    @add_options(RunRequest)
+    def train(**values: object) -> None:
+        seen.update(values)
+
+    done = CliRunner().invoke(
+        train, ["--dataset", "herbs", "--min-accuracy", "0.9", "--no-deploy", "--max-epochs", "7"]
+    )
+    assert done.exit_code == 0, done.output
+    request = read_form(RunRequest, seen)
+    assert (request.min_accuracy, request.deploy, request.max_epochs) == (0.9, False, 7)
+    assert CliRunner().invoke(train, []).exit_code == 2

@@ -1,0 +1,89 @@
+"""Tiny real bundles: a network of two weights that tells bright pictures from dark ones."""
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from PIL import Image
+
+from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Lineage, Manifest, Preprocessing
+from serving.spec import SmokeSample, SmokeSamples
+
+SIZE = 16
+
+
+def make_network(*, sign: float = 1.0) -> onnx.ModelProto:
+    """Mean brightness b in [-1, 1] → softmax([4b, -4b] · sign)."""
+    weights = np.array([[4.0, -4.0]], dtype=np.float32) * sign
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Flatten", ["mean"], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "w"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["y"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "brightness",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def make_manifest(classes: tuple[str, ...] = ("bright", "dark")) -> Manifest:
+    lineage = Lineage(
+        dataset="brightness",
+        snapshot_id="0123abcd",
+        run_id="20260102T030405-abcdef",
+        code_version="test",
+        backbone="none",
+        backbone_sha256="0" * 64,
+        weights_licence="Apache-2.0",
+        created_at="2026-01-02T03:04:05Z",
+    )
+    return Manifest(
+        classes=classes,
+        preprocessing=Preprocessing(size=SIZE),
+        metrics={"accuracy": 0.9},
+        lineage=lineage,
+    )
+
+
+def write_bundle(
+    folder: Path, *, classes: tuple[str, ...] = ("bright", "dark"), sign: float = 1.0
+) -> Path:
+    folder.mkdir(parents=True)
+    (folder / MODEL_FILE).write_bytes(make_network(sign=sign).SerializeToString())
+    (folder / MANIFEST_FILE).write_text(make_manifest(classes).model_dump_json())
+    return folder
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def plain(value: int, size: tuple[int, int] = (40, 30)) -> bytes:
+    """A PNG of one grey."""
+    return encode(Image.new("RGB", size, (value, value, value)))
+
+
+def make_samples(bright: str, dark: str) -> SmokeSamples:
+    """A white and a black picture, with the labels that are expected of them."""
+    pictures = ((plain(255), bright), (plain(0), dark))
+    return SmokeSamples(
+        samples=tuple(
+            SmokeSample(
+                sha256=hashlib.sha256(data).hexdigest(),
+                content_base64=base64.b64encode(data).decode(),
+                predicted=label,
+            )
+            for data, label in pictures
+        )
+    )

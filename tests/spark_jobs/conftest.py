@@ -1,0 +1,116 @@
+"""One Spark session and one database for the whole folder; both real."""
+
+import os
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from serving.job.mongo import DATABASE, MONGO_VARIABLE
+from spark_jobs.importing.source import ROOTS_VARIABLE
+from spark_jobs.session import open_session
+from spark_jobs.spec import BackboneFile
+from tests.spark_jobs.tiny import write_backbone
+
+REPO = Path(__file__).parents[2]
+
+
+def find_jars(name: str) -> list[Path]:
+    """Jars that the installation fetched; none where it has not yet."""
+    home = os.environ.get("MODELMILL_HOME", "")
+    return sorted((Path(home) / "jars" / name / "lib").glob("*.jar")) if home else []
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: int = 60) -> None:
+    for _ in range(seconds * 10):
+        assert process.poll() is None, f"ended with {process.returncode}"
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"nothing listens on {port}")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    jars = ":".join(str(path) for path in find_jars("spark"))
+    arguments = ["--master", "local[2]", "--driver-memory", "1g"]
+    arguments += ["--conf", f"spark.local.dir={tmp_path_factory.mktemp('spark')}"]
+    arguments += ["--conf", "spark.driver.host=127.0.0.1"]
+    arguments += ["--conf", "spark.driver.bindAddress=127.0.0.1"]
+    if jars:
+        arguments += ["--driver-class-path", jars]
+    java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    os.environ["PYSPARK_SUBMIT_ARGS"] = (
+        f'{" ".join(arguments)} --driver-java-options "{java}" pyspark-shell'
+    )
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    session = open_session("tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    jars = find_jars("mongo")
+    if not jars:
+        pytest.skip(
+            "set MODELMILL_HOME to an installation: the MongoDB-wire server's jars are there"
+        )
+    port, folder = free_port(), tmp_path_factory.mktemp("mongo")
+    source = REPO / "docker" / "local" / "mongo" / "MongoWireServer.java"
+    command = ["java", "-Xmx128m", "-cp", ":".join(map(str, jars)), str(source)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "127.0.0.1", str(port), str(folder / "data")], stdout=log, stderr=log
+        )
+    wait_for_port(port, process)
+    yield f"mongodb://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture
+def database(mongo_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    from pymongo import MongoClient
+
+    monkeypatch.setenv(MONGO_VARIABLE, mongo_server)
+    with MongoClient[dict[str, Any]](mongo_server, tz_aware=True) as client:
+        yield client[DATABASE]
+
+
+@pytest.fixture
+def connector() -> None:
+    if not find_jars("spark"):
+        pytest.skip("set MODELMILL_HOME to an installation: the Mongo Spark connector is there")
+
+
+@pytest.fixture
+def dataset() -> str:
+    """A name that no other test has: the database is shared."""
+    return f"spark-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def import_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "import"
+    root.mkdir()
+    monkeypatch.setenv(ROOTS_VARIABLE, str(root))
+    return root
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> BackboneFile:
+    return write_backbone(tmp_path_factory.mktemp("backbone"))

@@ -1,0 +1,116 @@
+"""Which files an import sees, and what it refuses."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from serving.job.errors import UserError
+from spark_jobs.importing.reading import read_picture
+from spark_jobs.importing.source import Item, LocalTree, list_classes, open_tree, walk
+from tests.spark_jobs.tiny import make_picture
+
+
+def put(path: Path, content: bytes = b"x") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def items(folder: Path) -> dict[str, Item]:
+    return {item.name: item for item in walk(open_tree(folder.as_uri()))}
+
+
+def test_classes_are_folders_with_any_name(import_root: Path) -> None:
+    for name in ("键盘", "<b>bold", "a space", unicodedata.normalize("NFD", "érable")):
+        put(import_root / name / "deep" / "1.jpg")
+    tree = open_tree(import_root.as_uri())
+    assert list_classes(tree) == sorted(["键盘", "<b>bold", "a space", "érable"])
+    found = items(import_root)
+    assert found["érable/deep/1.jpg"].label == "érable"
+    assert {item.split for item in found.values()} == {None}
+
+
+def test_splits_above_the_classes(import_root: Path) -> None:
+    for name in ("train/a", "train/b", "validation/a", "Test/b"):
+        put(import_root / name / "1.png")
+    found = items(import_root)
+    assert list_classes(open_tree(import_root.as_uri())) == ["a", "b"]
+    assert {name: item.split for name, item in found.items()} == {
+        "train/a/1.png": "train",
+        "train/b/1.png": "train",
+        "validation/a/1.png": "val",
+        "Test/b/1.png": "test",
+    }
+    assert list(found)[-1] == "Test/b/1.png"
+
+
+def test_classes_may_be_called_train_and_test(import_root: Path) -> None:
+    put(import_root / "train" / "1.png")
+    put(import_root / "test" / "1.png")
+    assert list_classes(open_tree(import_root.as_uri())) == ["test", "train"]
+    assert items(import_root)["train/1.png"].split is None
+
+
+def test_hidden_files_are_not_read(import_root: Path) -> None:
+    for name in ("a/.DS_Store", "__MACOSX/a/._1.png", ".git/config", "a/1.png", "b/1.png"):
+        put(import_root / name)
+    assert list(items(import_root)) == ["a/1.png", "b/1.png"]
+
+
+def test_links_that_leave_are_refused(import_root: Path, tmp_path: Path) -> None:
+    put(tmp_path / "secret" / "1.png", make_picture(0, 0))
+    put(import_root / "a" / "1.png", make_picture(0, 1))
+    (import_root / "a" / "inside.png").symlink_to(import_root / "a" / "1.png")
+    (import_root / "a" / "outside.png").symlink_to(tmp_path / "secret" / "1.png")
+    (import_root / "a" / "dead.png").symlink_to(import_root / "nowhere")
+    (import_root / "b").symlink_to(tmp_path / "secret")
+    (import_root / "loop").symlink_to(import_root)
+    tree = open_tree(import_root.as_uri())
+    told = {name: read_picture(tree, item).rejection for name, item in items(import_root).items()}
+    assert told == {
+        "a/1.png": "",
+        "a/inside.png": "",
+        "a/outside.png": "a link that leaves the imported folder",
+        "a/dead.png": "cannot be read: No such file or directory",
+        "b": "a link that leaves the imported folder",
+        "loop": "a link to a folder, which is not followed",
+    }
+
+
+def test_files_that_are_no_pictures(import_root: Path) -> None:
+    picture = make_picture(0, 0)
+    put(import_root / "a" / "right ending.txt", picture)
+    put(import_root / "a" / "wrong ending.jpg", b"hello")
+    put(import_root / "a" / "empty.jpg", b"")
+    put(import_root / "a" / "cut.png", picture[: len(picture) // 2])
+    put(import_root / "beside.png", picture)
+    os.mkfifo(import_root / "a" / "pipe.png")
+    tree = LocalTree(str(import_root))
+    told = {item.name: read_picture(tree, item).rejection for item in walk(tree)}
+    assert told["a/right ending.txt"] == ""
+    assert "not an image" in told["a/wrong ending.jpg"]
+    assert "empty" in told["a/empty.jpg"]
+    assert "unreadable" in told["a/cut.png"]
+    assert told["a/pipe.png"] == "not a regular file"
+    assert told["beside.png"] == "not inside a class folder"
+
+
+def test_folders_outside_the_roots_are_refused(import_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (import_root / "way out").symlink_to(tmp_path / "elsewhere")
+    for folder in (tmp_path / "elsewhere", import_root / "way out", import_root / ".."):
+        with pytest.raises(UserError, match="MODELMILL_IMPORT_ROOTS"):
+            open_tree(f"file://{folder}")
+
+
+@pytest.mark.parametrize("uri", ["file:///{root}/nothing", "ftp://host/x"])
+def test_no_such_source(import_root: Path, uri: str) -> None:
+    with pytest.raises(UserError, match=r"no folder|cannot be imported"):
+        open_tree(uri.replace("/{root}", str(import_root)))
+
+
+def test_no_class_folders(import_root: Path) -> None:
+    put(import_root / "1.png")
+    with pytest.raises(UserError, match=r"FOLDER/CLASS/picture\.jpg"):
+        list_classes(open_tree(import_root.as_uri()))

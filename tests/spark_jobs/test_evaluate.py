@@ -1,0 +1,191 @@
+"""The evaluate job against a real database and a real MLflow."""
+
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import requests
+from pyspark.sql import SparkSession
+
+from serving.bundle.predictor import Predictor
+from serving.job import store
+from serving.job.errors import UserError
+from serving.job.smoke import SmokeSamples
+from spark_jobs.evaluate import run_evaluate
+from spark_jobs.importing.segments import SegmentWriter
+from spark_jobs.smoke import choose_smoke
+from spark_jobs.snapshots import LABELS, LABELS_FILE, write_snapshot
+from spark_jobs.spec import EvaluateOutcome, EvaluateSpec, Prediction
+from spark_jobs.tracking import MLFLOW_VARIABLE
+from tests.spark_jobs.conftest import free_port, wait_for_port
+from tests.spark_jobs.tiny import CLASSES, make_picture, write_bundle
+
+PER_CLASS = 6
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1", "--serve-artifacts"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/db"]
+    command += ["--artifacts-destination", (folder / "artifacts").as_uri()]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
+    wait_for_port(port, process, seconds=120)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture
+def mlflow_run(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(MLFLOW_VARIABLE, mlflow_server)
+    answer = requests.post(
+        f"{mlflow_server}/api/2.0/mlflow/runs/create",
+        json={"experiment_id": "0", "start_time": int(time.time() * 1000)},
+        timeout=60,
+    )
+    return str(answer.json()["run"]["info"]["run_id"])
+
+
+@pytest.fixture
+def spec(
+    spark: SparkSession, database: Any, mlflow_run: str, tmp_path: Path, dataset: str
+) -> EvaluateSpec:
+    """Six test pictures of each class; two red ones are labelled as the second class."""
+    raw, writer, rows = (tmp_path / "raw").as_uri(), SegmentWriter(), []
+    for channel, name in enumerate(CLASSES):
+        for seed in range(PER_CLASS):
+            wrong = channel == 1 and seed < 2
+            content = make_picture(0 if wrong else channel, (200 if wrong else 100) + seed)
+            digest = hashlib.sha256(content).hexdigest()
+            writer.add(digest, f"{name}/{seed}.png", content)
+            row = {"sha256": digest, "label": name, "side": "test", "name": f"{name}/{seed}.png"}
+            rows.append(row)
+    segment = writer.write(raw)
+    complete = [row | {"group": None, "segment": segment} for row in rows]
+    labels = pa.Table.from_pylist(complete, LABELS)
+    snapshots = (tmp_path / "snapshots").as_uri()
+    manifest = write_snapshot(snapshots, dataset, labels)
+    return EvaluateSpec(
+        output_uri=(tmp_path / "out").as_uri(),
+        run_id="20260102T030405-abcdef",
+        dataset=dataset,
+        deployment=dataset,
+        snapshot_id=manifest.snapshot_id,
+        labels_uri=store.join(snapshots, manifest.snapshot_id, LABELS_FILE),
+        raw_uri=raw,
+        bundle_uri=write_bundle(tmp_path / "bundle").as_uri(),
+        mlflow_run_id=mlflow_run,
+        min_accuracy=0.8,
+        max_bad_cases=1,
+        smoke_samples=4,
+    )
+
+
+def check_outcome(outcome: EvaluateOutcome) -> None:
+    assert outcome.classes == CLASSES
+    assert outcome.confusion == ((6, 0, 0), (2, 4, 0), (0, 0, 6))
+    assert outcome.accuracy == pytest.approx(16 / 18)
+    assert outcome.per_class[0].precision == pytest.approx(6 / 8)
+    assert (outcome.bad_cases, outcome.test_samples) == (2, 18)
+
+
+def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str) -> None:
+    outcome = run_evaluate(spec)
+    check_outcome(outcome)
+    assert (outcome.champion.generation, outcome.champion.version) == (0, None)
+    predictions = pq.read_table(tmp_path / "out" / "predictions").to_pylist()
+    predictor = Predictor(tmp_path / "bundle")
+    smoke = store.read_model(outcome.smoke_uri, SmokeSamples)
+    assert len(smoke.samples) == 4
+    assert {sample.predicted for sample in smoke.samples} == set(CLASSES)
+    by_hash = {row["sha256"]: row for row in predictions}
+    for sample in smoke.samples:
+        content = base64.b64decode(sample.content_base64)
+        assert hashlib.sha256(content).hexdigest() == sample.sha256
+        scores = predictor.score([predictor.prepare(content)])[0]
+        row = by_hash[sample.sha256]
+        assert row["predicted"] == row["label"] == sample.predicted
+        assert row["score"] == pytest.approx(float(scores.max()), abs=1e-6)
+    report = store.read_bytes(outcome.report_uri).decode()
+    assert report.count("<figure>") == 1
+    assert "&lt;b&gt;bold" in report
+    run = requests.get(
+        f"{mlflow_server}/api/2.0/mlflow/runs/get",
+        params={"run_id": spec.mlflow_run_id},
+        timeout=60,
+    ).json()["run"]
+    logged = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+    assert logged["test_accuracy"] == pytest.approx(outcome.accuracy)
+    files = requests.get(
+        f"{mlflow_server}/api/2.0/mlflow/artifacts/list",
+        params={"run_id": spec.mlflow_run_id},
+        timeout=60,
+    ).json()["files"]
+    assert {file["path"] for file in files} >= {"report.html", "metrics.json"}
+
+
+def test_champion_on_the_same_side(spec: EvaluateSpec, tmp_path: Path, database: Any) -> None:
+    """The champion knows two classes only, so that it is wrong on the third."""
+    bundle = write_bundle(tmp_path / "champion", CLASSES[:2])
+    document = {"version": 3, "generation": 5, "bundle_uri": bundle.as_uri()}
+    database["deployments"].insert_one({"_id": spec.deployment, **document})
+    outcome = run_evaluate(spec)
+    check_outcome(outcome)
+    assert (outcome.champion.version, outcome.champion.generation) == (3, 5)
+    assert outcome.champion.accuracy == pytest.approx(10 / 18)
+    assert (outcome.champion.macro_f1 or 1) < outcome.macro_f1
+
+
+def test_champion_that_is_gone(spec: EvaluateSpec, tmp_path: Path, database: Any) -> None:
+    gone = (tmp_path / "gone").as_uri()
+    document = {"version": 3, "generation": 5, "bundle_uri": gone}
+    database["deployments"].insert_one({"_id": spec.deployment, **document})
+    outcome = run_evaluate(spec)
+    check_outcome(outcome)
+    assert (outcome.champion.version, outcome.champion.accuracy) == (3, None)
+
+
+def test_lost_test_pictures_are_told(spec: EvaluateSpec, tmp_path: Path) -> None:
+    (segment,) = (tmp_path / "raw").iterdir()
+    table = pq.read_table(segment)
+    pq.write_table(table.slice(0, table.num_rows - 2), segment)
+    with pytest.raises(UserError, match="2 of 18 test samples"):
+        run_evaluate(spec)
+
+
+def make_prediction(sha256: str, label: str, predicted: str, score: float, size: int) -> Prediction:
+    return Prediction(
+        sha256=sha256,
+        name=sha256,
+        label=label,
+        segment="s",
+        size_bytes=size,
+        predicted=predicted,
+        score=score,
+    )
+
+
+def test_smoke_prefers_small_sure_and_different() -> None:
+    predictions = [
+        make_prediction("a-large", "a", "a", 0.9, 900),
+        make_prediction("a-small", "a", "a", 0.9, 10),
+        make_prediction("a-unsure", "a", "a", 0.3, 1),
+        make_prediction("b", "b", "b", 0.9, 5000),
+        make_prediction("c-wrong", "c", "a", 0.9, 1),
+    ]
+    assert [p.sha256 for p in choose_smoke(predictions, 3)] == ["a-small", "b", "a-large"]
+    assert [p.sha256 for p in choose_smoke(predictions[-1:], 3)] == ["c-wrong"]
+    assert choose_smoke([], 3) == []

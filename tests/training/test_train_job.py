@@ -1,0 +1,196 @@
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import paddle
+import pytest
+
+from serving.bundle import codec
+from serving.bundle.predictor import Predictor
+from serving.job.spec import JobError
+from tests.training.conftest import CLASSES, REPO, start_ranks
+from training import checkpoint
+from training.paddle_files import load_network
+from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
+from training.tracking import RUN_ID_TAG, SUPERSEDED_TAG
+
+MakeSpec = Callable[..., TrainSpec]
+# Of MLflow's own code, which this file calls in process.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
+MAIN = REPO / "training" / "main.py"
+
+
+@pytest.fixture
+def job_spec(make_spec: MakeSpec, backbone: ExportBackboneOutcome) -> MakeSpec:
+    def make(**changes: Any) -> TrainSpec:
+        file = {"backbone_uri": backbone.onnx_uri, "backbone_sha256": backbone.sha256}
+        return make_spec(**(file | changes))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+def output(spec: TrainSpec) -> Path:
+    return Path(spec.output_uri.removeprefix("file://"))
+
+
+def run(spec: TrainSpec, folder: Path, ranks: int = 2, **environment: str) -> tuple[int, str]:
+    process = start_ranks(MAIN, spec, ranks, folder, **environment)
+    printed, _ = process.communicate(timeout=300)
+    return process.returncode, printed
+
+
+def read_outcome(spec: TrainSpec) -> TrainOutcome:
+    return TrainOutcome.model_validate_json((output(spec) / "outcome.json").read_bytes())
+
+
+def find_rank(launcher: int, rank: int) -> int:
+    """Process id of a rank, from what the launcher set in its environment."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                environment = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if parent == launcher and f"PADDLE_TRAINER_ID={rank}".encode() in environment:
+                return int(entry.name)
+    raise AssertionError(f"no rank {rank} below process {launcher}")
+
+
+def wait_for_epochs(scratch: Path, epochs: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for file in scratch.glob("checkpoint-*.npz"):
+            state = checkpoint.from_bytes(file.read_bytes())
+            if len(state.progress.epochs) >= epochs:
+                return
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint appeared")
+
+
+def test_bundle_is_what_was_trained(job_spec: MakeSpec, tmp_path: Path, tracking: str) -> None:
+    spec = job_spec()
+    code, printed = run(spec, tmp_path / "work", MODELMILL_MLFLOW_URI=tracking)
+    assert code == 0, printed
+    outcome = read_outcome(spec)
+    assert (outcome.ranks, outcome.epochs_run) == (2, 4)
+    assert outcome.agreement <= 1e-4
+    assert "epoch 4/4" in printed
+    bundle = output(spec) / "bundle"
+    assert {str(p.relative_to(bundle)) for p in bundle.rglob("*") if p.is_file()} == {
+        "manifest.json",
+        "model.onnx",
+        "paddle/network.json",
+        "paddle/network.pdiparams",
+    }
+    predictor = Predictor(bundle)
+    assert predictor.manifest.classes == CLASSES
+    assert predictor.manifest.lineage.weights_licence.startswith("Apache-2.0")
+    pixels = np.random.default_rng(7).integers(0, 256, (3, 224, 224, 3), np.uint8)
+    scores = predictor.score(list(pixels))
+    batch = codec.to_batch(list(pixels), spec.preprocessing)
+    with paddle.no_grad():
+        stored = load_network(bundle / "paddle")(paddle.to_tensor(batch)).numpy()
+    np.testing.assert_allclose(scores, stored, atol=1e-4)
+    run_data = mlflow.MlflowClient(tracking).get_run(outcome.mlflow_run_id)
+    assert run_data.info.run_name == spec.run_id
+    assert run_data.info.status == "FINISHED"
+    assert run_data.data.tags["modelmill.snapshot_id"] == "s"
+    assert run_data.data.params["ranks"] == "2"
+    assert run_data.data.metrics["best_val_accuracy"] == pytest.approx(outcome.val_accuracy)
+    history = mlflow.MlflowClient(tracking).get_metric_history(outcome.mlflow_run_id, "val_loss")
+    assert [point.step for point in history] == [1, 2, 3, 4]
+
+
+def test_killed_rank_then_retry_gives_the_same_model(
+    job_spec: MakeSpec, tmp_path: Path, tracking: str
+) -> None:
+    def attempt(name: str, scratch: str) -> TrainSpec:
+        return job_spec(
+            output_uri=(tmp_path / name).as_uri(),
+            scratch_uri=(tmp_path / scratch).as_uri(),
+            run_id="20260102t000000-abcdef",
+            dataset="kill",
+            max_epochs=500,
+            min_delta=0,
+            patience=10_000,
+            learning_rate=0.0001,
+        )
+
+    whole = attempt("whole", "scratch-whole")
+    code, printed = run(whole, tmp_path / "work-1", MODELMILL_MLFLOW_URI=tracking)
+    assert code == 0, printed
+    # Otherwise the best weights could all stem from before the kill.
+    assert read_outcome(whole).best_epoch > 450
+
+    killed = attempt("killed", "scratch")
+    process = start_ranks(MAIN, killed, 2, tmp_path / "work-2", MODELMILL_MLFLOW_URI=tracking)
+    wait_for_epochs(tmp_path / "scratch", 10)
+    os.kill(find_rank(process.pid, 1), signal.SIGKILL)
+    process.communicate(timeout=120)
+    assert process.returncode not in (0, 64)
+    assert not (output(killed) / "outcome.json").exists()
+
+    retried = attempt("retried", "scratch")
+    code, printed = run(retried, tmp_path / "work-3", MODELMILL_MLFLOW_URI=tracking)
+    assert code == 0, printed
+    assert 10 <= resumed_after(printed) < read_outcome(whole).best_epoch
+    assert read_outcome(retried).weights_sha256 == read_outcome(whole).weights_sha256
+    assert read_outcome(retried).epochs_run == 500
+    assert not list((tmp_path / "scratch").iterdir())
+    check_superseded(tracking, read_outcome(retried).mlflow_run_id, retried.run_id)
+
+
+def resumed_after(printed: str) -> int:
+    found = re.search(r"Going on after epoch (\d+) of an earlier attempt", printed)
+    assert found, printed
+    return int(found.group(1))
+
+
+def check_superseded(uri: str, last: str, run_id: str) -> None:
+    client = mlflow.MlflowClient(uri)
+    experiment = client.get_experiment_by_name("kill")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], f"tags.`{RUN_ID_TAG}` = '{run_id}'")
+    states = {r.info.run_id: (r.info.status, SUPERSEDED_TAG in r.data.tags) for r in runs}
+    assert states.pop(last) == ("FINISHED", False)
+    assert set(states.values()) == {("KILLED", True)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"features_uri": "file:///nowhere"}, "84 of 84 samples have no features"),
+        ({"backbone": "efficientnet-lite9"}, "Did you mean efficientnet-lite0?"),
+        ({"backbone_sha256": "1" * 64}, "the features were made with 111111111111"),
+    ],
+)
+def test_users_error_is_one_sentence_and_64(
+    job_spec: MakeSpec, tmp_path: Path, tracking: str, changes: dict[str, str], sentence: str
+) -> None:
+    spec = job_spec(**changes)
+    code, printed = run(spec, tmp_path / "work", MODELMILL_MLFLOW_URI=tracking)
+    assert code == 64, printed
+    error = JobError.model_validate_json((output(spec) / "error.json").read_bytes())
+    assert sentence in error.message
+    assert "Traceback" not in printed
+
+
+def test_missing_mlflow_fails_before_the_training(job_spec: MakeSpec, tmp_path: Path) -> None:
+    address = "http://user:secret@127.0.0.1:9"
+    code, printed = run(job_spec(), tmp_path / "work", ranks=1, MODELMILL_MLFLOW_URI=address)
+    assert code not in (0, 64)
+    assert "MLflow does not answer at 127.0.0.1:9" in printed
+    assert "secret" not in printed
+    assert "epoch 1/" not in printed

@@ -1,0 +1,103 @@
+"""The job export_backbone: a pretrained feature extractor as one ONNX file."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import paddle
+
+from serving.bundle.predictor import OnnxNetwork
+from serving.job import store
+from training.backbones.catalogue import find_backbone, load_pretrained
+from training.backbones.efficientnet_lite import FEATURES, FeatureExtractor
+from training.paddle_files import save_network
+from training.spec import ExportBackboneOutcome, ExportBackboneSpec
+
+INPUT = "picture"
+OUTPUT = "features"
+OPSET = 13
+TOLERANCE = 1e-4
+CONVERSION_LIMIT_S = 300
+
+
+def convert_to_onnx(network: paddle.nn.Layer, size: int) -> onnx.ModelProto:
+    """Convert a network [n, 3, size, size] → [n, k] with any n; input and output get our names.
+
+    The converter runs in a process of its own: it ends the whole process on some errors.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = save_network(network, Path(folder), size)
+        target = Path(folder) / "network.onnx"
+        command = [sys.executable, "-m", "paddle2onnx.command"]
+        command += ["--model_dir", folder, "--save_file", str(target)]
+        command += ["--model_filename", files.network, "--params_filename", files.weights]
+        # The default, polygraphy, would be installed from the network in mid-export.
+        command += ["--opset_version", str(OPSET), "--optimize_tool", "None"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=CONVERSION_LIMIT_S, check=False
+        )
+        if done.returncode != 0 or not target.is_file():
+            raise RuntimeError(
+                f"paddle2onnx ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}"
+            )
+        model = onnx.load(target)
+    return _tidy(model)
+
+
+def _tidy(model: onnx.ModelProto) -> onnx.ModelProto:
+    graph = model.graph
+    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
+    for value in (graph.input[0], graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_param = "n"
+    # The converter leaves constants that nothing reads; onnxruntime warns about each.
+    read = {name for node in graph.node for name in node.input}
+    used = [n for n in graph.node if n.op_type != "Constant" or n.output[0] in read]
+    del graph.node[:]
+    graph.node.extend(used)
+    onnx.checker.check_model(model)
+    return model
+
+
+def largest_difference(network: paddle.nn.Layer, content: bytes, size: int) -> float:
+    """Largest |ONNX − Paddle| over seeded noise, relative to the largest output."""
+    batch = np.random.default_rng(0).uniform(-1, 1, (3, 3, size, size)).astype(np.float32)
+    with paddle.no_grad():
+        expected = network(paddle.to_tensor(batch)).numpy()
+    found = OnnxNetwork(content).run(batch)
+    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def export_backbone(spec: ExportBackboneSpec) -> ExportBackboneOutcome:
+    """Write <sha256[:12]>.onnx below output_uri; fails if it differs from Paddle's network."""
+    paddle.set_device("cpu")
+    backbone = find_backbone(spec.backbone)
+    extractor: FeatureExtractor = load_pretrained(backbone).extractor
+    size = backbone.variant.size
+    content = convert_to_onnx(extractor, size).SerializeToString()
+    difference = largest_difference(extractor, content, size)
+    if difference > TOLERANCE:
+        raise RuntimeError(
+            f"{backbone.name}: the ONNX file differs from Paddle's network by {difference:.1e}, "
+            f"allowed is {TOLERANCE:.0e}"
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    uri = store.join(spec.output_uri, f"{digest[:12]}.onnx")
+    store.write_bytes(uri, content)
+    print(f"{backbone.name}: {len(content) / 1e6:.1f} MB, ONNX − Paddle {difference:.1e}")
+    return ExportBackboneOutcome(
+        backbone=backbone.name,
+        onnx_uri=uri,
+        sha256=digest,
+        licence=backbone.licence,
+        parameters=sum(int(np.prod(p.shape)) for p in extractor.parameters()),
+        features=FEATURES,
+        size=size,
+    )

@@ -1,0 +1,109 @@
+"""Where a killed training goes on: one .npz file, replaced in one step, nothing pickled."""
+
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from serving.job.errors import UserError
+from serving.job.spec import Spec
+
+Arrays = dict[str, npt.NDArray[np.float32]]
+_PROGRESS = "progress"
+
+
+class Epoch(Spec):
+    """One point of the curves."""
+
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+
+
+class Progress(Spec):
+    """Everything but the weights: epochs done, and what early stopping knows."""
+
+    epochs: tuple[Epoch, ...] = ()
+    best_epoch: int = 0
+    best_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State of a training after its last epoch."""
+
+    progress: Progress
+    network: Arrays
+    optimizer: Arrays
+    best: Arrays
+
+
+def to_bytes(state: Checkpoint) -> bytes:
+    """Serialize."""
+    buffer = io.BytesIO()
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        f"{part}/{name}": array
+        for part in ("network", "optimizer", "best")
+        for name, array in getattr(state, part).items()
+    }
+    text = state.progress.model_dump_json().encode()
+    arrays[_PROGRESS] = np.frombuffer(text, dtype=np.uint8)
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def from_bytes(content: bytes) -> Checkpoint:
+    """Read back what to_bytes wrote; ValueError where it is anything else."""
+    parts: dict[str, Arrays] = {"network": {}, "optimizer": {}, "best": {}}
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            progress = Progress.model_validate_json(file[_PROGRESS].tobytes())
+            for key in file.files:
+                part, _, name = key.partition("/")
+                if name:
+                    parts[part][name] = file[key]
+    except (KeyError, EOFError, ValidationError, zipfile.BadZipFile) as error:
+        raise ValueError(f"not a checkpoint: {error}") from error
+    return Checkpoint(progress, parts["network"], parts["optimizer"], parts["best"])
+
+
+def find_file(scratch_uri: str, key: str) -> Path:
+    """Path of a training's checkpoint below a file:// folder."""
+    parts = urlsplit(scratch_uri)
+    if parts.scheme != "file":
+        raise UserError(f"scratch_uri is {scratch_uri!r}; it must be a local file:///PATH.")
+    return Path(unquote(parts.path)) / f"checkpoint-{key[:16]}.npz"
+
+
+def write(path: Path, state: Checkpoint) -> None:
+    """Replace the file in one step: a kill at any moment leaves the old or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # By process: an older attempt may still be alive.
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    draft.write_bytes(to_bytes(state))
+    draft.replace(path)
+
+
+def read(path: Path) -> bytes:
+    """Content of the file, empty where there is none or it is damaged."""
+    if not path.is_file():
+        return b""
+    content = path.read_bytes()
+    try:
+        from_bytes(content)
+    except ValueError as error:
+        print(f"{path} is damaged ({error}): training starts anew.", flush=True)
+        return b""
+    return content
+
+
+def remove(path: Path) -> None:
+    """Remove the file, and drafts that killed attempts left."""
+    for file in path.parent.glob(f"{path.stem}.*"):
+        file.unlink(missing_ok=True)

@@ -1,0 +1,124 @@
+"""The bundle: ONNX, Paddle's files and the manifest, checked against the trained network."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+import paddle
+
+from serving.bundle import codec
+from serving.bundle.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    PADDLE_FOLDER,
+    Lineage,
+    Manifest,
+    Preprocessing,
+)
+from serving.bundle.predictor import OnnxNetwork
+from serving.job import store
+from serving.job.errors import UserError
+from training.backbones.catalogue import find_backbone, load_pretrained
+from training.loop import Trained
+from training.paddle_files import load_network, save_network
+from training.spec import TrainSpec
+from training.tasks.protocol import Probe, TaskModel
+
+TOLERANCE = 1e-4
+RANDOM_PROBES = 2
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A finished bundle in a local folder. agreement: see TrainOutcome."""
+
+    folder: Path
+    agreement: float
+
+
+def read_backbone(spec: TrainSpec) -> onnx.ModelProto:
+    """Read the backbone's ONNX file; refuses one that is not the file the features came from."""
+    content = store.read_bytes(spec.backbone_uri)
+    found = hashlib.sha256(content).hexdigest()
+    if found != spec.backbone_sha256:
+        raise UserError(
+            f"{spec.backbone_uri} has sha256 {found[:12]}…, the features were made with "
+            f"{spec.backbone_sha256[:12]}…: export the backbone again, then run etl."
+        )
+    return onnx.load_from_string(content)
+
+
+def make_manifest(spec: TrainSpec, trained: Trained) -> Manifest:
+    """Describe the bundle."""
+    return Manifest(
+        classes=spec.classes,
+        preprocessing=spec.preprocessing,
+        metrics={"val_accuracy": trained.best.val_accuracy, "val_loss": trained.best.val_loss},
+        lineage=Lineage(
+            dataset=spec.dataset,
+            snapshot_id=spec.snapshot_id,
+            run_id=spec.run_id,
+            code_version=spec.code_version,
+            backbone=spec.backbone,
+            backbone_sha256=spec.backbone_sha256,
+            weights_licence=spec.backbone_licence,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+    )
+
+
+def make_probe_batch(probe: Probe, preprocessing: Preprocessing) -> codec.Batch:
+    """Real pictures through the one codec, and seeded noise."""
+    size = preprocessing.size
+    noise = np.random.default_rng(0).integers(0, 256, (RANDOM_PROBES, size, size, 3), np.uint8)
+    pictures = [codec.prepare(content, preprocessing) for content in probe.contents]
+    return codec.to_batch([*pictures, *noise], preprocessing)
+
+
+def measure_agreement(folder: Path, network: paddle.nn.Layer, batch: codec.Batch) -> float:
+    """Largest difference in a score between the trained network and either exported form."""
+    with paddle.no_grad():
+        expected = network(paddle.to_tensor(batch)).numpy()
+        stored = load_network(folder / PADDLE_FOLDER)(paddle.to_tensor(batch)).numpy()
+    served = OnnxNetwork(folder / MODEL_FILE).run(batch)
+    return float(max(np.abs(served - expected).max(), np.abs(stored - expected).max()))
+
+
+def export_bundle(
+    spec: TrainSpec,
+    trained: Trained,
+    task: TaskModel,
+    *,
+    backbone: onnx.ModelProto,
+    probe: Probe,
+    folder: Path,
+) -> Bundle:
+    """Write a bundle into an empty local folder and check it; fails where the forms differ."""
+    extractor = load_pretrained(find_backbone(spec.backbone)).extractor
+    network = task.join(extractor, trained.head)
+    (folder / PADDLE_FOLDER).mkdir(parents=True)
+    save_network(network, folder / PADDLE_FOLDER, spec.preprocessing.size)
+    (folder / MODEL_FILE).write_bytes(task.append_head(backbone, trained.head).SerializeToString())
+    manifest = make_manifest(spec, trained)
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
+    batch = make_probe_batch(probe, spec.preprocessing)
+    agreement = measure_agreement(folder, network, batch)
+    if not agreement <= TOLERANCE:
+        raise RuntimeError(
+            f"The exported network differs from the trained one by {agreement:.1e} over "
+            f"{len(batch)} pictures; allowed is {TOLERANCE:.0e}. The backbone's ONNX file and its "
+            f"weights may be of different versions: export the backbone again."
+        )
+    return Bundle(folder, agreement)
+
+
+def upload(folder: Path, uri: str) -> None:
+    """Copy a local folder to a URI."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            store.write_bytes(
+                store.join(uri, path.relative_to(folder).as_posix()), path.read_bytes()
+            )

@@ -1,0 +1,73 @@
+"""Entry of the training jobs; paddle.distributed.launch starts it once per device."""
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from serving.job.errors import UserError
+from serving.job.main import parse_spec, run_job
+from training.spec import (
+    TRAINING_SPEC,
+    ExportBackboneOutcome,
+    ExportBackboneSpec,
+    TrainOutcome,
+    TrainSpec,
+)
+
+# Set by the launcher; it is what dist.get_rank() reads, and Paddle takes seconds to import.
+RANK_VARIABLE = "PADDLE_TRAINER_ID"
+
+
+def run(spec: TrainSpec | ExportBackboneSpec) -> TrainOutcome | ExportBackboneOutcome:
+    """Do what the spec says, on rank 0."""
+    if isinstance(spec, ExportBackboneSpec):
+        from training.backbones.export import export_backbone
+
+        return export_backbone(spec)
+    from training.train import lead
+
+    return lead(spec)
+
+
+def run_beside(spec: TrainSpec | ExportBackboneSpec) -> int:
+    """Do another rank's part.
+
+    A user's error ends with 0: all ranks meet it alike, and a failing rank would make the
+    launcher end rank 0 before it has written the sentence down.
+    """
+    if isinstance(spec, TrainSpec):
+        from training.train import follow
+
+        with contextlib.suppress(UserError):
+            follow(spec)
+    return 0
+
+
+def quiet_paddle() -> None:
+    """Keep Paddle's notes to its own developers out of the task's log; errors stay."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    warnings.filterwarnings("ignore", message="No ccache found")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one job on one rank; rank 0 leaves the outcome, or the sentence for the user."""
+    quiet_paddle()
+    arguments = sys.argv[1:] if argv is None else argv
+    if int(os.environ.get(RANK_VARIABLE, "0")) == 0:
+        return run_job(TRAINING_SPEC, run, arguments)
+    return run_beside(parse_spec(TRAINING_SPEC, arguments))
+
+
+if __name__ == "__main__":
+    # As a script, its own folder comes first on the path, and with it modules named like others'.
+    sys.path[:] = [p for p in sys.path if Path(p).resolve() != Path(__file__).resolve().parent]
+    exit_code = main()
+    if exit_code:
+        # Paddle's threads abort the process on a normal exit while peers are still connected,
+        # and the exit code would be lost.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)

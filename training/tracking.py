@@ -1,0 +1,160 @@
+"""The run in MLflow. Only this file knows MLflow."""
+
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from serving.job.errors import UserError
+from training.checkpoint import Epoch, Progress
+from training.ranks import Ranks
+from training.spec import TrainSpec
+
+MLFLOW_VARIABLE = "MODELMILL_MLFLOW_URI"
+RUN_ID_TAG = "modelmill.run_id"
+SUPERSEDED_TAG = "modelmill.superseded_by"
+ARTIFACT_FOLDER = "bundle"
+ANSWER_LIMIT_S = 10
+# MLflow's own limit for one log_batch call.
+BATCH_LIMIT = 1000
+
+
+class TrackingError(RuntimeError):
+    """MLflow cannot be used just now; the text says which address and why."""
+
+
+def find_server() -> str:
+    """Address of MLflow, from the environment; fails at once where nothing answers there."""
+    uri = os.environ.get(MLFLOW_VARIABLE)
+    if not uri:
+        raise UserError(f"Set {MLFLOW_VARIABLE} to http://HOST:PORT of MLflow.")
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        try:
+            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=ANSWER_LIMIT_S):  # noqa: S310
+                pass
+        except (urllib.error.URLError, OSError) as error:
+            # Never the whole address: it may hold a password.
+            raise TrackingError(
+                f"MLflow does not answer at {parts.hostname}:{parts.port} ({MLFLOW_VARIABLE}): "
+                f"{error}. Start it, or correct the address, then run the task again."
+            ) from None
+    return uri
+
+
+def _tags(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
+    return {
+        RUN_ID_TAG: spec.run_id,
+        "modelmill.dataset": spec.dataset,
+        "modelmill.snapshot_id": spec.snapshot_id,
+        "modelmill.code_version": spec.code_version,
+        "modelmill.backbone": spec.backbone,
+        "modelmill.backbone_sha256": spec.backbone_sha256,
+        "modelmill.backbone_licence": spec.backbone_licence,
+        "modelmill.device": ranks.device,
+    }
+
+
+def _params(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
+    shown = spec.model_dump(
+        mode="json",
+        include={
+            *("backbone", "seed", "max_epochs", "patience", "min_delta"),
+            *("batch_size", "learning_rate", "weight_decay", "task"),
+        },
+    )
+    shown |= {"classes": len(spec.classes), "ranks": ranks.size}
+    return {name: str(value) for name, value in shown.items()}
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Turn MLflow's errors into one sentence, without the password that the address may hold."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        login = urlsplit(uri).netloc.rpartition("@")[0]
+        reason = str(error).replace(f"{login}@", "") if login else str(error)
+        raise TrackingError(
+            f"MLflow failed: {reason}. Run the task again once it answers."
+        ) from None
+
+
+class Tracking:
+    """One run in MLflow; its experiment is the dataset, its name our run's id.
+
+    Every method raises TrackingError.
+    """
+
+    def __init__(self, client: Any, uri: str, run_id: str) -> None:
+        self._client, self._uri, self.run_id = client, uri, run_id
+
+    def log_curves(self, progress: Progress) -> None:
+        """Log one point per epoch and curve, and the best epoch's values."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        points = [
+            Metric(name, getattr(epoch, name), now, number)
+            for number, epoch in enumerate(progress.epochs, start=1)
+            for name in Epoch.model_fields
+        ]
+        best = progress.epochs[progress.best_epoch - 1]
+        points += [
+            Metric(f"best_{name}", getattr(best, name), now, progress.best_epoch)
+            for name in Epoch.model_fields
+        ]
+        points.append(Metric("best_epoch", progress.best_epoch, now, progress.best_epoch))
+        with _explained(self._uri):
+            for start in range(0, len(points), BATCH_LIMIT):
+                self._client.log_batch(self.run_id, metrics=points[start : start + BATCH_LIMIT])
+
+    def log_bundle(self, folder: Path, agreement: float) -> None:
+        """Keep the bundle's files."""
+        with _explained(self._uri):
+            self._client.log_metric(self.run_id, "agreement", agreement)
+            self._client.log_artifacts(self.run_id, str(folder), ARTIFACT_FOLDER)
+
+    def finish(self, *, failed: bool = False) -> None:
+        """Close the run."""
+        with _explained(self._uri):
+            self._client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
+
+
+def _open(client: Any, spec: TrainSpec, ranks: Ranks) -> str:
+    from mlflow.entities import Param
+
+    experiment = client.get_experiment_by_name(spec.dataset)
+    experiment_id = (
+        experiment.experiment_id if experiment else client.create_experiment(spec.dataset)
+    )
+    older = client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{spec.run_id}'")
+    run_id: str = client.create_run(
+        experiment_id, tags=_tags(spec, ranks), run_name=spec.run_id
+    ).info.run_id
+    for other in older:
+        client.set_tag(other.info.run_id, SUPERSEDED_TAG, run_id)
+        client.set_terminated(other.info.run_id, "KILLED")
+    params = [Param(name, value) for name, value in _params(spec, ranks).items()]
+    client.log_batch(run_id, params=params)
+    return run_id
+
+
+def open_run(uri: str, spec: TrainSpec, ranks: Ranks) -> Tracking:
+    """Begin this attempt's run; runs of earlier attempts are marked as superseded."""
+    # It would print the whole address, which may hold a password.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    # Its own default, 7 retries with doubled waits, hangs for minutes where the server is gone.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    import mlflow
+
+    with _explained(uri):
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        return Tracking(client, uri, _open(client, spec, ranks))
