@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FormT = TypeVar("FormT", bound=Form)
 _PARAM_KEYS = ("type", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "title")
-_CLICK_TYPES: dict[str, click.ParamType] = {
+_CLICK_TYPES: dict[str, click.ParamType[Any]] = {
     "integer": click.INT,
     "number": click.FLOAT,
     "string": click.STRING,
@@ -33,21 +33,22 @@ def field_schemas(form: type[Form]) -> dict[str, dict[str, Any]]:
 
 def describe_range(schema: Mapping[str, Any]) -> str:
     """What a field allows, in words; empty where anything of its type is allowed."""
-    if "rule" in schema:
-        return str(schema["rule"])
-    if "enum" in schema:
-        return " or ".join(", ".join(map(str, schema["enum"])).rsplit(", ", 1))
+    words = ""
     low, high = schema.get("minimum"), schema.get("maximum")
     above = schema.get("exclusiveMinimum")
-    if above is not None and high is not None:
-        return f"more than {above:,} and at most {high:,}"
-    if low is not None and high is not None:
-        return f"{low:,} to {high:,}"
-    if schema.get("type") == "boolean":
-        return "true or false"
-    if "maxLength" in schema:
-        return f"up to {schema['maxLength']} characters"
-    return ""
+    if "rule" in schema:
+        words = str(schema["rule"])
+    elif "enum" in schema:
+        words = " or ".join(", ".join(map(str, schema["enum"])).rsplit(", ", 1))
+    elif above is not None and high is not None:
+        words = f"more than {above:,} and at most {high:,}"
+    elif low is not None and high is not None:
+        words = f"{low:,} to {high:,}"
+    elif schema.get("type") == "boolean":
+        words = "true or false"
+    elif "maxLength" in schema:
+        words = f"up to {schema['maxLength']} characters"
+    return words
 
 
 def _help(schema: Mapping[str, Any], default: object, *, markdown: bool) -> str:
@@ -91,7 +92,7 @@ def add_options(form: type[Form]) -> Callable[[Callable[..., Any]], Callable[...
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for name, schema in reversed(list(field_schemas(form).items())):
-            flag = "--" + name.replace("_", "-")
+            flag = name_flag(name)
             if schema["type"] == "boolean":
                 flag = f"{flag}/--no-{flag[2:]}"
             # click takes an explicit default=None for a value: a required option has no such key.
@@ -110,14 +111,26 @@ def add_options(form: type[Form]) -> Callable[[Callable[..., Any]], Callable[...
     return decorate
 
 
-def _click_type(schema: Mapping[str, Any]) -> click.ParamType:
+def _click_type(schema: Mapping[str, Any]) -> click.ParamType[Any]:
     if "enum" in schema:
         return click.Choice(schema["enum"])
     return _CLICK_TYPES[str(schema["type"])]
 
 
-def read_form(form: type[FormT], values: Mapping[str, object]) -> FormT:
-    """Validate; an emptied text field means its default. Raises FormError."""
+def name_flag(field: str) -> str:
+    """A field's name on the command line."""
+    return "--" + field.replace("_", "-")
+
+
+def read_form(
+    form: type[FormT],
+    values: Mapping[str, object],
+    name_field: Callable[[str], str] = str,
+) -> FormT:
+    """Validate; an emptied text field means its default. Raises FormError.
+
+    name_field: how a field is called where the person filled it in.
+    """
     schemas = field_schemas(form)
     given = {
         name: value
@@ -127,20 +140,26 @@ def read_form(form: type[FormT], values: Mapping[str, object]) -> FormT:
     try:
         return form.model_validate(given)
     except ValidationError as error:
-        raise FormError(explain_error(form, error)) from None
+        raise FormError(explain_error(form, error, name_field)) from None
 
 
-def explain_error(form: type[Form], error: ValidationError) -> str:
+def explain_error(
+    form: type[Form], error: ValidationError, name_field: Callable[[str], str] = str
+) -> str:
     """One sentence per field: its name, what was given, what is allowed."""
-    return " ".join(_explain_one(form, detail) for detail in error.errors(include_url=False))
+    details = error.errors(include_url=False)
+    return " ".join(_explain_one(form, detail, name_field) for detail in details)
 
 
-def _explain_one(form: type[Form], detail: ErrorDetails) -> str:
-    name = str(detail["loc"][0]) if detail["loc"] else "form"
+def _explain_one(
+    form: type[Form], detail: ErrorDetails, name_field: Callable[[str], str]
+) -> str:
     schemas = field_schemas(form)
+    field = str(detail["loc"][0]) if detail["loc"] else ""
+    name = name_field(field) if field else "The form"
     if detail["type"] == "extra_forbidden":
         return f"{name} is not a field of this form; its fields are {', '.join(schemas)}."
-    schema = schemas.get(name, {})
+    schema = schemas.get(field, {})
     if detail["type"] == "missing":
         return f"{name} is missing: {schema['description']}"
     limits = describe_range(schema) or detail["msg"]

@@ -115,6 +115,7 @@ def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
         snapshot_id=etl.snapshot_id,
         labels_uri=etl.labels_uri,
         features_uri=etl.features_uri,
+        devices=plan.request.devices,
         scratch_uri=plan.artifacts.scratch_folder(plan.run_id, "train"),
         classes=etl.classes,
         backbone=plan.backbone.name,
@@ -161,11 +162,12 @@ def build_image_spec(plan: RunPlan, train: TrainOutcome, output_uri: str) -> Bui
 
 def deploy_spec(
     plan: RunPlan,
+    output_uri: str,
+    *,
     train: TrainOutcome,
     evaluate: EvaluateOutcome,
     gate: GateDecision,
     image: BuildImageOutcome,
-    output_uri: str,
 ) -> DeploySpec:
     """The version in service, if the deployment is still as the gate saw it."""
     return DeploySpec(

@@ -46,6 +46,9 @@ class Settings(BaseModel):
         description="Folders, joined by ':', that the import form may read; default: HOME/import",
     )
     stages: str = Field(default="", description="Folder with your own Spark stages")
+    presets: str = Field(
+        default="", description="Folder with your own nightly presets; default: HOME/presets"
+    )
     spark_master: str = Field(
         default="local[*]", description="Master of Airflow's spark_default connection"
     )
@@ -93,6 +96,11 @@ class Settings(BaseModel):
         """Folders below which the import form may read."""
         given = [Path(p).expanduser() for p in self.import_roots.split(":") if p]
         return tuple(given) or (self.home / "import",)
+
+    @property
+    def own_presets(self) -> Path:
+        """Folder of the user's presets; may be missing."""
+        return Path(self.presets).expanduser() if self.presets else self.home / "presets"
 
 
 def default_home(environment: Mapping[str, str]) -> Path:

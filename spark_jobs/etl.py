@@ -26,6 +26,7 @@ from spark_jobs.runner import (
 from spark_jobs.session import open_session
 from spark_jobs.snapshots import LABELS_FILE, MANIFEST_FILE, record_snapshot, write_snapshot
 from spark_jobs.spec import EtlOutcome, EtlSpec, StageCount
+from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import FeatureCache, check_dataset, feature_key, find_raw, read_samples
 
 REJECTED = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label", "reason")])
@@ -128,7 +129,8 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     )
     cutoff = spec.cutoff if spec.cutoff.tzinfo else spec.cutoff.replace(tzinfo=UTC)
     wanted = read_samples(spark, spec.dataset, cutoff, spec.raw_uri)
-    result = run_chain(wanted, stages, context)
+    with show_progress(spark):
+        result = run_chain(wanted, stages, context)
     labels = result.rows.filter(pc.is_null(result.rows["reject_reason"]))
     _check_result(labels, spec.dataset)
     rejected_uri = store.join(spec.output_uri, "rejected")

@@ -23,6 +23,7 @@ from spark_jobs.scoring import SCORED, open_bundle, pack_bundle, score_samples
 from spark_jobs.session import open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
 from spark_jobs.spec import Champion, EvaluateOutcome, EvaluateSpec, Prediction
+from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import RawContent
 from spark_jobs.tracking import MlflowRun
 
@@ -178,7 +179,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     names = sorted({uri.rsplit("/", 1)[-1] for uri in test["segment"].to_pylist()})
     raw = RawContent(spark, tuple(store.join(spec.raw_uri, name) for name in names))
     bundles = (pack_bundle(spec.bundle_uri), *_pack_champion(champion_uri))
-    scored = _score(spark, raw, test, bundles)
+    with show_progress(spark):
+        scored = _score(spark, raw, test, bundles)
     metrics = compute_metrics(count_pairs(scored), manifest.classes)
     if len(bundles) > 1:
         champion = _measure_champion(scored, champion, manifest.classes)

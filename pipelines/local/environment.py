@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from pipelines.code import code_version
 from pipelines.local.layout import REPO, Layout, read_layout
 from pipelines.settings import PREFIX, Settings
 
@@ -15,6 +16,17 @@ KEPT = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX_URL", "UV_DEFAULT_INDEX"),
     "CUDA_VISIBLE_DEVICES",
 )
+
+
+# Marks every process that the installation started, so that `down` ends those and no others.
+OWNER_VARIABLE = "MODELMILL_OWNER"
+
+
+def read_docker_address(settings: Settings, layout: Layout) -> str:
+    """Address of the Docker engine: the setting, else what `up` chose; empty before that."""
+    if settings.docker_host or not layout.docker_address.exists():
+        return settings.docker_host
+    return layout.docker_address.read_text()
 
 
 def base_environment(outer: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -36,8 +48,6 @@ def modelmill_environment(settings: Settings, layout: Layout) -> dict[str, str]:
         for name, value in settings.model_dump().items()
         if value != ""
     }
-    from pipelines.local.code_version import read_code_version
-
     return {
         **given,
         "MODELMILL_MONGO_URI": settings.mongo_address,
@@ -46,13 +56,11 @@ def modelmill_environment(settings: Settings, layout: Layout) -> dict[str, str]:
         "MODELMILL_MLFLOW_URI": settings.mlflow_address,
         "MODELMILL_IMPORT_ROOTS": ":".join(str(p) for p in settings.allowed_import_roots),
         "MODELMILL_SUPERVISOR": str(layout.supervisor_socket),
-        "MODELMILL_CODE_VERSION": read_code_version(),
+        "MODELMILL_CODE_VERSION": code_version(),
     }
 
 
-def child_environment(
-    settings: Settings, outer: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def child_environment(settings: Settings, outer: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment of a job or a service: no secrets, nothing of the caller's that could sway it."""
     layout = read_layout(settings)
     base = base_environment(outer)

@@ -50,6 +50,16 @@ class Layout(BaseModel):
         return self.home / "conf"
 
     @property
+    def supervisor_conf(self) -> Path:
+        """supervisord's configuration; its includes are relative to it."""
+        return self.conf / "supervisord.conf"
+
+    @property
+    def docker_address(self) -> Path:
+        """Holds the address of the Docker engine that `up` chose."""
+        return self.conf / "docker-host"
+
+    @property
     def hadoop_conf(self) -> Path:
         """HADOOP_CONF_DIR of the servers and of their clients."""
         return self.conf / "hdfs"
@@ -142,7 +152,7 @@ class Layout(BaseModel):
 
 def label_home(home: Path) -> str:
     """Short hash that tells installations of one machine apart."""
-    return hashlib.sha256(str(home).encode()).hexdigest()[:12]
+    return hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
 
 
 def read_layout(settings: Settings) -> Layout:

@@ -25,6 +25,7 @@ from tests.spark_jobs.tiny import PREPROCESSING, write_tree
 pytestmark = pytest.mark.integration
 
 SPARK_HOME = Path(pyspark.__file__).parent
+DEPLOY = "org.apache.spark.deploy"
 STAGE = '''
 """Reject green pictures, in the executors, by a function of this very file."""
 import io
@@ -58,11 +59,11 @@ def master(tmp_path: Path) -> Iterator[str]:
     spark_class = [str(SPARK_HOME / "bin" / "spark-class")]
     host = ["--host", "127.0.0.1", "--webui-port", "0"]
     address = f"spark://127.0.0.1:{port}"
+    limits = ["-c", "2", "-m", "1g", "--work-dir", str(folder / "work")]
     commands = [
-        ([*_deploy("master.Master"), *host, "--port", str(port)], port),
+        ([f"{DEPLOY}.master.Master", *host, "--port", str(port)], port),
         (
-            [*_deploy("worker.Worker"), *host, "--port", str(worker_port), "-c", "2", "-m", "1g"]
-            + ["--work-dir", str(folder / "work"), address],
+            [f"{DEPLOY}.worker.Worker", *host, "--port", str(worker_port), *limits, address],
             worker_port,
         ),
     ]
@@ -78,10 +79,6 @@ def master(tmp_path: Path) -> Iterator[str]:
     for process in reversed(processes):
         process.terminate()
         process.wait(30)
-
-
-def _deploy(name: str) -> list[str]:
-    return [f"org.apache.spark.deploy.{name}"]
 
 
 def submit(master: str, spec: EtlSpec, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -104,23 +101,17 @@ def submit(master: str, spec: EtlSpec, folder: Path) -> "subprocess.CompletedPro
     )
 
 
-def test_etl_with_a_users_stage_on_a_bare_worker(
-    master: str,
-    connector: None,
-    import_root: Path,
-    tmp_path: Path,
-    database: Any,
-    backbone: BackboneFile,
-) -> None:
+@pytest.fixture
+def spec(import_root: Path, tmp_path: Path, database: Any, backbone: BackboneFile) -> EtlSpec:
+    """Five pictures of each class, imported, and a chain with a stage of the user's own."""
     write_tree(import_root, per_class=5)
-    raw, dataset = (tmp_path / "raw").as_uri(), f"spark-cluster-{time.time_ns()}"
-    source = import_root.as_uri()
-    output = (tmp_path / "out").as_uri()
+    output, raw = (tmp_path / "out").as_uri(), (tmp_path / "raw").as_uri()
+    dataset, source = f"spark-cluster-{time.time_ns()}", import_root.as_uri()
     run_import(ImportSpec(output_uri=output, dataset=dataset, source_uri=source, raw_uri=raw))
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages" / "reject_green.py").write_text(STAGE)
     chain = ("decode_image", "reject_green", "compute_features", "assign_sides")
-    spec = EtlSpec(
+    return EtlSpec(
         output_uri=output,
         dataset=dataset,
         cutoff=datetime.now(UTC) + timedelta(seconds=5),
@@ -132,12 +123,18 @@ def test_etl_with_a_users_stage_on_a_bare_worker(
         preprocessing=PREPROCESSING,
         stages=tuple(StageSpec(name=name) for name in chain),
     )
+
+
+def test_etl_with_a_users_stage_on_a_bare_worker(
+    master: str, connector: None, spec: EtlSpec, tmp_path: Path
+) -> None:
     done = submit(master, spec, tmp_path)
-    assert done.returncode == 0, done.stderr[-4000:]
-    outcome = store.read_model(store.join(output, "outcome.json"), EtlOutcome)
+    assert done.returncode == 0, done.stdout[-4000:]
+    outcome = store.read_model(store.join(spec.output_uri, "outcome.json"), EtlOutcome)
     assert (outcome.features_made, outcome.rejected) == (10, 5)
     assert list((tmp_path / "elsewhere" / "work").glob("app-*/0"))
     wrong = spec.model_copy(update={"stages": (StageSpec(name="reject_gren"),)})
     told = submit(master, wrong, tmp_path)
     assert told.returncode == 64
-    assert "Did you mean 'reject_green'" in told.stderr
+    # spark-submit passes the driver's standard error on as standard output.
+    assert "Did you mean 'reject_green'" in told.stdout

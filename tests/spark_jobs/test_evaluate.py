@@ -74,7 +74,7 @@ def spec(
             row = {"sha256": digest, "label": name, "side": "test", "name": f"{name}/{seed}.png"}
             rows.append(row)
     segment = writer.write(raw)
-    complete = [row | {"group": None, "segment": segment} for row in rows]
+    complete = [{**row, "group": None, "segment": segment} for row in rows]
     labels = pa.Table.from_pylist(complete, LABELS)
     snapshots = (tmp_path / "snapshots").as_uri()
     manifest = write_snapshot(snapshots, dataset, labels)

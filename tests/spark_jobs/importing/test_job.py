@@ -11,6 +11,7 @@ import pytest
 from serving.job.errors import UserError
 from spark_jobs.importing import job, segments
 from spark_jobs.importing.job import run_import
+from spark_jobs.importing.ledger import Ledger
 from spark_jobs.spec import ImportOutcome, ImportSpec
 from tests.spark_jobs.tiny import CLASSES, encode, make_picture, write_tree
 
@@ -148,10 +149,10 @@ def test_a_second_label_by_another_import_meanwhile(
     """The other import adds between our look and our write."""
     write_tree(import_root, per_class=1)
     run_import(spec)
-    blind = job.Ledger.labels
-    answers = iter([{}])
+    blind = Ledger.labels
+    unseen: list[dict[str, str]] = [{}]
     monkeypatch.setattr(
-        job.Ledger, "labels", lambda self, hashes: next(answers, None) or blind(self, hashes)
+        Ledger, "labels", lambda self, hashes: unseen.pop() if unseen else blind(self, hashes)
     )
     (import_root / CLASSES[0] / "000.png").rename(import_root / CLASSES[1] / "moved.png")
     outcome = run_import(spec)
@@ -186,3 +187,21 @@ def test_gif_and_jpeg_by_content(spec: ImportSpec, import_root: Path) -> None:
     (import_root / "a" / "jpeg called.png").write_bytes(make_picture(0, 1, "JPEG"))
     outcome = run_import(spec)
     assert (outcome.added, outcome.rejected) == (7, ())
+
+
+def test_killed_between_segment_and_samples(
+    spec: ImportSpec, import_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written before stays unused; the next import is complete."""
+    write_tree(import_root, per_class=2)
+
+    def die(*_: object) -> set[str]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "add", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_import(spec)
+    assert len(segment_files(tmp_path)) == 1
+    assert run_import(spec).added == 6
+    assert len(segment_files(tmp_path)) == 2

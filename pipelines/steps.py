@@ -1,0 +1,158 @@
+"""The jobs of a run: for each task its outcome, how its spec is bound, and what runs it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.code import write_archive
+from pipelines.commands import (
+    Command,
+    SparkMaster,
+    local_folder,
+    python_command,
+    spark_command,
+    train_command,
+)
+from pipelines.context import Installation, RunFiles
+from pipelines.devices import choose_devices, count_cores, count_gpus, has_cuda_build
+from pipelines.gate import GateDecision
+from pipelines.plan import (
+    RunPlan,
+    build_image_spec,
+    deploy_spec,
+    etl_spec,
+    evaluate_spec,
+    train_spec,
+)
+from serving.job import store
+from serving.job.spec import JobSpec, Spec
+from serving.spec import BuildImageOutcome, DeployOutcome
+from spark_jobs.spec import EtlOutcome, EvaluateOutcome
+from training.spec import TrainOutcome, TrainSpec
+
+GATE_FILE = "gate.json"
+HEAVY_POOL = "heavy"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a command depends on beside its spec."""
+
+    installation: Installation
+    master: SparkMaster
+    gpus: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job of a run. `heavy` ones take turns in Airflow's pool of that name."""
+
+    task: str
+    outcome: type[Spec]
+    bind: Callable[[RunPlan, RunFiles, str], JobSpec]
+    command: Callable[[JobSpec, Surroundings], Command]
+    heavy: bool
+    doc: str
+
+
+def _bind_etl(plan: RunPlan, _: RunFiles, output_uri: str) -> JobSpec:
+    return etl_spec(plan, output_uri)
+
+
+def _bind_train(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
+    return train_spec(plan, files.read("etl", EtlOutcome), output_uri)
+
+
+def _bind_evaluate(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
+    etl, train = files.read("etl", EtlOutcome), files.read("train", TrainOutcome)
+    return evaluate_spec(plan, etl, train, output_uri)
+
+
+def _bind_build_image(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
+    return build_image_spec(plan, files.read("train", TrainOutcome), output_uri)
+
+
+def _bind_deploy(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
+    return deploy_spec(
+        plan,
+        output_uri,
+        train=files.read("train", TrainOutcome),
+        evaluate=files.read("evaluate", EvaluateOutcome),
+        gate=store.read_model(store.join(files.task_uri("gate"), GATE_FILE), GateDecision),
+        image=files.read("build_image", BuildImageOutcome),
+    )
+
+
+def submit_spark(spec: JobSpec, around: Surroundings) -> Command:
+    """spark-submit, with the code's archive in place."""
+    layout = around.installation.layout
+    kind = str(getattr(spec, "kind", "job"))
+    archive = write_archive(layout.code)
+    return spark_command(
+        layout, spec, master=around.master, archive=archive, name=f"modelmill {kind}"
+    )
+
+
+def launch_training(spec: JobSpec, around: Surroundings) -> Command:
+    """paddle.distributed.launch, one process per device; raises DeviceError."""
+    if not isinstance(spec, TrainSpec):
+        raise TypeError(f"{type(spec).__name__} is no training")
+    layout = around.installation.layout
+    devices = choose_devices(
+        spec.devices, around.gpus, has_cuda_build(layout.jobs), count_cores()
+    )
+    attempt = Path(spec.output_uri).name
+    log_folder = local_folder(spec.scratch_uri) / "ranks" / attempt
+    return train_command(layout, spec, devices=devices, log_folder=log_folder)
+
+
+def run_serving(spec: JobSpec, around: Surroundings) -> Command:
+    """serving.main in one process."""
+    return python_command(around.installation.layout, "serving.main", spec)
+
+
+def find_gpus(environment: dict[str, str]) -> int:
+    """Cards that a job with this environment may use."""
+    return count_gpus(environment)
+
+
+ETL = Step(
+    "etl",
+    EtlOutcome,
+    _bind_etl,
+    submit_spark,
+    heavy=True,
+    doc="Snapshot of the labels, checked pictures, features, sides (Spark).",
+)
+TRAIN = Step(
+    "train",
+    TrainOutcome,
+    _bind_train,
+    launch_training,
+    heavy=True,
+    doc="A head on the features, one process per device; model and curves in MLflow (Paddle).",
+)
+EVALUATE = Step(
+    "evaluate",
+    EvaluateOutcome,
+    _bind_evaluate,
+    submit_spark,
+    heavy=True,
+    doc="The bundle that would be served, and the champion, on the test side; report (Spark).",
+)
+BUILD_IMAGE = Step(
+    "build_image",
+    BuildImageOutcome,
+    _bind_build_image,
+    run_serving,
+    heavy=False,
+    doc="The model as the deployment's next version, baked into a serving image (Docker).",
+)
+DEPLOY = Step(
+    "deploy",
+    DeployOutcome,
+    _bind_deploy,
+    run_serving,
+    heavy=False,
+    doc="Smoke test with real test samples, then traffic and the alias champion.",
+)
