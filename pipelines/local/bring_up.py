@@ -22,6 +22,7 @@ from pipelines.local.services import (
 from pipelines.settings import Settings
 from serving.job.errors import UserError
 
+HDFS_SERVER = "org.apache.hadoop.hdfs.server"
 READY_SECONDS = 240
 # Given up by supervisord: nothing will come of waiting.
 HOPELESS = ("FATAL", "EXITED", "UNKNOWN")
@@ -96,8 +97,10 @@ def _set_up(settings: Settings, layout: Layout) -> None:
 def _format_namenode(settings: Settings, layout: Layout) -> None:
     with step("Formatting HDFS"):
         done = subprocess.run(
-            ["java", "-cp", f"{layout.hadoop_conf}:{layout.jars('hdfs')}/*"]
-            + ["org.apache.hadoop.hdfs.server.namenode.NameNode", "-format", "-nonInteractive"],
+            [
+                *("java", "-cp", f"{layout.hadoop_conf}:{layout.jars('hdfs')}/*"),
+                *(f"{HDFS_SERVER}.namenode.NameNode", "-format", "-nonInteractive"),
+            ],
             env=supervision.service_environment(settings, layout),
             stdin=subprocess.DEVNULL,
             capture_output=True,

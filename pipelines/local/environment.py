@@ -57,6 +57,10 @@ def modelmill_environment(settings: Settings, layout: Layout) -> dict[str, str]:
         "MODELMILL_IMPORT_ROOTS": ":".join(str(p) for p in settings.allowed_import_roots),
         "MODELMILL_SUPERVISOR": str(layout.supervisor_socket),
         "MODELMILL_CODE_VERSION": code_version(),
+        "MODELMILL_DOCKER_HOST": read_docker_address(settings, layout),
+        OWNER_VARIABLE: layout.home_label,
+        # onnxruntime's wheels send usage data to their maker unless this is set before its import.
+        "ORT_DISABLE_TELEMETRY": "1",
     }
 
 

@@ -49,8 +49,10 @@ def _fetch(layout: Layout, pom: Path) -> None:
     copy = partial.with_name("pom.xml")
     shutil.copyfile(pom, copy)
     done = subprocess.run(
-        ["mvn", "-q", "-B", "-f", str(copy), PLUGIN, f"-DoutputDirectory={partial}"]
-        + ["-DincludeScope=runtime"],
+        [
+            *("mvn", "-q", "-B", "-f", str(copy), PLUGIN),
+            *(f"-DoutputDirectory={partial}", "-DincludeScope=runtime"),
+        ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

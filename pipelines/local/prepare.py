@@ -1,4 +1,4 @@
-"""What has to be there before the first run: Airflow's database, the backbone, the runtime image."""
+"""What has to be there before the first run: Airflow's tables, the backbone, the runtime."""
 
 import hashlib
 import os
@@ -11,6 +11,7 @@ from pipelines.artifacts import Artifacts
 from pipelines.code import hash_sources
 from pipelines.commands import python_command
 from pipelines.local.configuration import ADMIN, HEAVY_POOL, read_admin_password
+from pipelines.local.docker_engine import NO_DOCKER
 from pipelines.local.environment import child_environment
 from pipelines.local.layout import REPO, Layout
 from pipelines.local.report import say, step
@@ -19,8 +20,8 @@ from pipelines.plan import BACKBONE
 from pipelines.settings import Settings
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.spec import ERROR_FILE, JobError, JobSpec
-from serving.spec import PrepareRuntimeSpec, ReconcileSpec
+from serving.job.spec import ERROR_FILE, OUTCOME_FILE, JobError, JobSpec
+from serving.spec import PrepareRuntimeOutcome, PrepareRuntimeSpec, ReconcileSpec
 from training.spec import ExportBackboneSpec
 
 
@@ -74,7 +75,11 @@ def prepare_jobs(settings: Settings, layout: Layout) -> None:
         runtime = PrepareRuntimeSpec(output_uri=f"{places.root}/prepared/{uuid.uuid4().hex}")
         with step("Making the runtime of the model servers"):
             _run_job(settings, layout, "serving.main", runtime)
-        stamp.write_text(wanted)
+        made = store.read_model(store.join(runtime.output_uri, OUTCOME_FILE), PrepareRuntimeOutcome)
+        if made.runtime_tag or layout.docker_address.read_text() == NO_DOCKER:
+            stamp.write_text(wanted)
+        else:
+            say("The Docker engine did not answer: until it does, processes serve the models.")
     reconcile = ReconcileSpec(output_uri=f"{places.root}/prepared/{uuid.uuid4().hex}")
     _run_job(settings, layout, "serving.main", reconcile)
 

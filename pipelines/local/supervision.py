@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
@@ -69,8 +69,8 @@ def read_states(layout: Layout) -> dict[str, ProgramState]:
     try:
         with _use_proxy(layout) as supervisor:
             rows = supervisor.getAllProcessInfo()
-    except OSError:
-        return {}
+    except (OSError, Fault):
+        return {}  # nobody listens, or it is on its way out
     return {
         row["name"]: ProgramState(
             name=row["name"], state=row["statename"], pid=row["pid"], reason=row["spawnerr"]
@@ -127,11 +127,10 @@ def start_program(layout: Layout, name: str) -> None:
 def stop_everything(layout: Layout) -> None:
     """End supervisord and all that it, or an earlier one, started for this installation."""
     if read_states(layout):
-        with _use_proxy(layout) as supervisor:
+        with _use_proxy(layout) as supervisor, suppress(psutil.Error):
+            itself = psutil.Process(supervisor.getPID())
             supervisor.shutdown()
-        end = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < end and read_states(layout):
-            time.sleep(0.2)
+            itself.wait(timeout=STOP_SECONDS)
     end_owned_processes(layout)
     for name in ("supervisor.sock", "supervisord.pid", "fingerprint", "docker.sock", "dockerd.pid"):
         (layout.runtime / name).unlink(missing_ok=True)
@@ -155,16 +154,12 @@ def end_owned_processes(layout: Layout) -> None:
     """SIGTERM, and SIGKILL for those that are still there ten seconds later."""
     owned = find_owned_processes(layout)
     for process in owned:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process.terminate()
-        except psutil.NoSuchProcess:
-            continue
     _, alive = psutil.wait_procs(owned, timeout=10)
     for process in alive:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process.kill()
-        except psutil.NoSuchProcess:
-            continue
     psutil.wait_procs(alive, timeout=10)
 
 
