@@ -10,19 +10,31 @@ from serving.job.errors import UserError
 
 # Command → module:function, in the order in which --help lists them.
 COMMANDS = {
-    "up": "pipelines.local.commands:up",
-    "down": "pipelines.local.commands:down",
-    "status": "pipelines.local.commands:status",
+    "demo": "pipelines.command_line.demo:demo",
+    "up": "pipelines.command_line.stack:up",
+    "down": "pipelines.command_line.stack:down",
+    "status": "pipelines.command_line.stack:status",
+    "import": "pipelines.command_line.data:import_",
+    "train": "pipelines.command_line.runs:train",
+    "runs": "pipelines.command_line.runs:runs",
+    "report": "pipelines.command_line.runs:report",
+    "predict": "pipelines.command_line.predict:predict",
+    "test": "pipelines.command_line.checks:test",
+    "bench": "pipelines.command_line.checks:bench",
 }
 
 
 class LazyGroup(click.Group):
     """A click group whose commands come from COMMANDS."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click passes it
+        cmd_name: str,
+    ) -> click.Command | None:
         target = COMMANDS.get(cmd_name)
         if target is None:
             return None

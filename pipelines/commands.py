@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.devices import Devices
-from pipelines.local.layout import REPO, Layout
+from pipelines.local.layout import LOCAL_CONF, REPO, Layout
 from serving.job.spec import JobSpec
 
 # Short jobs: the C1 compiler and the serial collector start Spark a third sooner.
@@ -20,6 +20,7 @@ _JAVA_OPTIONS = (
     "-Xlog:cds+dynamic=off",
 )
 _DRIVER_MEMORY = "2g"
+LOG_CONF = LOCAL_CONF / "spark" / "log4j2.properties"
 
 
 class Command(BaseModel):
@@ -57,16 +58,26 @@ def python_command(layout: Layout, module: str, spec: JobSpec) -> Command:
 
 
 def spark_command(
-    layout: Layout, spec: JobSpec, *, master: SparkMaster, archive: Path, name: str
+    layout: Layout,
+    spec: JobSpec,
+    *,
+    master: SparkMaster,
+    archive: Path,
+    name: str,
+    archive_classes: bool = False,
 ) -> Command:
     """spark-submit of spark_jobs/main.py.
+
+    archive_classes: write the JVM's class archive at the end, instead of using it.
 
     The code reaches executors by --py-files, whatever their PYTHONPATH. Only a driver in the same
     process takes the connector from its class path, which is also what the class archive holds.
     """
     jars = [str(path) for path in sorted(layout.jars("spark").glob("*.jar"))]
-    java = list(_JAVA_OPTIONS)
-    if layout.spark_archive.exists():
+    java = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}"]
+    if archive_classes:
+        java.append(f"-XX:ArchiveClassesAtExit={layout.spark_archive}")
+    elif layout.spark_archive.exists():
         java.append(f"-XX:SharedArchiveFile={layout.spark_archive}")
     conf: dict[str, str] = {
         "spark.ui.enabled": "false",
@@ -92,20 +103,23 @@ def spark_command(
 
 def train_command(layout: Layout, spec: JobSpec, *, devices: Devices, log_folder: Path) -> Command:
     """paddle.distributed.launch of training/main.py, one process per device."""
-    argv = [str(_python(layout)), "-m", "paddle.distributed.launch", "--host", "127.0.0.1"]
+    argv = [str(_python(layout)), "-m", "paddle.distributed.launch"]
     environment = {
         # One thread per rank: training is one core whatever the threads, and more of them only
         # take the other ranks' cores.
         "OMP_NUM_THREADS": "1",
         # Rendezvous by address: a machine's own name may not resolve, or not to this machine.
         "POD_IP": "127.0.0.1",
+        # Advice to people who compile operators of their own.
+        "PYTHONWARNINGS": "ignore:No ccache found",
     }
     if devices.kind == "gpu":
         argv += ["--devices", ",".join(str(index) for index in range(devices.ranks))]
     else:
         argv += ["--nproc_per_node", str(devices.ranks)]
-        environment["CUDA_VISIBLE_DEVICES"] = ""
-    argv += ["--log_dir", str(log_folder)]
+        # Hides every card, and still has the one entry a process that the launcher looks up.
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(["-1"] * devices.ranks)
+    argv += ["--log_dir", str(log_folder), "--log_level", "WARNING"]
     argv += [str(REPO / "training" / "main.py"), "--spec", spec.model_dump_json()]
     return Command(argv=tuple(argv), environment=environment)
 

@@ -39,8 +39,12 @@ class Installation(BaseModel):
 
 
 def read_installation(environment: Mapping[str, str] | None = None) -> Installation:
-    """Read MODELMILL_*, and let this process's own HDFS and MongoDB calls use it."""
-    settings = read_settings(environment)
+    """The installation that the MODELMILL_* variables describe."""
+    return make_installation(read_settings(environment))
+
+
+def make_installation(settings: Settings) -> Installation:
+    """Where these settings keep everything."""
     layout = read_layout(settings)
     artifacts = Artifacts(hdfs=settings.hdfs_address, scratch=layout.scratch.as_uri())
     return Installation(settings=settings, layout=layout, artifacts=artifacts)

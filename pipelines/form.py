@@ -84,14 +84,20 @@ def make_params(form: type[Form], values: Mapping[str, object] | None = None) ->
     return params
 
 
-def add_options(form: type[Form]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def add_options(
+    form: type[Form], without: frozenset[str] = frozenset()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: one click option per field, --like-this; a field without a default is required.
+
+    without: fields that the command takes in another way.
 
     The range is checked by the form itself, so that a person reads the same sentence everywhere.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for name, schema in reversed(list(field_schemas(form).items())):
+            if name in without:
+                continue
             flag = name_flag(name)
             if schema["type"] == "boolean":
                 flag = f"{flag}/--no-{flag[2:]}"
@@ -151,9 +157,7 @@ def explain_error(
     return " ".join(_explain_one(form, detail, name_field) for detail in details)
 
 
-def _explain_one(
-    form: type[Form], detail: ErrorDetails, name_field: Callable[[str], str]
-) -> str:
+def _explain_one(form: type[Form], detail: ErrorDetails, name_field: Callable[[str], str]) -> str:
     schemas = field_schemas(form)
     field = str(detail["loc"][0]) if detail["loc"] else ""
     name = name_field(field) if field else "The form"

@@ -14,7 +14,7 @@ from pipelines.commands import (
     train_command,
 )
 from pipelines.context import Installation, RunFiles
-from pipelines.devices import choose_devices, count_cores, count_gpus, has_cuda_build
+from pipelines.devices import choose_devices, count_cores, has_cuda_build
 from pipelines.gate import GateDecision
 from pipelines.plan import (
     RunPlan,
@@ -30,6 +30,7 @@ from serving.spec import BuildImageOutcome, DeployOutcome
 from spark_jobs.spec import EtlOutcome, EvaluateOutcome
 from training.spec import TrainOutcome, TrainSpec
 
+PLAN, GATE = "plan", "gate"
 GATE_FILE = "gate.json"
 HEAVY_POOL = "heavy"
 
@@ -78,7 +79,7 @@ def _bind_deploy(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
         output_uri,
         train=files.read("train", TrainOutcome),
         evaluate=files.read("evaluate", EvaluateOutcome),
-        gate=store.read_model(store.join(files.task_uri("gate"), GATE_FILE), GateDecision),
+        gate=store.read_model(store.join(files.task_uri(GATE), GATE_FILE), GateDecision),
         image=files.read("build_image", BuildImageOutcome),
     )
 
@@ -98,9 +99,7 @@ def launch_training(spec: JobSpec, around: Surroundings) -> Command:
     if not isinstance(spec, TrainSpec):
         raise TypeError(f"{type(spec).__name__} is no training")
     layout = around.installation.layout
-    devices = choose_devices(
-        spec.devices, around.gpus, has_cuda_build(layout.jobs), count_cores()
-    )
+    devices = choose_devices(spec.devices, around.gpus, has_cuda_build(layout.jobs), count_cores())
     attempt = Path(spec.output_uri).name
     log_folder = local_folder(spec.scratch_uri) / "ranks" / attempt
     return train_command(layout, spec, devices=devices, log_folder=log_folder)
@@ -109,11 +108,6 @@ def launch_training(spec: JobSpec, around: Surroundings) -> Command:
 def run_serving(spec: JobSpec, around: Surroundings) -> Command:
     """serving.main in one process."""
     return python_command(around.installation.layout, "serving.main", spec)
-
-
-def find_gpus(environment: dict[str, str]) -> int:
-    """Cards that a job with this environment may use."""
-    return count_gpus(environment)
 
 
 ETL = Step(
@@ -156,3 +150,5 @@ DEPLOY = Step(
     heavy=False,
     doc="Smoke test with real test samples, then traffic and the alias champion.",
 )
+# Every task of a training run, in order.
+TASKS = (PLAN, ETL.task, TRAIN.task, EVALUATE.task, GATE, BUILD_IMAGE.task, DEPLOY.task)

@@ -18,12 +18,14 @@ from spark_jobs.spec import (
     EvaluateSpec,
     ImportOutcome,
     ImportSpec,
+    WarmUpOutcome,
+    WarmUpSpec,
 )
 
 
 def run(
-    spec: ImportSpec | EtlSpec | EvaluateSpec,
-) -> ImportOutcome | EtlOutcome | EvaluateOutcome:
+    spec: ImportSpec | EtlSpec | EvaluateSpec | WarmUpSpec,
+) -> ImportOutcome | EtlOutcome | EvaluateOutcome | WarmUpOutcome:
     """Do what the spec says."""
     if isinstance(spec, ImportSpec):
         from spark_jobs.importing.job import run_import
@@ -33,9 +35,13 @@ def run(
         from spark_jobs.etl import run_etl
 
         return run_etl(spec)
-    from spark_jobs.evaluate import run_evaluate
+    if isinstance(spec, EvaluateSpec):
+        from spark_jobs.evaluate import run_evaluate
 
-    return run_evaluate(spec)
+        return run_evaluate(spec)
+    from spark_jobs.warm_up import run_warm_up
+
+    return run_warm_up(spec)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

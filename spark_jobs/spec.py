@@ -170,5 +170,17 @@ class EvaluateOutcome(Spec):
     smoke_uri: str
 
 
-SparkSpec = Annotated[ImportSpec | EtlSpec | EvaluateSpec, Field(discriminator="kind")]
+class WarmUpSpec(JobSpec):
+    """Run once with a few rows, so that the JVM's classes can be archived at its end."""
+
+    kind: Literal["warm_up"] = "warm_up"
+
+
+class WarmUpOutcome(Spec):
+    """rows: how many came through."""
+
+    rows: int
+
+
+SparkSpec = Annotated[ImportSpec | EtlSpec | EvaluateSpec | WarmUpSpec, Field(discriminator="kind")]
 SPARK_SPEC: TypeAdapter[SparkSpec] = TypeAdapter(SparkSpec)

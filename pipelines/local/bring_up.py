@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipelines.context import make_installation
 from pipelines.local import jars, packages, prepare, supervision
 from pipelines.local.configuration import prepare_home
 from pipelines.local.docker_engine import NO_DOCKER, choose_engine, is_engine_wanted
@@ -43,10 +44,11 @@ def hold_lock(layout: Layout) -> Iterator[None]:
 
 def bring_up(settings: Settings) -> None:
     """Set up, start and wait until everything is ready; raises UserError."""
-    layout = read_layout(settings)
+    installation = make_installation(settings)
+    layout = installation.layout
     with hold_lock(layout):
         if supervision.is_current(settings, layout) and not _find_unready(settings, layout):
-            prepare.prepare_jobs(settings, layout)
+            prepare.prepare_jobs(installation)
             return
         _set_up(settings, layout)
         services = _choose_services(settings, layout)
@@ -59,8 +61,8 @@ def bring_up(settings: Settings) -> None:
         for service in services:
             supervision.start_program(layout, service.name)
         _wait_until_ready(services, settings, layout)
-        prepare.prepare_airflow(settings, layout)
-        prepare.prepare_jobs(settings, layout)
+        prepare.prepare_airflow(installation)
+        prepare.prepare_jobs(installation)
 
 
 def take_down(settings: Settings) -> None:

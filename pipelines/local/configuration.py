@@ -11,7 +11,6 @@ from urllib.parse import quote
 from pipelines.local.layout import LOCAL_CONF, REPO, Layout
 from pipelines.settings import Settings
 
-HEAVY_POOL = "heavy"
 ADMIN = "admin"
 PLUGIN_SOURCE = '''"""Loads modelmill's plugin: Airflow looks for plugins in a folder."""
 

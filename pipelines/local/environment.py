@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 
-from pipelines.code import code_version
 from pipelines.local.layout import REPO, Layout, read_layout
 from pipelines.settings import PREFIX, Settings
 
@@ -56,7 +55,6 @@ def modelmill_environment(settings: Settings, layout: Layout) -> dict[str, str]:
         "MODELMILL_MLFLOW_URI": settings.mlflow_address,
         "MODELMILL_IMPORT_ROOTS": ":".join(str(p) for p in settings.allowed_import_roots),
         "MODELMILL_SUPERVISOR": str(layout.supervisor_socket),
-        "MODELMILL_CODE_VERSION": code_version(),
         "MODELMILL_DOCKER_HOST": read_docker_address(settings, layout),
         OWNER_VARIABLE: layout.home_label,
         # onnxruntime's wheels send usage data to their maker unless this is set before its import.

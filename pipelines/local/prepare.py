@@ -1,28 +1,41 @@
 """What has to be there before the first run: Airflow's tables, the backbone, the runtime."""
 
 import hashlib
-import os
 import subprocess
+import time
 import uuid
+from typing import IO
 
-import httpx
-
-from pipelines.artifacts import Artifacts
-from pipelines.code import hash_sources
-from pipelines.commands import python_command
-from pipelines.local.configuration import ADMIN, HEAVY_POOL, read_admin_password
+from pipelines.airflow_api import open_airflow
+from pipelines.code import hash_sources, write_archive
+from pipelines.commands import SparkMaster, python_command, spark_command
+from pipelines.context import Installation, publish_addresses
+from pipelines.local.configuration import ADMIN, read_admin_password
 from pipelines.local.docker_engine import NO_DOCKER
 from pipelines.local.environment import child_environment
+from pipelines.local.jars import list_poms
 from pipelines.local.layout import REPO, Layout
 from pipelines.local.report import say, step
 from pipelines.local.supervision import service_environment
 from pipelines.plan import BACKBONE
+from pipelines.planning import ensure_backbone
+from pipelines.run_job import JobFailedError, run_job_here
 from pipelines.settings import Settings
+from pipelines.steps import HEAVY_POOL
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.spec import ERROR_FILE, OUTCOME_FILE, JobError, JobSpec
-from serving.spec import PrepareRuntimeOutcome, PrepareRuntimeSpec, ReconcileSpec
-from training.spec import ExportBackboneSpec
+from serving.job.spec import OUTCOME_FILE
+from serving.spec import (
+    PrepareRuntimeOutcome,
+    PrepareRuntimeSpec,
+    ReconcileOutcome,
+    ReconcileSpec,
+)
+from spark_jobs.spec import WarmUpSpec
+
+DAGS = ("modelmill_import", "modelmill_train")
+DAG_SECONDS = 120
+POLL_S = 0.5
 
 
 def migrate_airflow(settings: Settings, layout: Layout) -> None:
@@ -46,42 +59,75 @@ def migrate_airflow(settings: Settings, layout: Layout) -> None:
     stamp.write_text(version)
 
 
-def prepare_airflow(settings: Settings, layout: Layout) -> None:
-    """The pool that lets one heavy task run at a time."""
-    with httpx.Client(base_url=settings.airflow_address, timeout=30) as client:
-        credentials = {"username": ADMIN, "password": read_admin_password(layout)}
-        answer = client.post("/auth/token", json=credentials)
-        if answer.status_code != 201:
-            raise UserError(f"Airflow does not accept its own password: {answer.text[:200]}")
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        if client.get(f"/api/v2/pools/{HEAVY_POOL}").status_code == 200:
-            return
-        pool = {"name": HEAVY_POOL, "slots": 1, "description": "One heavy task at a time"}
-        client.post("/api/v2/pools", json=pool).raise_for_status()
+def prepare_airflow(installation: Installation) -> None:
+    """The pool that lets one heavy task run at a time; and the DAGs, which Airflow reads late."""
+    password = read_admin_password(installation.layout)
+    with open_airflow(installation.settings, ADMIN, password) as api:
+        api.ensure_pool(HEAVY_POOL, 1, "One heavy task at a time")
+        end = time.monotonic() + DAG_SECONDS
+        while not all(api.find_dag(dag) for dag in DAGS):
+            if time.monotonic() > end:
+                log = installation.layout.log / "airflow-dag-processor.log"
+                raise UserError(f"Airflow does not know {' and '.join(DAGS)} yet: see {log}.")
+            time.sleep(POLL_S)
 
 
-def prepare_jobs(settings: Settings, layout: Layout) -> None:
+def prepare_jobs(installation: Installation) -> None:
     """Export the backbone and make the runtime image once; bring deployments back up."""
-    os.environ[store.WEBHDFS_VARIABLE] = settings.webhdfs_address
-    places = Artifacts(hdfs=settings.hdfs_address, scratch=layout.scratch.as_uri())
-    card = places.backbone_card(BACKBONE)
-    if not store.exists(card):
-        spec = ExportBackboneSpec(backbone=BACKBONE, output_uri=card.rpartition("/")[0])
-        with step(f"Exporting the backbone {BACKBONE}"):
-            _run_job(settings, layout, "training.main", spec)
+    publish_addresses(installation)
+    layout, root = installation.layout, installation.artifacts.root
+    if not store.exists(installation.artifacts.backbone_card(BACKBONE)):
+        with step(f"Exporting the backbone {BACKBONE}"), _open_log(layout, "backbone") as log:
+            ensure_backbone(installation, log)
     stamp = layout.conf / "runtime"
     wanted = _hash_runtime(layout)
     if not stamp.exists() or stamp.read_text() != wanted:
-        runtime = PrepareRuntimeSpec(output_uri=f"{places.root}/prepared/{uuid.uuid4().hex}")
+        runtime = PrepareRuntimeSpec(output_uri=f"{root}/prepared/{uuid.uuid4().hex}")
         with step("Making the runtime of the model servers"):
-            _run_job(settings, layout, "serving.main", runtime)
+            _run_serving(installation, runtime)
         made = store.read_model(store.join(runtime.output_uri, OUTCOME_FILE), PrepareRuntimeOutcome)
         if made.runtime_tag or layout.docker_address.read_text() == NO_DOCKER:
             stamp.write_text(wanted)
         else:
             say("The Docker engine did not answer: until it does, processes serve the models.")
-    reconcile = ReconcileSpec(output_uri=f"{places.root}/prepared/{uuid.uuid4().hex}")
-    _run_job(settings, layout, "serving.main", reconcile)
+    archive_classes(installation)
+    reconcile = ReconcileSpec(output_uri=f"{root}/prepared/{uuid.uuid4().hex}")
+    _run_serving(installation, reconcile)
+    ended = store.read_model(store.join(reconcile.output_uri, OUTCOME_FILE), ReconcileOutcome)
+    for name, reason in ended.failures.items():
+        say(f"Deployment {name} is not back: {reason}")
+
+
+def archive_classes(installation: Installation) -> None:
+    """Run Spark once so that the JVM archives the classes it loaded: each job then starts sooner.
+
+    The archive belongs to one Java and one set of jars, whose names and sizes it checks itself.
+    """
+    layout = installation.layout
+    digest = hashlib.sha256((REPO / "docker" / "locks" / "jobs.txt").read_bytes())
+    digest.update(b"".join(pom.read_bytes() for pom in list_poms()))
+    stamp = layout.spark_archive.with_suffix(".stamp")
+    if layout.spark_archive.exists() and stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    layout.spark_archive.unlink(missing_ok=True)
+    spec = WarmUpSpec(output_uri=f"{installation.artifacts.root}/prepared/{uuid.uuid4().hex}")
+    command = spark_command(
+        layout,
+        spec,
+        master=SparkMaster(master="local[1]"),
+        archive=write_archive(layout.code),
+        name="modelmill warm up",
+        archive_classes=True,
+    )
+    try:
+        with step("Warming Spark up"), _open_log(layout, "warm-up") as log:
+            run_job_here(command, spec, installation.job_environment(), log)
+    except (UserError, JobFailedError) as error:
+        # Everything works without it, some seconds slower.
+        layout.spark_archive.unlink(missing_ok=True)
+        say(f"Spark starts slowly here: {error}. See {layout.log / 'prepare-warm-up.log'}.")
+    else:
+        stamp.write_text(digest.hexdigest())
 
 
 def _hash_runtime(layout: Layout) -> str:
@@ -109,21 +155,14 @@ def stop_servers(settings: Settings, layout: Layout) -> None:
         say(f"The model servers could not be ended: {lines[-1] if lines else 'no reason given'}")
 
 
-def _run_job(settings: Settings, layout: Layout, module: str, spec: JobSpec) -> None:
-    done = subprocess.run(
-        python_command(layout, module, spec).argv,
-        env=child_environment(settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    log = layout.log / f"prepare-{spec.model_dump()['kind']}.log"
-    log.write_text(done.stdout + done.stderr)
-    if done.returncode == 0:
-        return
-    try:
-        error = store.read_model(store.join(spec.output_uri, ERROR_FILE), JobError)
-    except FileNotFoundError:
-        raise UserError(f"{module} ended with {done.returncode}; see {log}.") from None
-    raise UserError(error.message)
+def _open_log(layout: Layout, name: str) -> IO[str]:
+    return (layout.log / f"prepare-{name}.log").open("w")
+
+
+def _run_serving(installation: Installation, spec: PrepareRuntimeSpec | ReconcileSpec) -> None:
+    command = python_command(installation.layout, "serving.main", spec)
+    with _open_log(installation.layout, spec.kind) as log:
+        try:
+            run_job_here(command, spec, installation.job_environment(), log)
+        except JobFailedError as error:
+            raise UserError(f"{error}; its reason is at the end of {log.name}.") from None

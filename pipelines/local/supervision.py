@@ -13,8 +13,9 @@ from xmlrpc.client import Fault, ServerProxy
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.code import hash_sources
 from pipelines.local.environment import OWNER_VARIABLE, child_environment
-from pipelines.local.layout import LOCAL_CONF, Layout
+from pipelines.local.layout import LOCAL_CONF, REPO, Layout
 from pipelines.settings import Settings
 from serving.job.errors import UserError
 
@@ -81,7 +82,10 @@ def read_states(layout: Layout) -> dict[str, ProgramState]:
 
 def _fingerprint(environment: Mapping[str, str]) -> str:
     conf = (LOCAL_CONF / "supervisord.conf").read_text()
-    return hashlib.sha256(json.dumps([environment, conf], sort_keys=True).encode()).hexdigest()
+    # What the servers have loaded; the jobs read their code anew each time.
+    code = hash_sources(REPO, ("pipelines", "serving"))
+    parts = json.dumps([environment, conf, code], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def is_current(settings: Settings, layout: Layout) -> bool:

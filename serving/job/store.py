@@ -1,5 +1,6 @@
 """Bytes at a URI: hdfs:// through WebHDFS, file:// through the file system."""
 
+import logging
 import os
 import posixpath
 import shutil
@@ -68,6 +69,8 @@ class HdfsStore:
     def __init__(self, address: str) -> None:
         from hdfs import InsecureClient
 
+        # It reports every call.
+        logging.getLogger("hdfs").setLevel(logging.WARNING)
         self._client = InsecureClient(address, user=os.environ.get("HADOOP_USER_NAME", "modelmill"))
 
     def read(self, path: str) -> bytes:

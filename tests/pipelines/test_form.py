@@ -3,6 +3,7 @@
 import click
 import pytest
 from click.testing import CliRunner
+
 from pipelines.form import FormError, add_options, describe_range, make_params, read_form
 from pipelines.request import ImportRequest, RunRequest
 

@@ -1,0 +1,70 @@
+"""Watch a run task by task until it ends."""
+
+import sys
+import time
+from datetime import UTC, datetime
+
+import click
+
+from pipelines.airflow_api import ENDED_RUN, ENDED_TASK, AirflowApi, DagRun, TaskRun
+from pipelines.results import sort_tasks
+
+POLL_S = 1.0
+
+
+def follow_run(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
+    """Show progress on standard error: in place on a terminal, else a line per change."""
+    show = _show_in_place if sys.stderr.isatty() else _show_changes
+    return show(api, run)
+
+
+def _poll(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
+    # The run first: once it has ended, no task changes any more.
+    now = api.read_run(run)
+    return now, sort_tasks(api.list_tasks(run))
+
+
+def _show_changes(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
+    shown: dict[str, str] = {}
+    while True:
+        now, tasks = _poll(api, run)
+        for task in tasks:
+            if task.state in ("running", "up_for_retry", *ENDED_TASK):
+                line = f"{task.task_id:<12} {_describe(task)}"
+                if shown.get(task.task_id) != f"{task.state}{task.try_number}":
+                    click.echo(f"{_elapsed(now):5.0f} s  {line}", err=True)
+                    shown[task.task_id] = f"{task.state}{task.try_number}"
+        if now.state in ENDED_RUN:
+            return now, tasks
+        time.sleep(POLL_S)
+
+
+def _show_in_place(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+    with Live(console=Console(stderr=True), refresh_per_second=4) as live:
+        while True:
+            now, tasks = _poll(api, run)
+            table = Table("task", "state", box=None, title=f"Run {run.run_id}")
+            for task in tasks:
+                table.add_row(task.task_id, _describe(task))
+            table.add_row("", f"{_elapsed(now):.0f} s in all")
+            live.update(table)
+            if now.state in ENDED_RUN:
+                return now, tasks
+            time.sleep(POLL_S)
+
+
+def _elapsed(run: DagRun) -> float:
+    return ((run.end_date or datetime.now(UTC)) - run.run_after).total_seconds()
+
+
+def _describe(task: TaskRun) -> str:
+    words = (task.state or "waiting").replace("_", " ")
+    if task.state in ("success", "failed") and task.duration is not None:
+        words = f"{words}, {task.duration:.0f} s"
+    elif task.state == "running" and task.start_date is not None:
+        words = f"{words}, {(datetime.now(UTC) - task.start_date).total_seconds():.0f} s"
+    return f"{words} (attempt {task.try_number})" if task.try_number > 1 else words

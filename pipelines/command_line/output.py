@@ -1,0 +1,36 @@
+"""How commands answer: people on standard error and output, programs with one JSON object."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+from pydantic import BaseModel
+
+from pipelines.context import Installation, publish_addresses, read_installation
+from pipelines.form import Form, FormError, name_flag, read_form
+
+FormT = TypeVar("FormT", bound=Form)
+
+json_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+)
+
+
+def emit_json(answer: BaseModel) -> None:
+    """The one object."""
+    click.echo(answer.model_dump_json())
+
+
+def read_flags(form: type[FormT], values: Mapping[str, object]) -> FormT:
+    """The form that the flags fill in; a value that does not fit is wrong usage, exit code 2."""
+    try:
+        return read_form(form, values, name_flag)
+    except FormError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def use_installation() -> Installation:
+    """The installation at hand, reachable for this process's own calls to HDFS and MongoDB."""
+    installation = read_installation()
+    publish_addresses(installation)
+    return installation

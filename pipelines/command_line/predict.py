@@ -1,0 +1,92 @@
+"""./modelmill predict."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import httpx
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.catalogue import read_deployment
+from pipelines.command_line.output import emit_json, json_option, use_installation
+from serving.job.errors import UserError
+
+TIMEOUT_S = 60
+
+
+class LabelScore(BaseModel):
+    """One class and its probability."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    score: float
+
+
+class Prediction(BaseModel):
+    """One file's answer, best label first, or why there is none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    results: tuple[LabelScore, ...] = ()
+    error: str = ""
+
+
+class Predictions(BaseModel):
+    """What `predict` answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    deployment: str
+    version: int
+    endpoint: str
+    predictions: tuple[Prediction, ...]
+
+
+@click.command()
+@click.option("--deployment", required=True, help="Name under which the model is served.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+def predict(deployment: str, files: tuple[Path, ...], as_json: bool) -> None:
+    """Ask the model in service what it sees in each FILE. Exit code 1 where one has no answer."""
+    settings = use_installation().settings
+    found = read_deployment(deployment)
+    endpoint = f"http://{settings.host}:{found.port}"
+    answers = ask_server(endpoint, deployment, files)
+    answer = Predictions(
+        deployment=deployment, version=found.version, endpoint=endpoint, predictions=answers
+    )
+    if as_json:
+        emit_json(answer)
+    else:
+        for one in answers:
+            best = one.error or ", ".join(f"{r.label} {r.score:.3f}" for r in one.results)
+            click.echo(f"{one.file}: {best}")
+    sys.exit(any(one.error for one in answers))
+
+
+def ask_server(endpoint: str, deployment: str, files: Sequence[Path]) -> tuple[Prediction, ...]:
+    """One request a file; raises UserError where no server answers."""
+    with httpx.Client(base_url=endpoint, timeout=TIMEOUT_S) as client:
+        try:
+            return tuple(_ask(client, path) for path in files)
+        except httpx.HTTPError as error:
+            raise UserError(
+                f"Deployment {deployment!r} does not answer at {endpoint} "
+                f"({type(error).__name__}). ./modelmill up brings its server back."
+            ) from None
+
+
+def _ask(client: httpx.Client, path: Path) -> Prediction:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Prediction(file=str(path), error=f"cannot be read: {error.strerror}")
+    headers = {"Content-Type": "application/octet-stream"}
+    answer = client.post("/v1/predict", content=content, headers=headers)
+    body = answer.json()
+    if answer.is_error:
+        return Prediction(file=str(path), error=body["error"]["message"])
+    return Prediction(file=str(path), results=body["results"])

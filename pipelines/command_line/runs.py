@@ -1,0 +1,163 @@
+"""./modelmill train, runs and report."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.airflow_api import AirflowApi, DagRun, open_airflow
+from pipelines.attempts import attempt_uri, read_committed
+from pipelines.catalogue import check_dataset
+from pipelines.command_line.follow import follow_run
+from pipelines.command_line.output import emit_json, json_option, read_flags, use_installation
+from pipelines.context import Installation, RunFiles
+from pipelines.form import add_options
+from pipelines.local.configuration import ADMIN, read_admin_password
+from pipelines.pages import locate_airflow_run
+from pipelines.request import RunRequest
+from pipelines.results import RunResult, describe_run
+from pipelines.steps import EVALUATE
+from serving.job import store
+from serving.job.errors import UserError
+
+TRAIN_DAG = "modelmill_train"
+PREFIXES = (TRAIN_DAG, "modelmill_nightly__")
+EXIT_CODES = {"success": 0, "running": 0, "failed": 1, "stopped_by_gate": 3}
+REPORT_FILE = "report.html"
+
+
+@contextmanager
+def use_airflow(installation: Installation) -> Iterator[AirflowApi]:
+    """Signed in as the installation's own user."""
+    try:
+        password = read_admin_password(installation.layout)
+    except FileNotFoundError:
+        raise UserError("Nothing is set up here yet. Start it: ./modelmill up") from None
+    with open_airflow(installation.settings, ADMIN, password) as api:
+        yield api
+
+
+@click.command()
+@add_options(RunRequest)
+@click.option("--wait", is_flag=True, help="Show progress, and end when the run has ended.")
+@json_option
+def train(wait: bool, as_json: bool, **values: object) -> None:
+    """Train on a dataset, and put the model in service if it is good enough.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 trained but stopped by the gate.
+    """
+    request = read_flags(RunRequest, values)
+    installation = use_installation()
+    with use_airflow(installation) as api:
+        result = run_training(api, request, installation, wait=wait)
+    if as_json:
+        emit_json(result)
+    else:
+        show_result(result)
+    sys.exit(EXIT_CODES[result.state])
+
+
+def run_training(
+    api: AirflowApi, request: RunRequest, installation: Installation, *, wait: bool
+) -> RunResult:
+    """Trigger the DAG; where asked to wait, show progress and return what came of it."""
+    check_dataset(request.dataset)
+    run = api.trigger(TRAIN_DAG, request.model_dump(mode="json"))
+    address = installation.settings.airflow_address
+    page = locate_airflow_run(address, run.dag_id, run.dag_run_id)
+    click.echo(f"Run {run.run_id} has started: {page}", err=True)
+    tasks = []
+    if wait:
+        run, tasks = follow_run(api, run)
+    return describe_run(api, run, tasks, installation)
+
+
+def show_result(result: RunResult) -> None:
+    """The result in a few lines."""
+    words = {"success": "done", "stopped_by_gate": "trained, but stopped by the gate"}
+    click.echo(f"Run {result.run_id}: {words.get(result.state, result.state)}")
+    if result.reason:
+        click.echo(f"  {result.reason}")
+    if result.accuracy is not None:
+        click.echo(
+            f"  accuracy {result.accuracy:.4f}, macro-F1 {result.macro_f1:.4f} "
+            f"on {result.test_samples} test samples"
+        )
+    if result.seconds_per_task:
+        each = ", ".join(f"{name} {s:.0f}" for name, s in result.seconds_per_task.items())
+        whole = f" ({result.seconds:.0f} in all)" if result.seconds else ""
+        click.echo(f"  seconds: {each}{whole}")
+    for title, value in (("report", result.report_uri), ("API", result.endpoint)):
+        if value:
+            click.echo(f"  {title:<7} {value}")
+    click.echo(f"  Airflow {result.airflow_uri}")
+
+
+class RunList(BaseModel):
+    """What `runs` shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: tuple[RunResult, ...]
+
+
+@click.command()
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100))
+@json_option
+def runs(limit: int, as_json: bool) -> None:
+    """List the latest training runs, newest first."""
+    installation = use_installation()
+    with use_airflow(installation) as api:
+        found = _list_runs(api, limit)
+        results = tuple(describe_run(api, run, api.list_tasks(run), installation) for run in found)
+    if as_json:
+        emit_json(RunList(runs=results))
+        return
+    if not results:
+        click.echo("No run yet. Start one: ./modelmill train --dataset NAME")
+    for run, result in zip(found, results, strict=True):
+        accuracy = "      " if result.accuracy is None else f"{result.accuracy:.4f}"
+        seconds = f"{result.seconds:5.0f} s" if result.seconds is not None else "      -"
+        title = run.dag_id.removeprefix("modelmill_")
+        dataset = (run.conf or {}).get("dataset", "")
+        click.echo(
+            f"{result.run_id}  {result.state:<15} {accuracy} {seconds}  {title} {dataset}".rstrip()
+        )
+
+
+def _list_runs(api: AirflowApi, limit: int) -> list[DagRun]:
+    found = [run for prefix in PREFIXES for run in api.list_runs(prefix, limit)]
+    return sorted(found, key=lambda run: run.run_after, reverse=True)[:limit]
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write the report, one self-contained HTML file, here.",
+)
+@json_option
+def report(run_id: str, output: Path | None, as_json: bool) -> None:
+    """Show a run's numbers and where its report is; RUN is an id from ./modelmill runs."""
+    installation = use_installation()
+    files = RunFiles(artifacts=installation.artifacts, run_id=run_id)
+    files.plan()
+    number = read_committed(files.task_uri(EVALUATE.task))
+    if number is None:
+        raise UserError(f"Run {run_id} has no report: its evaluation has not ended.")
+    with use_airflow(installation) as api:
+        run = next((one for one in _list_runs(api, 100) if one.run_id == run_id), None)
+        if run is None:
+            raise UserError(f"Airflow no longer knows run {run_id}; its report is still there.")
+        result = describe_run(api, run, api.list_tasks(run), installation)
+    if output is not None:
+        place = store.join(attempt_uri(files.task_uri(EVALUATE.task), number), REPORT_FILE)
+        output.write_bytes(store.read_bytes(place))
+    if as_json:
+        emit_json(result)
+    else:
+        show_result(result)

@@ -1,0 +1,85 @@
+"""Links from Airflow's pages to MLflow and to the reports."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk.bases.operatorlink import BaseOperatorLink
+
+from pipelines.pages import locate_report
+from pipelines.settings import read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+    from fastapi import FastAPI
+
+# Where Airflow serves the redirects of this plugin.
+PREFIX = "/modelmill"
+
+
+class _ShownLink(BaseOperatorLink):
+    """A button whose address the operator has found out while it ran."""
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002
+        """The operator's `shown_at`; empty before it has ended."""
+        return str(getattr(operator, "shown_at", ""))
+
+
+class MlflowLink(_ShownLink):
+    """The training's run in MLflow."""
+
+    @property
+    def name(self) -> str:
+        """Text on the button."""
+        return "MLflow"
+
+
+class ReportLink(_ShownLink):
+    """The evaluation's report."""
+
+    @property
+    def name(self) -> str:
+        """Text on the button."""
+        return "Report"
+
+
+def make_redirects() -> "FastAPI":
+    """/report/DAG/RUN → the console's page: Airflow's run ids are not ours, nor HDFS's."""
+    from fastapi import FastAPI, HTTPException
+    from fastapi.responses import RedirectResponse
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+
+    @app.get("/report/{dag_id}/{airflow_run_id}")
+    def report(dag_id: str, airflow_run_id: str) -> RedirectResponse:
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.session import create_session
+
+        from pipelines.artifacts import make_run_id
+
+        with create_session() as session:
+            query = session.query(DagRun.run_after)
+            found = query.filter_by(dag_id=dag_id, run_id=airflow_run_id).one_or_none()
+        if found is None:
+            raise HTTPException(404, f"Airflow knows no run {airflow_run_id} of {dag_id}.")
+        run_id = make_run_id(dag_id, airflow_run_id, found[0])
+        return RedirectResponse(locate_report(read_settings().console_address, run_id))
+
+    return app
+
+
+class ModelmillPlugin(AirflowPlugin):
+    """What Airflow loads."""
+
+    name = "modelmill"
+    fastapi_apps: ClassVar[list[Any]] = [
+        {"app": make_redirects(), "url_prefix": PREFIX, "name": "modelmill links"}
+    ]
+    external_views: ClassVar[list[Any]] = [
+        {
+            "name": "Report",
+            "href": f"{PREFIX}/report/{{DAG_ID}}/{{RUN_ID}}",
+            "destination": "dag_run",
+        }
+    ]
+    operator_extra_links: ClassVar[list[Any]] = [MlflowLink(), ReportLink()]

@@ -1,0 +1,77 @@
+"""The tasks that decide: plan, gate, and the one that stands in for a preset nobody can use."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk.bases.skipmixin import SkipMixin
+
+from pipelines.context import Installation
+from pipelines.form import read_form
+from pipelines.gate import decide_gate
+from pipelines.planning import plan_run
+from pipelines.request import RunRequest
+from pipelines.steps import GATE_FILE
+from pipelines.tasks.base import Operator, actor_of, run_files
+from serving.job import store
+from serving.job.errors import UserError
+from spark_jobs.spec import EvaluateOutcome
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PlanOperator(Operator):
+    """Form → plan.json."""
+
+    def work(self, context: "Context", installation: Installation) -> dict[str, Any]:
+        """Check the form against what is there, and write the plan down."""
+        request = read_form(RunRequest, dict(context["params"]))
+        files = run_files(context, installation)
+        cutoff: datetime = context["dag_run"].run_after.astimezone(UTC)
+        plan = plan_run(
+            request,
+            run_id=files.run_id,
+            cutoff=cutoff,
+            actor=actor_of(context),
+            installation=installation,
+        )
+        store.write_model(installation.artifacts.plan(files.run_id), plan)
+        self.log.info("Run %s: dataset %s, labels as of %s", plan.run_id, request.dataset, cutoff)
+        return {"run_id": plan.run_id, "code_version": plan.code_version}
+
+
+class GateOperator(Operator, SkipMixin):
+    """Stops the run's tail, green, where the challenger must not go in service."""
+
+    ui_color: ClassVar[str] = "#f5e6a8"
+
+    def work(self, context: "Context", installation: Installation) -> dict[str, Any]:
+        """Decide, write gate.json, and skip all that follows where the answer is no."""
+        files = run_files(context, installation)
+        request = files.plan().request
+        decision = decide_gate(
+            files.read("evaluate", EvaluateOutcome),
+            min_accuracy=request.min_accuracy,
+            deploy=request.deploy,
+        )
+        store.write_model(store.join(files.task_uri(self.task_id), GATE_FILE), decision)
+        shown: dict[str, Any] = decision.model_dump(mode="json")
+        if decision.passed:
+            self.log.info("Passed. %s", decision.reason)
+            return shown
+        self.log.warning("Stopped here. %s", decision.reason)
+        context["ti"].xcom_push(key="return_value", value=shown)
+        self.skip(context["ti"], context["task"].get_flat_relatives(upstream=False))
+        return shown
+
+
+class RefuseOperator(Operator):
+    """Fails at once with one sentence."""
+
+    def __init__(self, *, reason: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.reason = reason
+
+    def work(self, context: "Context", installation: Installation) -> None:  # noqa: ARG002
+        """Say it."""
+        raise UserError(self.reason)

@@ -1,0 +1,29 @@
+"""How the tasks of a DAG follow one another."""
+
+from pipelines.steps import BUILD_IMAGE, DEPLOY, ETL, EVALUATE, GATE, PLAN, TRAIN
+from pipelines.tasks.decisions import GateOperator, PlanOperator
+from pipelines.tasks.jobs import EvaluateOperator, ImportOperator, JobOperator, TrainOperator
+
+
+def add_training() -> None:
+    """Add the tasks of a training run to the DAG at hand."""
+    plan = PlanOperator(
+        task_id=PLAN, doc_md="Checks the form, and decides everything before the first job."
+    )
+    gate = GateOperator(
+        task_id=GATE, doc_md="Is it good enough, and no worse than what serves now?"
+    )
+    jobs = (JobOperator(step=ETL), TrainOperator(step=TRAIN), EvaluateOperator(step=EVALUATE))
+    tail = (JobOperator(step=BUILD_IMAGE), JobOperator(step=DEPLOY))
+    before = plan
+    for task in (*jobs, gate, *tail):
+        before.set_downstream(task)
+        before = task
+
+
+def add_import() -> None:
+    """Add the one task of an import to the DAG at hand."""
+    ImportOperator(
+        task_id="import",
+        doc_md="Bytes into HDFS, labels into MongoDB; what cannot be used is listed with a reason.",
+    )

@@ -1,0 +1,191 @@
+"""The tasks that run a job: its process group, its attempt, its commit."""
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from pipelines.attempts import Attempt, StaleAttemptError, Work, acquire, commit, fingerprint
+from pipelines.code import code_version
+from pipelines.commands import (
+    Command,
+    SparkMaster,
+    describe_command,
+    python_command,
+    read_spark_master,
+)
+from pipelines.context import Installation, headline
+from pipelines.devices import count_gpus
+from pipelines.form import read_form
+from pipelines.pages import locate_mlflow_run, locate_report
+from pipelines.plan import import_spec
+from pipelines.planning import resolve_import
+from pipelines.plugin import MlflowLink, ReportLink
+from pipelines.process import end_group, tie_to_parent
+from pipelines.request import ImportRequest
+from pipelines.steps import HEAVY_POOL, Step, Surroundings
+from pipelines.tasks.base import Operator, actor_of, end_with_reason, run_files
+from serving.job import store
+from serving.job.errors import UserError
+from serving.job.spec import ERROR_FILE, OUTCOME_FILE, JobError, JobSpec, Spec
+from spark_jobs.spec import ImportOutcome
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+SPARK_CONNECTION = "spark_default"
+
+
+class ProcessOperator(Operator):
+    """Runs one job in its own process group, in an attempt of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._hook: Any = None
+
+    def bind(self, context: "Context", installation: Installation, output_uri: str) -> JobSpec:
+        """The job's spec."""
+        raise NotImplementedError
+
+    def command(self, spec: JobSpec, around: Surroundings) -> Command:
+        """What runs it."""
+        raise NotImplementedError
+
+    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002
+        """Address of the page that shows what came out; empty where there is none."""
+        return ""
+
+    outcome_model: type[Spec]
+    shown_at = ""
+
+    def work(self, context: "Context", installation: Installation) -> dict[str, Any]:
+        """Acquire, run, commit; or take over what an earlier attempt has finished."""
+        ti, files = context["ti"], run_files(context, installation)
+        task_uri = files.task_uri(self.task_id)
+        work = Work(
+            spec_hash=fingerprint(self.bind(context, installation, "")),
+            code_version=code_version(),
+        )
+        # Clearing a task sets max_tries to the tries so far plus its retries: what was tried
+        # before the last clear has smaller numbers than this.
+        first = ti.max_tries - int(self.retries) + 1
+        try:
+            attempt = acquire(task_uri, ti.try_number, first, work)
+            if attempt.reused:
+                self.log.info("Attempt %s finished this very work: it is reused", attempt.number)
+            else:
+                self._run(attempt, context, installation)
+                commit(attempt)
+        except StaleAttemptError as error:
+            end_with_reason(self, context, str(error), SystemExit)
+        outcome = store.read_model(store.join(attempt.uri, OUTCOME_FILE), self.outcome_model)
+        self.shown_at = self.locate(outcome, installation, files.run_id)
+        return {"uri": attempt.uri, **headline(outcome)}
+
+    def _run(self, attempt: Attempt, context: "Context", installation: Installation) -> None:
+        from airflow.providers.standard.hooks.subprocess import SubprocessHook
+
+        spec = self.bind(context, installation, attempt.uri)
+        environment = installation.job_environment()
+        around = Surroundings(installation, read_master(installation), count_gpus(environment))
+        command = self.command(spec, around)
+        self.log.info("Starting %s", describe_command(command.argv))
+        self._hook = SubprocessHook()
+        done = self._hook.run_command(
+            tie_to_parent(command.argv), env={**environment, **command.environment}
+        )
+        # What a job leaves behind in its group would go on writing.
+        self.on_kill()
+        if done.exit_code == 0:
+            return
+        try:
+            # A launcher in between may end with another exit code than the job did.
+            error = store.read_model(store.join(attempt.uri, ERROR_FILE), JobError)
+        except FileNotFoundError:
+            reason = f"{self.task_id} ended with exit code {done.exit_code}: {done.output}"
+            end_with_reason(self, context, reason, SystemExit)
+        raise UserError(error.message)
+
+    def on_kill(self) -> None:
+        """End the job with all its processes."""
+        process = getattr(self._hook, "sub_process", None)
+        if process is not None:
+            # The hook starts the job as the leader of a session, so of a group too.
+            end_group(process.pid)
+
+
+def read_master(installation: Installation) -> SparkMaster:
+    """Spark's master from Airflow's connection, or from the settings where there is none."""
+    from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+
+    try:
+        connection = BaseHook.get_connection(SPARK_CONNECTION)
+    except (AirflowNotFoundException, AirflowRuntimeError):
+        return SparkMaster(master=installation.settings.spark_master)
+    return read_spark_master(connection.host or installation.settings.spark_master, connection.port)
+
+
+class JobOperator(ProcessOperator):
+    """One step of a training run."""
+
+    def __init__(self, *, step: Step, **options: Any) -> None:
+        options.setdefault("doc_md", step.doc)
+        if step.heavy:
+            options.setdefault("pool", HEAVY_POOL)
+        super().__init__(task_id=step.task, **options)
+        self.step = step
+        self.outcome_model = step.outcome
+
+    def bind(self, context: "Context", installation: Installation, output_uri: str) -> JobSpec:
+        """From the plan and what the tasks before this one left."""
+        files = run_files(context, installation)
+        return self.step.bind(files.plan(), files, output_uri)
+
+    def command(self, spec: JobSpec, around: Surroundings) -> Command:
+        """By the step's own engine."""
+        return self.step.command(spec, around)
+
+
+class TrainOperator(JobOperator):
+    """The training; links to its run in MLflow."""
+
+    operator_extra_links = (MlflowLink(),)
+
+    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002
+        """The run's page in MLflow."""
+        address = installation.settings.mlflow_address
+        return locate_mlflow_run(address, str(getattr(outcome, "mlflow_run_id", "")))
+
+
+class EvaluateOperator(JobOperator):
+    """The evaluation; links to its report."""
+
+    operator_extra_links = (ReportLink(),)
+
+    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002
+        """The report's page in the console."""
+        return locate_report(installation.settings.console_address, run_id)
+
+
+class ImportOperator(ProcessOperator):
+    """A tree of pictures into a dataset."""
+
+    outcome_model = ImportOutcome
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("pool", HEAVY_POOL)
+        super().__init__(**options)
+
+    def bind(self, context: "Context", installation: Installation, output_uri: str) -> JobSpec:
+        """From the form."""
+        request = read_form(ImportRequest, dict(context["params"]))
+        return import_spec(
+            request,
+            installation.artifacts,
+            source_uri=resolve_import(request.source, installation.settings.allowed_import_roots),
+            actor=actor_of(context),
+            output_uri=output_uri,
+        )
+
+    def command(self, spec: JobSpec, around: Surroundings) -> Command:
+        """In one process: it reads and packs files, and starts no Spark session."""
+        return python_command(around.installation.layout, "spark_jobs.main", spec)
