@@ -1,6 +1,6 @@
 """Links from Airflow's pages to MLflow and to the reports."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from airflow.plugins_manager import AirflowPlugin
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
@@ -72,14 +72,14 @@ class ModelmillPlugin(AirflowPlugin):
     """What Airflow loads."""
 
     name = "modelmill"
-    fastapi_apps: ClassVar[list[Any]] = [
+    fastapi_apps = [
         {"app": make_redirects(), "url_prefix": PREFIX, "name": "modelmill links"}
     ]
-    external_views: ClassVar[list[Any]] = [
+    external_views = [
         {
             "name": "Report",
             "href": f"{PREFIX}/report/{{DAG_ID}}/{{RUN_ID}}",
             "destination": "dag_run",
         }
     ]
-    operator_extra_links: ClassVar[list[Any]] = [MlflowLink(), ReportLink()]
+    operator_extra_links = [MlflowLink(), ReportLink()]

@@ -41,7 +41,9 @@ async def read_question(request: Request) -> Question:
         return _parse_json(await _read_body(request), top)
     if kind == "multipart/form-data":
         return Question(await _parse_form(request), top)
-    if kind == "application/octet-stream" or kind.startswith("image/"):
+    # The second is what curl --data-binary says of any file.
+    binary = ("application/octet-stream", "application/x-www-form-urlencoded")
+    if kind in binary or kind.startswith("image/"):
         return Question(await _read_body(request), top)
     raise RequestError(
         415,

@@ -7,8 +7,13 @@ import click
 from pydantic import BaseModel
 
 from pipelines.context import Installation, publish_addresses, read_installation
-from pipelines.form import Form, FormError, name_flag, read_form
+from pipelines.form import FormError, name_flag, read_form
+from pipelines.local.services import SERVICES, check_service
+from pipelines.request import Form
+from serving.job.errors import UserError
 
+# What commands read and write themselves.
+STORES = ("namenode", "datanode", "mongo")
 FormT = TypeVar("FormT", bound=Form)
 
 json_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
@@ -30,7 +35,14 @@ def read_flags(form: type[FormT], values: Mapping[str, object]) -> FormT:
 
 
 def use_installation() -> Installation:
-    """The installation at hand, reachable for this process's own calls to HDFS and MongoDB."""
+    """The installation at hand, its HDFS and MongoDB in reach; raises UserError where not."""
     installation = read_installation()
+    for service in SERVICES:
+        if service.name not in STORES or not service.is_wanted(installation.settings):
+            continue
+        reason = check_service(service, installation.settings, installation.layout)
+        if reason is not None:
+            address = service.address(installation.settings, installation.layout)
+            raise UserError(f"{service.name} at {address} {reason}. Start it: ./modelmill up")
     publish_addresses(installation)
     return installation

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.airflow_api import AirflowApi, DagRun, open_airflow
+from pipelines.airflow_api import AirflowApi, DagRun, TaskRun, open_airflow
 from pipelines.attempts import attempt_uri, read_committed
 from pipelines.catalogue import check_dataset
 from pipelines.command_line.follow import follow_run
@@ -69,7 +69,7 @@ def run_training(
     address = installation.settings.airflow_address
     page = locate_airflow_run(address, run.dag_id, run.dag_run_id)
     click.echo(f"Run {run.run_id} has started: {page}", err=True)
-    tasks = []
+    tasks: list[TaskRun] = []
     if wait:
         run, tasks = follow_run(api, run)
     return describe_run(api, run, tasks, installation)
@@ -133,6 +133,11 @@ def _list_runs(api: AirflowApi, limit: int) -> list[DagRun]:
     return sorted(found, key=lambda run: run.run_after, reverse=True)[:limit]
 
 
+def find_run(api: AirflowApi, run_id: str) -> DagRun | None:
+    """Airflow's run with our id, among the latest hundred."""
+    return next((one for one in _list_runs(api, 100) if one.run_id == run_id), None)
+
+
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @click.option(
@@ -150,7 +155,7 @@ def report(run_id: str, output: Path | None, as_json: bool) -> None:
     if number is None:
         raise UserError(f"Run {run_id} has no report: its evaluation has not ended.")
     with use_airflow(installation) as api:
-        run = next((one for one in _list_runs(api, 100) if one.run_id == run_id), None)
+        run = find_run(api, run_id)
         if run is None:
             raise UserError(f"Airflow no longer knows run {run_id}; its report is still there.")
         result = describe_run(api, run, api.list_tasks(run), installation)

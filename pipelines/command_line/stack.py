@@ -1,31 +1,61 @@
 """./modelmill up, down and status."""
 
 import click
+from pydantic import BaseModel, ConfigDict
 
+from pipelines.command_line.output import emit_json, json_option
 from pipelines.local.layout import read_layout
 from pipelines.settings import Settings, read_settings
 
 MEBIBYTE = 1024 * 1024
 
 
+class Addresses(BaseModel):
+    """Where a person looks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    airflow: str
+    airflow_user: str
+    airflow_password: str
+    mlflow: str
+    reports: str
+
+
+def read_addresses(settings: Settings) -> Addresses:
+    """Addresses of the pages, with Airflow's user and password."""
+    from pipelines.local.configuration import ADMIN, read_admin_password
+
+    return Addresses(
+        airflow=settings.airflow_address,
+        airflow_user=ADMIN,
+        airflow_password=read_admin_password(read_layout(settings)),
+        mlflow=settings.mlflow_address,
+        reports=settings.console_address,
+    )
+
+
+def show_addresses(addresses: Addresses) -> None:
+    """One line each."""
+    who = f"(user {addresses.airflow_user}, password {addresses.airflow_password})"
+    click.echo(f"Airflow   {addresses.airflow}  {who}")
+    click.echo(f"MLflow    {addresses.mlflow}")
+    click.echo(f"Reports   {addresses.reports}")
+
+
 @click.command()
-def up() -> None:
+@json_option
+def up(as_json: bool) -> None:
     """Set up what is missing, start every service, and wait until all are ready."""
     from pipelines.local.bring_up import bring_up
 
     settings = read_settings()
     bring_up(settings)
-    show_addresses(settings)
-
-
-def show_addresses(settings: Settings) -> None:
-    """Where a person looks, with Airflow's user and password."""
-    from pipelines.local.configuration import ADMIN, read_admin_password
-
-    password = read_admin_password(read_layout(settings))
-    click.echo(f"Airflow   {settings.airflow_address}  (user {ADMIN}, password {password})")
-    click.echo(f"MLflow    {settings.mlflow_address}")
-    click.echo(f"Reports   {settings.console_address}")
+    addresses = read_addresses(settings)
+    if as_json:
+        emit_json(addresses)
+    else:
+        show_addresses(addresses)
 
 
 @click.command()
@@ -38,18 +68,22 @@ def down() -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option
 def status(as_json: bool) -> None:
     """Show every service: state, address, memory."""
     from pipelines.local.status import read_status
 
     found = read_status(read_settings())
     if as_json:
-        click.echo(found.model_dump_json())
+        emit_json(found)
         return
     for service in found.services:
-        size = f"{service.memory / MEBIBYTE:6.0f} MB" if service.memory else "     -   "
+        size = f"{service.memory / MEBIBYTE:6.0f} MB" if service.memory else f"{'-':>9}"
         click.echo(f"{service.name:<22} {size}  {service.address:<24} {service.state}")
     click.echo(f"{'all services':<22} {found.memory / MEBIBYTE:6.0f} MB")
     for server in found.servers:
-        click.echo(f"model server           {server}")
+        place = f"http://{read_settings().host}:{server.port}"
+        click.echo(
+            f"{server.deployment:<22} version {server.version}  {place:<24} "
+            f"{server.state} ({server.served_by})"
+        )

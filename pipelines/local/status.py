@@ -1,6 +1,5 @@
 """What runs, where, and how much memory it takes."""
 
-import json
 import subprocess
 
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +22,19 @@ class ServiceStatus(BaseModel):
     memory: int = 0
 
 
+class ModelServer(BaseModel):
+    """A model that is served, and by what: a container or a process."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    deployment: str
+    version: int
+    served_by: str
+    state: str
+    name: str
+    port: int | None
+
+
 class Status(BaseModel):
     """Everything that `status` shows."""
 
@@ -30,7 +42,7 @@ class Status(BaseModel):
 
     home: str
     services: tuple[ServiceStatus, ...]
-    servers: tuple[dict[str, object], ...]
+    servers: tuple[ModelServer, ...]
 
     @property
     def memory(self) -> int:
@@ -67,7 +79,7 @@ def _describe(service: Service, settings: Settings, layout: Layout) -> str:
     return "ready" if reason is None else f"running, but {reason}"
 
 
-def _read_servers(settings: Settings, layout: Layout) -> tuple[dict[str, object], ...]:
+def _read_servers(settings: Settings, layout: Layout) -> tuple[ModelServer, ...]:
     done = subprocess.run(
         [str(layout.jobs / "bin" / "python"), "-P", "-m", "serving.inventory", "list"],
         env=child_environment(settings),
@@ -76,4 +88,5 @@ def _read_servers(settings: Settings, layout: Layout) -> tuple[dict[str, object]
         text=True,
         check=False,
     )
-    return tuple(json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    return tuple(ModelServer.model_validate_json(line) for line in lines)

@@ -39,7 +39,7 @@ class Operator(BaseOperator):
     """A task of ours."""
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("retries", RETRIES)
+        options["retries"] = RETRIES
         options.setdefault("retry_delay", timedelta(seconds=5))
         options.setdefault("retry_policy", _POLICY)
         super().__init__(**options)

@@ -1,7 +1,7 @@
 """The tasks that decide: plan, gate, and the one that stands in for a preset nobody can use."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.skipmixin import SkipMixin
 
@@ -43,7 +43,7 @@ class PlanOperator(Operator):
 class GateOperator(Operator, SkipMixin):
     """Stops the run's tail, green, where the challenger must not go in service."""
 
-    ui_color: ClassVar[str] = "#f5e6a8"
+    ui_color = "#f5e6a8"
 
     def work(self, context: "Context", installation: Installation) -> dict[str, Any]:
         """Decide, write gate.json, and skip all that follows where the answer is no."""

@@ -1,5 +1,7 @@
 """How the tasks of a DAG follow one another."""
 
+from airflow.sdk import chain
+
 from pipelines.steps import BUILD_IMAGE, DEPLOY, ETL, EVALUATE, GATE, PLAN, TRAIN
 from pipelines.tasks.decisions import GateOperator, PlanOperator
 from pipelines.tasks.jobs import EvaluateOperator, ImportOperator, JobOperator, TrainOperator
@@ -13,12 +15,15 @@ def add_training() -> None:
     gate = GateOperator(
         task_id=GATE, doc_md="Is it good enough, and no worse than what serves now?"
     )
-    jobs = (JobOperator(step=ETL), TrainOperator(step=TRAIN), EvaluateOperator(step=EVALUATE))
-    tail = (JobOperator(step=BUILD_IMAGE), JobOperator(step=DEPLOY))
-    before = plan
-    for task in (*jobs, gate, *tail):
-        before.set_downstream(task)
-        before = task
+    chain(
+        plan,
+        JobOperator(step=ETL),
+        TrainOperator(step=TRAIN),
+        EvaluateOperator(step=EVALUATE),
+        gate,
+        JobOperator(step=BUILD_IMAGE),
+        JobOperator(step=DEPLOY),
+    )
 
 
 def add_import() -> None:

@@ -23,7 +23,7 @@ from pipelines.plugin import MlflowLink, ReportLink
 from pipelines.process import end_group, tie_to_parent
 from pipelines.request import ImportRequest
 from pipelines.steps import HEAVY_POOL, Step, Surroundings
-from pipelines.tasks.base import Operator, actor_of, end_with_reason, run_files
+from pipelines.tasks.base import RETRIES, Operator, actor_of, end_with_reason, run_files
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.spec import ERROR_FILE, OUTCOME_FILE, JobError, JobSpec, Spec
@@ -67,7 +67,7 @@ class ProcessOperator(Operator):
         )
         # Clearing a task sets max_tries to the tries so far plus its retries: what was tried
         # before the last clear has smaller numbers than this.
-        first = ti.max_tries - int(self.retries) + 1
+        first = ti.max_tries - RETRIES + 1
         try:
             attempt = acquire(task_uri, ti.try_number, first, work)
             if attempt.reused:

@@ -1,5 +1,6 @@
 """One stack, started from scratch, shared by every integration test."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.command_line.checks import TEST_STACK
+from pipelines.local.second_home import make_environment
 from pipelines.settings import read_settings
 from tests.integration.pictures import CLASSES, write_pictures
-from tests.integration.stack import Stack, make_environment
+from tests.integration.stack import Stack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,9 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    # A short path of its own: pytest's folders are long, and sockets may not be.
+    if os.environ.get(TEST_STACK):
+        # ./modelmill test has started it already, from scratch too.
+        yield Stack(os.environ)
+        return
     home = Path(tempfile.mkdtemp(prefix="mm-it-"))
-    one = Stack(make_environment(home, read_settings().home))
+    one = Stack(make_environment(home, read_settings().home, os.environ))
     try:
         one.run("up")
         yield one

@@ -1,10 +1,11 @@
 """A preset is a scheduled DAG, and its schedule really fires."""
 
 import time
-from pathlib import Path
 
 import httpx
 
+from pipelines.local.configuration import read_admin_password
+from pipelines.local.layout import read_layout
 from tests.integration.stack import Stack
 
 PRESET = """\
@@ -20,7 +21,7 @@ request:
 
 def airflow(stack: Stack) -> httpx.Client:
     """A signed-in client of Airflow's API."""
-    password = stack.json("status")["airflow"]["password"]
+    password = read_admin_password(read_layout(stack.settings))
     address = stack.settings.airflow_address
     token = httpx.post(
         f"{address}/auth/token", json={"username": "admin", "password": password}
@@ -29,7 +30,8 @@ def airflow(stack: Stack) -> httpx.Client:
 
 
 def test_scheduled_run_fires(stack: Stack, imported: str) -> None:
-    folder = Path(stack.environment["MODELMILL_PRESETS"])
+    folder = stack.settings.own_presets
+    folder.mkdir(exist_ok=True)
     preset = folder / "minutely.yaml"
     dag_id = "modelmill_nightly__minutely"
     with airflow(stack) as client:

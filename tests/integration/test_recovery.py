@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.local.second_home import make_environment
+from pipelines.settings import read_settings
 from tests.integration.pictures import write_pictures
-from tests.integration.stack import Stack, make_environment
+from tests.integration.stack import Stack
 
 
 def processes_of(home: Path, *words: str) -> list[int]:
@@ -84,10 +86,8 @@ def checkpoints(home: Path) -> list[Path]:
 
 @pytest.fixture
 def own_stack() -> Iterator[Stack]:
-    from pipelines.settings import read_settings
-
     home = Path(tempfile.mkdtemp(prefix="mm-own-"))
-    one = Stack(make_environment(home, read_settings().home))
+    one = Stack(make_environment(home, read_settings().home, os.environ))
     try:
         one.run("up")
         yield one

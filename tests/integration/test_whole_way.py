@@ -107,7 +107,7 @@ def test_mlflow_holds_the_run_and_the_champion(stack: Stack, trained: dict[str, 
     address = stack.settings.mlflow_address + "/api/2.0/mlflow/registered-models/alias"
     found = httpx.get(address, params={"name": "signs", "alias": "champion"}).json()
     version = found["model_version"]
-    assert int(version["version"]) == trained["version"]
+    assert int(version["version"]) == trained["model_version"]
     run = httpx.get(
         stack.settings.mlflow_address + "/api/2.0/mlflow/runs/get",
         params={"run_id": version["run_id"]},
@@ -122,10 +122,10 @@ def test_second_model_takes_over_the_same_port(
     stack.json("import", str(tmp_path), "--dataset", "signs")
     second = stack.json("train", "--dataset", "signs", "--wait", "--max-epochs", "60")
     assert second["state"] == "success"
-    assert second["version"] == trained["version"] + 1
+    assert second["model_version"] == trained["model_version"] + 1
     assert second["endpoint"] == trained["endpoint"]
     model = httpx.get(second["endpoint"] + "/v1/model").json()
-    assert model["version"] == second["version"]
+    assert model["version"] == second["model_version"]
 
 
 def test_gate_stops_a_model_that_is_not_good_enough(stack: Stack, tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""./modelmill test and bench."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from pipelines.local import jars, packages
+from pipelines.local.docker_engine import is_engine_wanted
+from pipelines.local.layout import REPO, Layout, read_layout
+from pipelines.local.report import say
+from pipelines.local.second_home import make_environment
+from pipelines.settings import PREFIX, read_settings
+from serving.job.errors import UserError
+
+BENCHMARKS = REPO / "tests" / "benchmarks"
+# Set where MODELMILL_HOME is a stack that was started for the tests.
+TEST_STACK = f"{PREFIX}TEST_STACK"
+CONTROL = ("dags", "pipelines", *(f"tests/{n}" for n in ("architecture", "dags", "pipelines")))
+JOBS = ("serving", "spark_jobs", "training")
+JOB_TESTS = tuple(f"tests/{name}" for name in JOBS)
+INTEGRATION = "tests/integration"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One program that ends with 0 when all is well."""
+
+    title: str
+    argv: tuple[str, ...]
+
+
+def _list_static(control: Path, jobs: Path) -> list[Check]:
+    ruff, mypy = str(control / "ruff"), ("mypy", "--no-error-summary")
+    with_benchmarks = (*CONTROL, INTEGRATION, "tests/benchmarks")
+    return [
+        Check("ruff", (ruff, "check", "--quiet", ".")),
+        Check("format", (ruff, "format", "--quiet", "--check", ".")),
+        Check("imports", (str(control / "lint-imports"), "--no-cache")),
+        Check("types, control", (str(control / mypy[0]), mypy[1], *with_benchmarks)),
+        Check("types, jobs", (str(jobs / mypy[0]), mypy[1], *JOBS, *JOB_TESTS)),
+    ]
+
+
+def _pytest(title: str, environment: Path, folders: tuple[str, ...], *options: str) -> Check:
+    python = str(environment / "python")
+    return Check(title, (python, "-m", "pytest", "-q", *options, *folders))
+
+
+def _run(checks: list[Check], environment: Mapping[str, str]) -> list[str]:
+    """Run them all; the titles of those that failed."""
+    failed = []
+    for check in checks:
+        say(f"== {check.title}")
+        begin = time.monotonic()
+        done = subprocess.run(
+            check.argv, cwd=REPO, env=dict(environment), stdin=subprocess.DEVNULL, check=False
+        )
+        verdict = "passed" if done.returncode == 0 else f"failed ({done.returncode})"
+        say(f"== {check.title}: {verdict}, {time.monotonic() - begin:.0f} s")
+        if done.returncode:
+            failed.append(check.title)
+    return failed
+
+
+@contextmanager
+def _use_test_stack(layout: Layout) -> Iterator[dict[str, str]]:
+    """A stack from scratch; the environment of the tests that use it."""
+    home = Path(tempfile.mkdtemp(prefix="modelmill-test-"))
+    environment = make_environment(home, layout.home, os.environ)
+    launcher = [str(REPO / "modelmill")]
+    try:
+        subprocess.run([*launcher, "up"], env=environment, stdin=subprocess.DEVNULL, check=True)
+        engine = (home / "conf" / "docker-host").read_text()
+        yield {**environment, f"{PREFIX}DOCKER_HOST": engine, TEST_STACK: "1"}
+    except subprocess.CalledProcessError:
+        raise UserError("The stack that the tests need could not be started.") from None
+    finally:
+        subprocess.run([*launcher, "down"], env=environment, stdin=subprocess.DEVNULL, check=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Only what needs no running stack, in a few minutes.")
+def test(quick: bool) -> None:
+    """Run every check: style, types, imports, unit tests, and the whole way on a real stack."""
+    settings = read_settings()
+    layout = read_layout(settings)
+    control, jobs = layout.control / "bin", layout.jobs / "bin"
+    outer = {**os.environ, f"{PREFIX}HOME": str(layout.home)}
+    small = ("-m", "not integration")
+    failed = _run(_list_static(control, jobs), outer)
+    failed += _run([_pytest("unit tests, control", control, CONTROL[2:], *small)], outer)
+    if quick:
+        failed += _run([_pytest("unit tests, jobs", jobs, JOB_TESTS, *small)], outer)
+    else:
+        missing = packages.find_missing(
+            jars_are_there=jars.are_jars_there(layout), engine_is_wanted=is_engine_wanted(settings)
+        )
+        packages.provide_packages(missing, settings)
+        with _use_test_stack(layout) as environment:
+            stages = [
+                _pytest("tests of the jobs", jobs, JOB_TESTS),
+                _pytest("the whole way", control, (INTEGRATION,)),
+            ]
+            failed += _run(stages, environment)
+    if failed:
+        raise UserError(f"Failed: {', '.join(failed)}.")
+    click.echo("Everything passed.")
+
+
+def list_benchmarks() -> list[str]:
+    """Names that `bench` takes: the scripts' own."""
+    return sorted(path.stem for path in BENCHMARKS.glob("*.py") if path.stem != "__init__")
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("name", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(name: str | None, arguments: tuple[str, ...]) -> None:
+    """Measure: run a benchmark, which prints JSON lines; without NAME, list them."""
+    names = list_benchmarks()
+    if name is None or name in ("-h", "--help"):
+        click.echo("./modelmill bench NAME [OPTIONS]; --help after NAME shows them. Benchmarks:")
+        for one in names:
+            click.echo(f"  {one}")
+        return
+    if name not in names:
+        raise click.UsageError(f"NAME was {name!r}, but allowed is: {', '.join(names)}.")
+    script = str(BENCHMARKS / f"{name}.py")
+    done = subprocess.run([sys.executable, script, *arguments], cwd=REPO, check=False)
+    sys.exit(done.returncode)
