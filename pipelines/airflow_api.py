@@ -46,6 +46,14 @@ class DagRun(_Answer):
         return None if self.end_date is None else (self.end_date - self.run_after).total_seconds()
 
 
+class Dag(_Answer):
+    """A DAG that Airflow knows."""
+
+    dag_id: str
+    is_paused: bool
+    timetable_description: str | None = None
+
+
 class TaskRun(_Answer):
     """One task of a run, its latest attempt."""
 
@@ -65,9 +73,13 @@ class AirflowApi:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> DagRun:
         """Start a run with a filled-in form."""
-        self._call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+        self.set_paused(dag_id, paused=False)
         body = {"logical_date": None, "conf": dict(conf)}
         return DagRun.model_validate(self._call("POST", f"dags/{dag_id}/dagRuns", json=body))
+
+    def set_paused(self, dag_id: str, *, paused: bool) -> None:
+        """A paused DAG starts no run, whoever asks."""
+        self._call("PATCH", f"dags/{dag_id}", json={"is_paused": paused})
 
     def read_run(self, run: DagRun) -> DagRun:
         """The same run as it is now."""
@@ -97,9 +109,10 @@ class AirflowApi:
         pool = {"name": name, "slots": slots, "description": description}
         self._call("POST", "pools", json=pool)
 
-    def find_dag(self, dag_id: str) -> bool:
-        """True once Airflow has read the DAG's file."""
-        return bool(self._call("GET", f"dags/{dag_id}", missing={}))
+    def find_dag(self, dag_id: str) -> Dag | None:
+        """None until Airflow has read the DAG's file."""
+        found = self._call("GET", f"dags/{dag_id}", missing={})
+        return Dag.model_validate(found) if found else None
 
     @staticmethod
     def _path(run: DagRun) -> str:

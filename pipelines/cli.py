@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "pipelines.command_line.predict:predict",
     "test": "pipelines.command_line.checks:test",
     "bench": "pipelines.command_line.checks:bench",
+    "lock": "pipelines.command_line.locks:lock",
 }
 
 

@@ -1,5 +1,6 @@
 """A form's fields → Airflow Params, click options, and sentences about values that do not fit."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,11 +14,29 @@ if TYPE_CHECKING:
     from airflow.sdk import Param
 
 FormT = TypeVar("FormT", bound=Form)
+
+
+class JsonType(click.ParamType[Any]):
+    """A JSON value on the command line."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse; the default comes as it is."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is not JSON: {error}", param, ctx)
+
+
 _PARAM_KEYS = ("type", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "title")
 _CLICK_TYPES: dict[str, click.ParamType[Any]] = {
     "integer": click.INT,
     "number": click.FLOAT,
     "string": click.STRING,
+    "object": JsonType(),
 }
 
 
@@ -54,12 +73,12 @@ def describe_range(schema: Mapping[str, Any]) -> str:
 def _help(schema: Mapping[str, Any], default: object, *, markdown: bool) -> str:
     parts = [str(schema["description"])]
     limits = describe_range(schema)
-    bold, code = ("**", "`") if markdown else ("", "")
+    bold = "**" if markdown else ""
     if limits and schema.get("type") != "boolean":
         parts.append(f"{bold}Allowed:{bold} {limits}.")
     if markdown and default not in ("", None):
-        shown = str(default).lower() if isinstance(default, bool) else default
-        parts.append(f"{bold}Default:{bold} {code}{shown}{code}.")
+        shown = json.dumps(default) if isinstance(default, bool | dict) else default
+        parts.append(f"{bold}Default:{bold} {shown}.")
     return " ".join(parts)
 
 
@@ -107,7 +126,7 @@ def add_options(
                 flag,
                 name,
                 type=None if schema["type"] == "boolean" else _click_type(schema),
-                show_default=schema.get("default") != "",
+                show_default=_show_default(schema.get("default")),
                 help=_help(schema, schema.get("default"), markdown=False),
                 **default,
             )
@@ -115,6 +134,10 @@ def add_options(
         return function
 
     return decorate
+
+
+def _show_default(default: object) -> bool | str:
+    return json.dumps(default) if isinstance(default, dict) else default != ""
 
 
 def _click_type(schema: Mapping[str, Any]) -> click.ParamType[Any]:

@@ -20,7 +20,6 @@ from spark_jobs.spec import (
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
 
 BACKBONE = "efficientnet-lite0"
-DEFAULT_STAGES = ("decode_image", "compute_features", "assign_sides")
 
 
 class Seeds(Spec):
@@ -69,7 +68,9 @@ def make_plan(
             licence=backbone.licence,
         ),
         preprocessing=Preprocessing(size=backbone.size),
-        stages=tuple(StageSpec(name=name) for name in DEFAULT_STAGES),
+        stages=tuple(
+            StageSpec(name=name, params=values) for name, values in request.stages.items()
+        ),
         code_version=code_version,
         actor=actor,
         artifacts=artifacts,

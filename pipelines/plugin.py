@@ -72,14 +72,14 @@ class ModelmillPlugin(AirflowPlugin):
     """What Airflow loads."""
 
     name = "modelmill"
-    fastapi_apps = [
-        {"app": make_redirects(), "url_prefix": PREFIX, "name": "modelmill links"}
-    ]
+    fastapi_apps = [{"app": make_redirects(), "url_prefix": PREFIX, "name": "modelmill links"}]
     external_views = [
         {
             "name": "Report",
             "href": f"{PREFIX}/report/{{DAG_ID}}/{{RUN_ID}}",
             "destination": "dag_run",
+            # Without a route of its own Airflow shows no tab.
+            "url_route": "modelmill-report",
         }
     ]
     operator_extra_links = [MlflowLink(), ReportLink()]

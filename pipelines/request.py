@@ -6,11 +6,12 @@ What a form shows beyond JSON Schema stands in json_schema_extra: `rule` says a 
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
 NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
 _DETAILS = "Training in detail"
+DEFAULT_STAGES = ("decode_image", "compute_features", "assign_sides")
 
 Name = Annotated[
     str, StringConstraints(pattern=NAME_PATTERN), Field(json_schema_extra={"rule": NAME_RULE})
@@ -103,6 +104,16 @@ class RunRequest(Form):
         title="Seed",
         description="The same seed, data and machine give the same model.",
         json_schema_extra={"section": _DETAILS},
+    )
+
+    stages: dict[str, dict[str, JsonValue]] = Field(
+        default={name: {} for name in DEFAULT_STAGES},
+        title="Spark stages",
+        description="What the data goes through, in this order; your own stages, too.",
+        json_schema_extra={
+            "section": _DETAILS,
+            "rule": "a JSON object, each stage's name with an object of its parameters",
+        },
     )
 
     @property

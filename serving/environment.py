@@ -45,6 +45,11 @@ def console_port() -> int:
     return _read_port("MODELMILL_PORT_CONSOLE", 8090)
 
 
+def airflow_origin() -> str:
+    """http://HOST:PORT of Airflow's pages, which show reports in a frame."""
+    return f"http://{host()}:{_read_port('MODELMILL_PORT_AIRFLOW', 8080)}"
+
+
 def is_port_free(port: int) -> bool:
     """True where nobody listens on host():port."""
     with closing(socket.socket()) as probe:

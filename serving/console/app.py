@@ -23,11 +23,12 @@ ResultT = TypeVar("ResultT")
 def protect(page: str, status: int = 200) -> HTMLResponse:
     """A page that may show its own styles and embedded pictures, and nothing else.
 
-    Reports hold names and pictures from strangers: no script runs, nothing is fetched.
+    Reports hold names and pictures from strangers: no script runs, nothing is fetched. Only
+    Airflow, whose run page has a tab for it, may frame it.
     """
     policy = (
         f"default-src 'none'; img-src data:; style-src {hash_inline(page, 'style')}; "
-        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        f"frame-ancestors {environment.airflow_origin()}; base-uri 'none'; form-action 'none'"
     )
     headers = {
         "Content-Security-Policy": policy,

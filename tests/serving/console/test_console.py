@@ -80,7 +80,7 @@ def test_report_may_only_show_its_own_style(app: FastAPI) -> None:
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     assert headers["Content-Security-Policy"] == (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
-        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        "frame-ancestors http://127.0.0.1:8080; base-uri 'none'; form-action 'none'"
     )
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
