@@ -1,11 +1,15 @@
 """The commands of ./modelmill; each one's module is imported only when it is asked for."""
 
 import sys
+import traceback
+from datetime import UTC, datetime
 from importlib import import_module
+from pathlib import Path
 
 import click
 
-from pipelines.settings import SettingsError
+from pipelines.run_job import JobFailedError
+from pipelines.settings import SettingsError, read_settings
 from serving.job.errors import UserError
 
 # Command → module:function, in the order in which --help lists them.
@@ -58,7 +62,26 @@ def main() -> int:
     except (SettingsError, UserError) as error:
         click.echo(f"Error: {error}", err=True)
         return 1
+    except JobFailedError as error:
+        click.echo(f"Error: {error}. Its last lines are above; trying again may help.", err=True)
+        return 1
+    except Exception as error:  # noqa: BLE001 - a stack trace is no last word for a person
+        place = _keep_trace()
+        click.echo(f"Error: {type(error).__name__}: {error}", err=True)
+        click.echo(f"This should not happen. What led to it is in {place}", err=True)
+        return 1
     return 0
+
+
+def _keep_trace() -> Path:
+    """Write the current exception's stack trace down."""
+    log = read_settings().home / "log"
+    log.mkdir(parents=True, exist_ok=True)
+    path = log / "command-line.log"
+    with path.open("a") as file:
+        file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {' '.join(sys.argv[1:])}\n")
+        file.write(traceback.format_exc())
+    return path
 
 
 if __name__ == "__main__":

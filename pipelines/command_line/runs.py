@@ -71,7 +71,11 @@ def run_training(
     click.echo(f"Run {run.run_id} has started: {page}", err=True)
     tasks: list[TaskRun] = []
     if wait:
-        run, tasks = follow_run(api, run)
+        try:
+            run, tasks = follow_run(api, run)
+        except KeyboardInterrupt:
+            click.echo("The run goes on: ./modelmill runs shows how far it is.", err=True)
+            raise
     return describe_run(api, run, tasks, installation)
 
 
