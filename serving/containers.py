@@ -3,11 +3,13 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Literal
 
 from docker.client import DockerClient
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from docker.models.networks import Network
 from docker.types import LogConfig
 
 from serving import environment
@@ -28,6 +30,9 @@ STOP_SECONDS = 12
 MEMORY = "2g"
 MAX_PROCESSES = 256
 LOG_LINES = 15
+
+# The engine's default bridge would be shared by every engine of this machine.
+NETWORK = "modelmill-{}"
 
 _RESTART: Any = {"Name": "unless-stopped"}
 
@@ -69,6 +74,7 @@ class ContainerHost:
                 VERSION_LABEL: str(served.version),
                 ROLE_LABEL: role,
             },
+            network=_ensure_network(self._client),
             # Port 0: the engine takes a free one.
             ports={PORT: (environment.host(), port or 0)},
             read_only=True,
@@ -139,6 +145,9 @@ class ContainerHost:
         for container in self._find(deployment=deployment):
             container.stop(timeout=STOP_SECONDS)
             _remove(container)
+        if not self._find():
+            for network in _list_networks(self._client):
+                network.remove()
 
     def list_running(self) -> tuple[Running, ...]:
         return tuple(
@@ -152,6 +161,23 @@ class ContainerHost:
             )
             for container in self._find()
         )
+
+
+def _list_networks(client: DockerClient) -> list[Network]:
+    found: list[Network] = client.networks.list(filters={"label": f"{HOME_LABEL}={home_label()}"})
+    return found
+
+
+def _ensure_network(client: DockerClient) -> str:
+    name = NETWORK.format(home_label())
+    if not _list_networks(client):
+        try:
+            client.networks.create(name, check_duplicate=True, labels={HOME_LABEL: home_label()})
+        except APIError as error:
+            # Another deployment's job has made it since.
+            if error.status_code != HTTPStatus.CONFLICT:
+                raise
+    return name
 
 
 def _port(container: Container) -> int | None:

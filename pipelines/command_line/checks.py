@@ -107,11 +107,14 @@ def test(quick: bool) -> None:
         )
         packages.provide_packages(missing, settings)
         with _use_test_stack(layout) as environment:
-            stages = [
-                _pytest("tests of the jobs", jobs, JOB_TESTS),
-                _pytest("the whole way", control, (INTEGRATION,)),
-            ]
-            failed += _run(stages, environment)
+            stack = read_settings(environment)
+            servers = {
+                f"{PREFIX}MONGO_URI": stack.mongo_address,
+                f"{PREFIX}MLFLOW_URI": stack.mlflow_address,
+            }
+            checks = [_pytest("tests of the jobs", jobs, JOB_TESTS)]
+            failed += _run(checks, environment | servers)
+            failed += _run([_pytest("the whole way", control, (INTEGRATION,))], environment)
     if failed:
         raise UserError(f"Failed: {', '.join(failed)}.")
     click.echo("Everything passed.")

@@ -1,6 +1,7 @@
 """From nothing, or from whatever is left, to a stack that is ready."""
 
 import fcntl
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def take_down(settings: Settings) -> None:
             prepare.stop_servers(settings, layout)
         supervision.stop_everything(layout)
         layout.docker_address.unlink(missing_ok=True)
+        shutil.rmtree(layout.runtime, ignore_errors=True)
 
 
 def _set_up(settings: Settings, layout: Layout) -> None:

@@ -55,3 +55,11 @@ def test_every_file_it_names_exists() -> None:
     names = set(re.findall(r"`((?:docs|docker|pipelines|spark_jobs|tests)/[\w./-]+)`", README))
     assert names
     assert not [name for name in names if not (REPO / name).exists()]
+
+
+def test_versions_are_the_locked_ones() -> None:
+    rows = re.findall(r"^\| [^|]+ \| ([a-z-]+) \| ([\d.]+) \|$", README, re.MULTILINE)
+    locks = (REPO / "docker" / "locks").glob("*.txt")
+    pins = "\n".join(path.read_text() for path in locks)
+    assert len(rows) >= 5
+    assert not [f"{name}=={version}" for name, version in rows if f"{name}=={version} " not in pins]
