@@ -1,11 +1,13 @@
 """Every path, URI and image tag; pure strings."""
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 
 ROOT = "modelmill"
+RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 
 
 def make_run_id(dag_id: str, airflow_run_id: str, at: datetime) -> str:

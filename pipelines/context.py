@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.artifacts import Artifacts
+from pipelines.artifacts import RUN_ID, Artifacts
 from pipelines.attempts import attempt_uri, read_committed
 from pipelines.local.environment import child_environment
 from pipelines.local.layout import Layout, read_layout
@@ -67,12 +67,13 @@ class RunFiles(BaseModel):
 
     def plan(self) -> RunPlan:
         """The plan; UserError where the run has none."""
+        unknown = f"Run {self.run_id!r} is not known here. ./modelmill runs lists those that are."
+        if not RUN_ID.fullmatch(self.run_id):
+            raise UserError(unknown)
         try:
             return store.read_model(self.artifacts.plan(self.run_id), RunPlan)
         except FileNotFoundError:
-            raise UserError(
-                f"Run {self.run_id!r} is not known here. ./modelmill runs lists those that are."
-            ) from None
+            raise UserError(unknown) from None
 
     def task_uri(self, task: str) -> str:
         """Folder of a task."""

@@ -111,8 +111,12 @@ def test(quick: bool) -> None:
             servers = {
                 f"{PREFIX}MONGO_URI": stack.mongo_address,
                 f"{PREFIX}MLFLOW_URI": stack.mlflow_address,
+                f"{PREFIX}WEBHDFS_URI": stack.webhdfs_address,
             }
-            checks = [_pytest("tests of the jobs", jobs, JOB_TESTS)]
+            checks = [
+                _pytest("tests of the jobs", jobs, JOB_TESTS),
+                _pytest("attempts on HDFS", control, ("tests/pipelines",), "-m", "integration"),
+            ]
             failed += _run(checks, environment | servers)
             failed += _run([_pytest("the whole way", control, (INTEGRATION,))], environment)
     if failed:

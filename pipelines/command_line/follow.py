@@ -5,11 +5,14 @@ import time
 from datetime import UTC, datetime
 
 import click
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from pipelines.airflow_api import ENDED_RUN, ENDED_TASK, AirflowApi, DagRun, TaskRun
 from pipelines.results import sort_tasks
+from serving.job.errors import UserError
 
 POLL_S = 1.0
+PATIENCE_S = 120
 
 
 def follow_run(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
@@ -18,6 +21,13 @@ def follow_run(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
     return show(api, run)
 
 
+# A busy Airflow may be silent for a while; the run goes on meanwhile.
+@retry(
+    retry=retry_if_exception_type(UserError),
+    stop=stop_after_delay(PATIENCE_S),
+    wait=wait_fixed(POLL_S),
+    reraise=True,
+)
 def _poll(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
     # The run first: once it has ended, no task changes any more.
     now = api.read_run(run)
