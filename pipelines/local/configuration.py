@@ -105,7 +105,7 @@ def _write_airflow_config(settings: Settings, layout: Layout) -> None:
             "logging": {"base_log_folder": str(layout.log / "tasks")},
             "scheduler": {
                 "scheduler_heartbeat_sec": "1",
-                "scheduler_idle_sleep_time": "0.2",
+                "scheduler_idle_sleep_time": "0.5",
                 "enable_health_check": "False",
             },
             # The default of 5 s holds a task's slot that long after its end.
