@@ -26,7 +26,8 @@ def check_sides(labels: dict[str, str], sides: dict[str, Side], dataset: str) ->
         raise UserError(
             f"Dataset {dataset!r} has {len(labels)} usable samples of "
             f"{len(counts)} class{'' if len(counts) == 1 else 'es'}"
-            f"{''.join(f' ({name!r})' for name in counts)}: at least two classes are needed."
+            f"{''.join(f' ({name!r})' for name in counts)} as of the run's cut-off "
+            "time: at least two classes are needed."
         )
     small = {name: by for name, by in counts.items() if not all(by[side] for side in SIDES)}
     if small:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.airflow_api import ENDED_RUN, AirflowApi, DagRun, open_airflow
+from pipelines.airflow_api import AirflowApi, DagRun, open_airflow
 from pipelines.local.configuration import ADMIN, read_admin_password
 from pipelines.local.layout import read_layout
 from tests.integration.stack import Stack
@@ -37,13 +37,14 @@ def test_scheduled_run_fires(stack: Stack, imported: str, airflow: AirflowApi) -
     try:
         end = time.monotonic() + 400
         done: list[DagRun] = []
+        # The first one may be for a minute before the import, and then finds nothing to train on.
         while not done:
-            assert time.monotonic() < end, "no scheduled run has ended"
+            assert time.monotonic() < end, "no scheduled run has ended well"
             time.sleep(2)
             runs = airflow.list_runs(dag_id, 10)
-            done = [run for run in runs if run.state in ENDED_RUN]
+            done = [run for run in runs if run.state == "success"]
         airflow.set_paused(dag_id, paused=True)
-        assert (done[-1].run_type, done[-1].state) == ("scheduled", "success")
+        assert done[0].run_type == "scheduled"
     finally:
         preset.unlink()
 
