@@ -70,9 +70,8 @@ def test_killed_rank_is_retried_to_the_same_model(stack: Stack, imported: str) -
     )
     assert isinstance(ranks, list)
     kill_all(ranks[-1:])
-    assert started.wait(600) == 0
-    assert started.stdout is not None
-    again = started.stdout.read()
+    again, _ = started.communicate(timeout=600)
+    assert started.returncode == 0
     assert whole["weights_sha256"] in again
 
 
