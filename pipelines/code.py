@@ -25,8 +25,12 @@ def list_sources(root: Path, packages: tuple[str, ...]) -> list[Path]:
 
 def hash_sources(root: Path, packages: tuple[str, ...]) -> str:
     """12 hex digits over names and contents."""
+    return _hash_files(root, list_sources(root, packages))
+
+
+def _hash_files(root: Path, sources: list[Path]) -> str:
     digest = hashlib.sha256()
-    for path in list_sources(root, packages):
+    for path in sources:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(root)}\0{len(content)}\0".encode())
         digest.update(content)
@@ -42,7 +46,7 @@ def write_archive(folder: Path, root: Path = REPO) -> Path:
     """Zip the executors' code into folder/<hash>.zip, once; equal code gives equal bytes."""
     sources = list_sources(root, EXECUTOR_PACKAGES)
     sources.append(root / "serving" / "__init__.py")
-    archive = folder / f"{hash_sources(root, EXECUTOR_PACKAGES)}.zip"
+    archive = folder / f"{_hash_files(root, sources)}.zip"
     if archive.exists():
         return archive
     folder.mkdir(parents=True, exist_ok=True)

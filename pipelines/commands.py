@@ -89,7 +89,12 @@ def spark_command(
     if master.is_local:
         conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     argv = [str(layout.jobs / "bin" / "spark-submit"), "--master", master.master, "--name", name]
-    argv += ["--driver-memory", _DRIVER_MEMORY, "--driver-java-options", " ".join(java)]
+    argv += [
+        "--driver-memory",
+        _DRIVER_MEMORY,
+        "--driver-java-options",
+        " ".join(f'"{option}"' if " " in option else option for option in java),
+    ]
     if jars:
         argv += ["--driver-class-path", ":".join(jars)]
     if jars and not master.is_local:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.artifacts import RUN_ID, Artifacts
 from pipelines.attempts import attempt_uri, read_committed
-from pipelines.local.environment import child_environment
+from pipelines.local.environment import bypass_proxy, child_environment
 from pipelines.local.layout import Layout, read_layout
 from pipelines.plan import RunPlan
 from pipelines.settings import Settings, read_settings
@@ -55,6 +55,7 @@ def publish_addresses(installation: Installation) -> None:
     os.environ[store.WEBHDFS_VARIABLE] = installation.settings.webhdfs_address
     os.environ["MODELMILL_MONGO_URI"] = installation.settings.mongo_address
     os.environ.setdefault("HADOOP_USER_NAME", "modelmill")
+    os.environ.update(bypass_proxy(os.environ))
 
 
 class RunFiles(BaseModel):

@@ -1,5 +1,6 @@
 """How many training processes this machine gets; cheap to ask, nothing heavy is imported."""
 
+import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,9 @@ def count_gpus(environment: Mapping[str, str], device_folder: Path = Path("/dev"
     cards = sum(1 for node in device_folder.glob("nvidia*") if node.name[6:].isdigit())
     if visible is None:
         return cards
-    return min(cards, len([one for one in visible.split(",") if one.strip() not in ("", "-1")]))
+    # As CUDA does: what stands behind an entry that names no card is not seen.
+    named = itertools.takewhile(lambda one: one.strip() not in ("", "-1"), visible.split(","))
+    return min(cards, len(list(named)))
 
 
 def has_cuda_build(jobs_environment: Path) -> bool:

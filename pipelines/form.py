@@ -95,10 +95,10 @@ def make_params(form: type[Form], values: Mapping[str, object] | None = None) ->
         if schema.get("default") == "":
             # Airflow's form sends null for a text field that was emptied.
             rules["type"] = ["string", "null"]
-        rules["description_md"] = _help(schema, schema.get("default"), markdown=True)
-        chosen = {**({"default": schema["default"]} if "default" in schema else {})}
+        chosen = {"default": schema["default"]} if "default" in schema else {}
         if values and name in values:
             chosen = {"default": values[name]}
+        rules["description_md"] = _help(schema, chosen.get("default"), markdown=True)
         params[name] = Param(**chosen, **rules)
     return params
 

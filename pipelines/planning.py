@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pipelines.catalogue import check_dataset
 from pipelines.code import code_version
@@ -53,16 +53,19 @@ def ensure_backbone(
 
 def resolve_import(source: str, roots: tuple[Path, ...]) -> str:
     """URI of what an import reads: hdfs:// as it is, a local path only below one of the roots."""
-    parts = urlsplit(source)
+    try:
+        parts = urlsplit(source)
+        path = Path(unquote(parts.path) if parts.scheme else source).resolve()
+    except ValueError as error:
+        raise UserError(f"source was {source!r}, but that is no location: {error}.") from None
+    if "@" in parts.netloc:
+        raise UserError("source holds user:password@, but secrets do not belong in forms.")
     if parts.scheme == "hdfs":
-        if "@" in parts.netloc:
-            raise UserError("source holds user:password@, but secrets do not belong in forms.")
         return source
     if parts.scheme not in ("", "file"):
         raise UserError(
             f"source was {source!r}, but allowed is: an absolute path or hdfs://HOST:PORT/PATH."
         )
-    path = Path(parts.path if parts.scheme else source).resolve()
     allowed = [root.resolve() for root in roots]
     if not any(path.is_relative_to(root) for root in allowed):
         raise UserError(

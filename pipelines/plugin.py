@@ -3,44 +3,16 @@
 from typing import TYPE_CHECKING
 
 from airflow.plugins_manager import AirflowPlugin
-from airflow.sdk.bases.operatorlink import BaseOperatorLink
 
 from pipelines.pages import locate_report
 from pipelines.settings import read_settings
+from pipelines.tasks.links import MlflowLink, ReportLink
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
-    from airflow.sdk.types import TaskInstanceKey
     from fastapi import FastAPI
 
 # Where Airflow serves the redirects of this plugin.
 PREFIX = "/modelmill"
-
-
-class _ShownLink(BaseOperatorLink):
-    """A button whose address the operator has found out while it ran."""
-
-    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002
-        """The operator's `shown_at`; empty before it has ended."""
-        return str(getattr(operator, "shown_at", ""))
-
-
-class MlflowLink(_ShownLink):
-    """The training's run in MLflow."""
-
-    @property
-    def name(self) -> str:
-        """Text on the button."""
-        return "MLflow"
-
-
-class ReportLink(_ShownLink):
-    """The evaluation's report."""
-
-    @property
-    def name(self) -> str:
-        """Text on the button."""
-        return "Report"
 
 
 def make_redirects() -> "FastAPI":

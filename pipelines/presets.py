@@ -46,7 +46,7 @@ def read_preset(path: Path) -> Preset:
         raise PresetError(f"{path}: a preset's file name must be {NAME_RULE}, then .yaml.")
     try:
         content: Any = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, OSError) as error:
         raise PresetError(f"{path} cannot be read as YAML: {error}") from None
     if not isinstance(content, dict):
         raise PresetError(f"{path} must hold the keys {', '.join(Preset.model_fields)}.")
@@ -71,7 +71,7 @@ def read_preset(path: Path) -> Preset:
 def _check_cron(cron: str, path: Path) -> None:
     from croniter import croniter
 
-    if not croniter.is_valid(cron):
+    if not croniter.is_valid(cron, strict=True):
         raise PresetError(
             f"{path}: cron was {cron!r}, but allowed is: five fields like '30 2 * * *' "
             "(minute, hour, day, month, weekday; UTC)."

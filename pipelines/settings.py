@@ -1,12 +1,14 @@
 """Settings of the installation: MODELMILL_* environment variables, read here and nowhere else."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "MODELMILL_"
+_LOGIN = re.compile(r"//[^/@]*@")
 
 
 class SettingsError(Exception):
@@ -60,6 +62,11 @@ class Settings(BaseModel):
         pattern="^(yes|no|)$",
         description="yes or no: install missing system packages unasked",
     )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        """What is shown of a setting: an address without the password it may hold."""
+        for name, value in super().__repr_args__():
+            yield name, _LOGIN.sub("//…@", value) if isinstance(value, str) else value
 
     @property
     def mongo_address(self) -> str:

@@ -109,7 +109,13 @@ class RunList(BaseModel):
 
 
 @click.command()
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100))
+@click.option(
+    "--limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="How many runs to show.",
+)
 @json_option
 def runs(limit: int, as_json: bool) -> None:
     """List the latest training runs, newest first."""

@@ -28,13 +28,22 @@ def read_docker_address(settings: Settings, layout: Layout) -> str:
     return layout.docker_address.read_text()
 
 
+def bypass_proxy(given: Mapping[str, str]) -> dict[str, str]:
+    """NO_PROXY, with this machine among the hosts that no proxy is asked for."""
+    listed = given.get("NO_PROXY") or given.get("no_proxy") or ""
+    hosts = ",".join(dict.fromkeys([*filter(None, listed.split(",")), "127.0.0.1", "localhost"]))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
+
+
 def base_environment(outer: Mapping[str, str] | None = None) -> dict[str, str]:
     """What KEPT names, PATH and a UTF-8 locale."""
     given = os.environ if outer is None else outer
-    kept = {name: given[name] for name in KEPT if given.get(name)}
+    # An empty value says something too: CUDA_VISIBLE_DEVICES="" hides every card.
+    kept = {name: given[name] for name in KEPT if name in given}
     return {
         "LANG": "C.UTF-8",
         **kept,
+        **bypass_proxy(given),
         "PATH": given.get("PATH", os.defpath),
         "PYTHONUNBUFFERED": "1",
     }

@@ -39,7 +39,7 @@ class Service:
 
 
 def _get(url: str, path: str) -> httpx.Response:
-    return httpx.get(url + path, timeout=5)
+    return httpx.get(url + path, timeout=5, trust_env=False)
 
 
 def _check_namenode(settings: Settings, _: Layout) -> str | None:

@@ -19,11 +19,11 @@ from pipelines.form import read_form
 from pipelines.pages import locate_mlflow_run, locate_report
 from pipelines.plan import import_spec
 from pipelines.planning import resolve_import
-from pipelines.plugin import MlflowLink, ReportLink
 from pipelines.process import end_group, tie_to_parent
 from pipelines.request import ImportRequest
 from pipelines.steps import HEAVY_POOL, Step, Surroundings
 from pipelines.tasks.base import RETRIES, Operator, actor_of, end_with_reason, run_files
+from pipelines.tasks.links import MlflowLink, ReportLink
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.spec import ERROR_FILE, OUTCOME_FILE, JobError, JobSpec, Spec

@@ -75,9 +75,7 @@ def test_report_is_the_committed_attempts(app: FastAPI) -> None:
     assert page.text.endswith("attempt 2")
 
 
-def test_report_may_only_show_its_own_style(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_report_may_only_show_its_own_style(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELMILL_PORT_AIRFLOW", "8080")
     headers = get(app, f"/runs/{RUN}/report").headers
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

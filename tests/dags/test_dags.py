@@ -1,0 +1,200 @@
+"""What Airflow makes of the files in dags/, and what loading them costs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.request import ImportRequest, RunRequest
+
+REPO = Path(__file__).parents[2]
+FILES = ("modelmill_import.py", "modelmill_nightly.py", "modelmill_train.py")
+TASKS = ["plan", "etl", "train", "evaluate", "gate", "build_image", "deploy"]
+HEAVY = {"etl", "train", "evaluate"}
+GOOD = (
+    "title: Herbs\ncron: '30 2 * * *'\nrequest: {dataset: herbs, min_accuracy: 0.95, patience: 3}"
+)
+BAD = "title: Boards\ncron: every night\nrequest: {dataset: boards}"
+AWAKE = "title: Keys\ncron: '0 4 * * 1'\npaused: false\nrequest: {dataset: keys}"
+# Of the packages that Airflow does not bring: small ones, which a form or a preset needs.
+LIGHT = {"croniter", "slugify", "yaml", "click"}
+OURS = {"pipelines", "serving", "spark_jobs", "training"}
+NEVER = {
+    *("pyspark", "paddle", "mlflow", "optuna", "pymongo", "bson", "docker", "hdfs", "requests"),
+    *("numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "sklearn", "scipy", "torch", "PIL"),
+    *("matplotlib", "simplejpeg", "supervisor", "tqdm"),
+}
+# pipelines/plugin.py makes its redirects' app when it is imported.
+WEB = {
+    *("fastapi", "starlette", "annotated_doc", "email_validator", "pydantic_extra_types"),
+    *("python_multipart", "sniffio"),
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Everything, loaded once in a process of its own."""
+    folder = tmp_path_factory.mktemp("dags")
+    one, two = folder / "one", folder / "two"
+    for presets in (one, two):
+        presets.mkdir()
+        (presets / "herbs.yaml").write_text(GOOD)
+        (presets / "boards.yaml").write_text(BAD)
+    (two / "keys.yml").write_text(AWAKE)
+    output = folder / "found.json"
+    script = Path(__file__).with_name("load_dags.py")
+    done = subprocess.run(
+        [sys.executable, "-P", str(script), str(REPO / "dags"), str(output), str(one), str(two)],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(REPO),
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "MODELMILL_HOME": str(folder / "home"),
+        },
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer: dict[str, Any] = json.loads(output.read_text())
+    return answer
+
+
+def test_every_file_was_loaded(found: dict[str, Any]) -> None:
+    assert sorted(found["imports"]) == sorted(FILES)
+    there = {path.name for path in (REPO / "dags").iterdir() if path.suffix == ".py"}
+    assert there == {*FILES, "__init__.py"}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_imports_nothing_heavy(found: dict[str, Any], file: str) -> None:
+    imports = found["imports"][file]
+    assert "airflow" in imports["all"]
+    assert NEVER & set(imports["all"]) == set()
+    assert set(imports["own"]) - sys.stdlib_module_names - LIGHT - OURS - WEB == set()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_imports_no_web_framework(found: dict[str, Any], file: str) -> None:
+    assert WEB & set(found["imports"][file]["own"]) == set()
+
+
+def test_dag_ids_are_the_files_own(found: dict[str, Any]) -> None:
+    dags = found["dags"]
+    assert set(dags) == {
+        "modelmill_import",
+        "modelmill_train",
+        "modelmill_nightly__digits",
+        "modelmill_nightly__herbs",
+        "modelmill_nightly__boards",
+    }
+    for dag_id, dag in dags.items():
+        assert f"{dag_id.partition('__')[0]}.py" == dag["file"]
+
+
+def test_every_dag_has_a_manual_a_description_and_tags(found: dict[str, Any]) -> None:
+    for dag_id, dag in found["dags"].items():
+        assert dag["doc"].startswith("### "), dag_id
+        assert dag["description"], dag_id
+        assert dag["title"] != dag_id
+        assert "modelmill" in dag["tags"], dag_id
+        assert ("nightly" in dag["tags"]) == dag_id.startswith("modelmill_nightly__")
+        assert dag["catchup"] is False, dag_id
+
+
+def follow(tasks: dict[str, Any]) -> list[str]:
+    """Task ids from the first to the last; fails where the tasks are no chain."""
+    after = {name: task["next"] for name, task in tasks.items()}
+    (name,) = after.keys() - {one for names in after.values() for one in names}
+    order = [name]
+    while after[order[-1]]:
+        (name,) = after[order[-1]]
+        order.append(name)
+    return order
+
+
+@pytest.mark.parametrize("dag_id", ["modelmill_train", "modelmill_nightly__herbs"])
+def test_training_is_one_chain(found: dict[str, Any], dag_id: str) -> None:
+    tasks = found["dags"][dag_id]["tasks"]
+    assert follow(tasks) == TASKS
+    assert set(tasks) == set(TASKS)
+    assert {name for name, task in tasks.items() if task["pool"] == "heavy"} == HEAVY
+    assert all(task["doc"] for task in tasks.values())
+
+
+def test_import_is_one_heavy_task(found: dict[str, Any]) -> None:
+    tasks = found["dags"]["modelmill_import"]["tasks"]
+    assert list(tasks) == ["import"]
+    assert (tasks["import"]["pool"], bool(tasks["import"]["doc"])) == ("heavy", True)
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "form", "required"),
+    [
+        ("modelmill_train", RunRequest, {"dataset"}),
+        ("modelmill_import", ImportRequest, {"dataset", "source"}),
+        ("modelmill_nightly__herbs", RunRequest, set()),
+    ],
+)
+def test_form_asks_for_what_has_no_default(
+    found: dict[str, Any], dag_id: str, form: type[RunRequest], required: set[str]
+) -> None:
+    params = found["dags"][dag_id]["params"]
+    assert list(params) == list(form.model_fields)
+    assert {name for name, param in params.items() if not param["has_default"]} == required
+
+
+def test_form_says_range_and_labels(found: dict[str, Any]) -> None:
+    params = found["dags"]["modelmill_train"]["params"]
+    assert "**Allowed:** 0 to 1." in params["min_accuracy"]["description_md"]
+    assert "**Allowed:** more than 0 and at most 1." in params["learning_rate"]["description_md"]
+    assert "**Allowed:** 1 to 10,000." in params["max_epochs"]["description_md"]
+    assert "a lower-case letter, then" in params["dataset"]["description_md"]
+    assert params["devices"]["enum"] == ["auto", "cpu", "gpu"]
+    assert set(params["devices"]["values_display"]) == {"auto", "cpu", "gpu"}
+    assert all(param["title"] and param["description_md"] for param in params.values())
+
+
+def test_form_of_a_preset_is_filled_in(found: dict[str, Any]) -> None:
+    params = found["dags"]["modelmill_nightly__herbs"]["params"]
+    values = {name: param["value"] for name, param in params.items()}
+    assert values == RunRequest(dataset="herbs", min_accuracy=0.95, patience=3).model_dump()
+
+
+def test_help_of_a_preset_does_not_contradict_it(found: dict[str, Any]) -> None:
+    param = found["dags"]["modelmill_nightly__herbs"]["params"]["min_accuracy"]
+    assert "**Default:** 0.8" not in param["description_md"]
+
+
+def test_nightly_is_one_scheduled_dag_per_preset(found: dict[str, Any]) -> None:
+    dags = found["dags"]
+    herbs, digits = dags["modelmill_nightly__herbs"], dags["modelmill_nightly__digits"]
+    assert (herbs["title"], herbs["schedule"], herbs["paused"]) == ("Herbs", "30 2 * * *", True)
+    assert (digits["schedule"], digits["paused"]) == ("0 2 * * *", True)
+    assert {herbs["runs_at_once"], digits["runs_at_once"]} == {1}
+    assert "herbs" in herbs["description"]
+    assert dags["modelmill_train"]["schedule"] is None
+    assert dags["modelmill_import"]["schedule"] is None
+
+
+def test_one_more_file_is_one_more_dag(found: dict[str, Any]) -> None:
+    before, after = (set(ids) for ids in found["nightly"])
+    assert after - before == {"modelmill_nightly__keys"}
+    assert before == {f"modelmill_nightly__{name}" for name in ("boards", "digits", "herbs")}
+
+
+def test_broken_preset_says_so_in_a_dag_of_its_own(found: dict[str, Any]) -> None:
+    broken = found["dags"]["modelmill_nightly__boards"]
+    assert broken["tags"] == ["broken", "modelmill", "nightly"]
+    assert broken["schedule"] is None
+    (task,) = broken["tasks"].values()
+    for text in (broken["description"], broken["doc"], task["reason"]):
+        assert "boards.yaml: cron was 'every night', but allowed is" in text
+    others = [dag for dag_id, dag in found["dags"].items() if dag_id != "modelmill_nightly__boards"]
+    assert not [dag for dag in others if "broken" in dag["tags"]]

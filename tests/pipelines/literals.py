@@ -1,0 +1,97 @@
+"""One run's plan and outcomes, written out."""
+
+from datetime import UTC, datetime
+
+from pipelines.artifacts import Artifacts
+from pipelines.gate import GateDecision
+from pipelines.plan import RunPlan, make_plan
+from pipelines.request import RunRequest
+from serving.spec import BuildImageOutcome, DeployOutcome, GateNumbers
+from spark_jobs.spec import Champion, ClassMetrics, EtlOutcome, EvaluateOutcome
+from training.spec import ExportBackboneOutcome, TrainOutcome
+
+RUN_ID = "20250301T020000-0a1b2c"
+CUTOFF = datetime(2025, 3, 1, 2, tzinfo=UTC)
+ROOT = "hdfs://nn:8020/modelmill"
+ARTIFACTS = Artifacts(hdfs="hdfs://nn:8020", scratch="file:///var/scratch")
+ATTEMPT = f"{ROOT}/runs/{RUN_ID}/task/attempt-1"
+
+BACKBONE = ExportBackboneOutcome(
+    backbone="efficientnet-lite0",
+    onnx_uri=f"{ROOT}/backbones/efficientnet-lite0/features.onnx",
+    sha256="ab" * 32,
+    licence="Apache-2.0",
+    parameters=3_371_024,
+    features=1280,
+    size=240,
+)
+ETL = EtlOutcome(
+    snapshot_id="5a" * 32,
+    labels_uri=f"{ROOT}/snapshots/5a/labels.parquet",
+    features_uri=f"{ROOT}/features/77",
+    rejected_uri=f"{ROOT}/runs/{RUN_ID}/etl/attempt-1/rejected",
+    classes=("oak", "钢"),
+    counts={"train": {"oak": 6, "钢": 6}, "val": {"oak": 1, "钢": 1}, "test": {"oak": 2, "钢": 2}},
+    rejected=0,
+    stages=(),
+    features_made=18,
+    features_reused=0,
+)
+TRAIN = TrainOutcome(
+    bundle_uri=f"{ROOT}/runs/{RUN_ID}/train/attempt-1/bundle",
+    mlflow_run_id="0123abc",
+    ranks=2,
+    device="cpu",
+    epochs_run=20,
+    best_epoch=12,
+    val_accuracy=1.0,
+    val_loss=0.1,
+    agreement=1e-6,
+    weights_sha256="cd" * 32,
+)
+EVALUATE = EvaluateOutcome(
+    accuracy=0.75,
+    macro_f1=0.7333,
+    test_samples=4,
+    classes=("oak", "钢"),
+    per_class=(
+        ClassMetrics(label="oak", precision=0.6667, recall=1.0, f1=0.8, support=2),
+        ClassMetrics(label="钢", precision=1.0, recall=0.5, f1=0.6667, support=2),
+    ),
+    confusion=((2, 0), (1, 1)),
+    bad_cases=1,
+    champion=Champion(generation=3, version=2, accuracy=0.5, macro_f1=0.4),
+    predictions_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/predictions",
+    report_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/report.html",
+    smoke_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/smoke.json",
+)
+IMAGE = BuildImageOutcome(
+    version=7, image_tag="modelmill/boards:7", image_id="sha256:1", base="sha256:0", size_bytes=9
+)
+DEPLOYED = DeployOutcome(
+    deployment="boards",
+    version=7,
+    generation=4,
+    endpoint="http://127.0.0.1:8800",
+    served_by="container",
+    replaced_version=2,
+)
+GATE = GateDecision(
+    passed=True,
+    good_enough=True,
+    reason="Good enough.",
+    numbers=GateNumbers(accuracy=0.75, min_accuracy=0.5, champion_version=2, champion_accuracy=0.5),
+)
+
+
+def plan_of(request: RunRequest) -> RunPlan:
+    """The plan of a form, all else being equal."""
+    return make_plan(
+        request,
+        run_id=RUN_ID,
+        cutoff=CUTOFF,
+        actor="ada",
+        code_version="0123456789ab",
+        artifacts=ARTIFACTS,
+        backbone=BACKBONE,
+    )

@@ -1,0 +1,161 @@
+"""RunRequest → RunPlan → one spec per job."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from pipelines.artifacts import Artifacts
+from pipelines.plan import (
+    RunPlan,
+    build_image_spec,
+    deploy_spec,
+    etl_spec,
+    evaluate_spec,
+    import_spec,
+    train_spec,
+)
+from pipelines.request import DEFAULT_STAGES, NAME_PATTERN, ImportRequest, RunRequest
+from serving.job.spec import JobSpec
+from serving.spec import SERVING_SPEC
+from spark_jobs.spec import SPARK_SPEC
+from tests.pipelines.literals import (
+    ARTIFACTS,
+    ATTEMPT,
+    BACKBONE,
+    CUTOFF,
+    ETL,
+    EVALUATE,
+    GATE,
+    IMAGE,
+    ROOT,
+    RUN_ID,
+    TRAIN,
+    plan_of,
+)
+from training.spec import TRAINING_SPEC
+
+PLAN = plan_of(RunRequest(dataset="boards", seed=11))
+IMPORT = import_spec(
+    ImportRequest(dataset="boards", source="/photos", title="Floor boards"),
+    ARTIFACTS,
+    source_uri="file:///photos",
+    actor="ada",
+    output_uri=ATTEMPT,
+)
+SPECS: list[tuple[JobSpec, TypeAdapter[Any]]] = [
+    (IMPORT, SPARK_SPEC),
+    (etl_spec(PLAN, ATTEMPT), SPARK_SPEC),
+    (train_spec(PLAN, ETL, ATTEMPT), TRAINING_SPEC),
+    (evaluate_spec(PLAN, ETL, TRAIN, ATTEMPT), SPARK_SPEC),
+    (build_image_spec(PLAN, TRAIN, ATTEMPT), SERVING_SPEC),
+    (
+        deploy_spec(PLAN, ATTEMPT, train=TRAIN, evaluate=EVALUATE, gate=GATE, image=IMAGE),
+        SERVING_SPEC,
+    ),
+]
+KINDS = [str(spec.model_dump()["kind"]) for spec, _ in SPECS]
+REQUESTS = st.builds(
+    RunRequest,
+    dataset=st.from_regex(NAME_PATTERN, fullmatch=True),
+    deployment=st.one_of(st.just(""), st.from_regex(NAME_PATTERN, fullmatch=True)),
+    min_accuracy=st.floats(0, 1),
+    deploy=st.booleans(),
+    devices=st.sampled_from(["auto", "cpu", "gpu"]),
+    max_epochs=st.integers(1, 10_000),
+    patience=st.integers(1, 1_000),
+    learning_rate=st.floats(1e-9, 1),
+    weight_decay=st.floats(0, 1),
+    seed=st.integers(0, 2**31 - 1),
+)
+
+
+def test_everything_is_decided_in_the_plan() -> None:
+    assert (PLAN.run_id, PLAN.cutoff, PLAN.actor) == (RUN_ID, CUTOFF, "ada")
+    assert PLAN.code_version == "0123456789ab"
+    assert (PLAN.backbone.name, PLAN.backbone.sha256) == (BACKBONE.backbone, BACKBONE.sha256)
+    assert PLAN.preprocessing.size == 240
+    assert [stage.name for stage in PLAN.stages] == list(DEFAULT_STAGES)
+
+
+def test_stages_keep_order_and_parameters() -> None:
+    stages: dict[str, dict[str, Any]] = {"reject_large": {"max_bytes": 9}, "assign_sides": {}}
+    plan = plan_of(RunRequest(dataset="boards", stages=stages))
+    spec = etl_spec(plan, ATTEMPT)
+    assert [(one.name, one.params) for one in spec.stages] == list(stages.items())
+
+
+@given(REQUESTS)
+@settings(max_examples=40, deadline=None)
+def test_any_form_makes_one_plan_whose_json_says_it_all(request: RunRequest) -> None:
+    plan = plan_of(request)
+    assert plan == plan_of(request)
+    assert RunPlan.model_validate_json(plan.model_dump_json()) == plan
+
+
+@given(REQUESTS)
+@settings(max_examples=40, deadline=None)
+def test_any_form_reaches_the_training_and_moves_no_side(request: RunRequest) -> None:
+    plan = plan_of(request)
+    spec = train_spec(plan, ETL, ATTEMPT)
+    fields = ("devices", "max_epochs", "patience", "learning_rate", "weight_decay", "seed")
+    assert [getattr(spec, name) for name in fields] == [getattr(request, name) for name in fields]
+    assert etl_spec(plan, ATTEMPT).seed == etl_spec(PLAN, ATTEMPT).seed == 0
+
+
+@pytest.mark.parametrize(("given_name", "served_as"), [("", "boards"), ("floor", "floor")])
+def test_deployment_is_the_dataset_unless_named(given_name: str, served_as: str) -> None:
+    plan = plan_of(RunRequest(dataset="boards", deployment=given_name))
+    evaluate = evaluate_spec(plan, ETL, TRAIN, ATTEMPT)
+    image = build_image_spec(plan, TRAIN, ATTEMPT)
+    deploy = deploy_spec(plan, ATTEMPT, train=TRAIN, evaluate=EVALUATE, gate=GATE, image=IMAGE)
+    assert {evaluate.deployment, image.deployment, deploy.deployment} == {served_as}
+    assert {evaluate.dataset, deploy.dataset} == {"boards"}
+
+
+@pytest.mark.parametrize(("spec", "adapter"), SPECS, ids=KINDS)
+def test_job_reads_back_what_was_sent(spec: JobSpec, adapter: TypeAdapter[Any]) -> None:
+    assert adapter.validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize("spec", [spec for spec, _ in SPECS], ids=KINDS)
+def test_every_location_is_given_whole(spec: JobSpec) -> None:
+    uris = {name: uri for name, uri in spec.model_dump().items() if name.endswith("_uri")}
+    assert uris["output_uri"] == ATTEMPT
+    inside = (f"{ROOT}/", f"file:///var/scratch/{RUN_ID}/", "file:///photos")
+    assert not [name for name, uri in uris.items() if not uri.startswith(inside)]
+
+
+def test_two_runs_share_no_scratch_folder() -> None:
+    other = PLAN.model_copy(update={"run_id": "20250302T020000-0a1b2c"})
+    uris = {train_spec(plan, ETL, ATTEMPT).scratch_uri for plan in (PLAN, other)}
+    assert len(uris) == 2
+
+
+def test_etl_sees_the_labels_of_the_cut_off() -> None:
+    spec = etl_spec(PLAN, ATTEMPT)
+    assert spec.cutoff == CUTOFF
+    assert spec.raw_uri == f"{ROOT}/raw/boards"
+    assert (spec.snapshots_uri, spec.features_uri) == (f"{ROOT}/snapshots", f"{ROOT}/features")
+
+
+def test_training_gets_what_the_etl_answered() -> None:
+    spec = train_spec(PLAN, ETL, ATTEMPT)
+    assert (spec.snapshot_id, spec.labels_uri) == (ETL.snapshot_id, ETL.labels_uri)
+    assert (spec.features_uri, spec.classes) == (ETL.features_uri, ("oak", "钢"))
+    assert (spec.backbone_uri, spec.backbone_sha256) == (BACKBONE.onnx_uri, BACKBONE.sha256)
+
+
+def test_deploy_holds_the_gates_view() -> None:
+    spec = deploy_spec(PLAN, ATTEMPT, train=TRAIN, evaluate=EVALUATE, gate=GATE, image=IMAGE)
+    assert (spec.version, spec.image_tag) == (7, "modelmill/boards:7")
+    assert spec.expected_generation == EVALUATE.champion.generation
+    assert spec.gate == GATE.numbers
+    assert spec.reason == f"Run {RUN_ID}: Good enough."
+
+
+def test_import_keeps_title_and_actor() -> None:
+    assert (IMPORT.title, IMPORT.actor) == ("Floor boards", "ada")
+    assert IMPORT.raw_uri == Artifacts(hdfs="hdfs://nn:8020", scratch="file:///s").raw("boards")
