@@ -5,6 +5,7 @@ One DAG per preset: a YAML file in `pipelines/presets/`, or in the folder of the
 tasks are those of `modelmill_train`, filled in with the preset's values.
 """
 
+import hashlib
 import re
 
 from airflow.sdk import DAG
@@ -16,9 +17,17 @@ from pipelines.settings import read_settings
 from pipelines.tasks.decisions import RefuseOperator
 from pipelines.tasks.flows import add_training
 
+
+def name_dag(preset: str) -> str:
+    """A file may be called anything; a DAG may not. A changed name gets a hash, to stay apart."""
+    name = re.sub("[^A-Za-z0-9_-]", "_", preset)[:60]
+    if name != preset:
+        name = f"{name}_{hashlib.sha256(preset.encode()).hexdigest()[:6]}"
+    return f"modelmill_nightly__{name}"
+
+
 for name, path in list_presets(SHIPPED, read_settings().own_presets).items():
-    # A file may be called anything; a DAG may not.
-    dag_id = f"modelmill_nightly__{re.sub('[^A-Za-z0-9_-]', '_', name)}"
+    dag_id = name_dag(name)
     try:
         preset = read_preset(path)
     except PresetError as error:

@@ -1,6 +1,7 @@
 """The commands of ./modelmill; each one's module is imported only when it is asked for."""
 
 import sys
+import tempfile
 import traceback
 from datetime import UTC, datetime
 from importlib import import_module
@@ -75,12 +76,16 @@ def main() -> int:
 
 def _keep_trace() -> Path:
     """Write the current exception's stack trace down."""
-    log = read_settings().home / "log"
-    log.mkdir(parents=True, exist_ok=True)
-    path = log / "command-line.log"
-    with path.open("a") as file:
-        file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {' '.join(sys.argv[1:])}\n")
-        file.write(traceback.format_exc())
+    text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {' '.join(sys.argv[1:])}\n"
+    text += traceback.format_exc()
+    try:
+        path = read_settings().home / "log" / "command-line.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(text)
+    except (OSError, SettingsError):
+        path = Path(tempfile.mkdtemp(prefix="modelmill-")) / "command-line.log"
+        path.write_text(text)
     return path
 
 

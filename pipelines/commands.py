@@ -118,10 +118,8 @@ def train_command(layout: Layout, spec: JobSpec, *, devices: Devices, log_folder
         # Advice to people who compile operators of their own.
         "PYTHONWARNINGS": "ignore:No ccache found",
     }
-    if devices.kind == "gpu":
-        argv += ["--devices", ",".join(str(index) for index in range(devices.ranks))]
-    else:
-        argv += ["--nproc_per_node", str(devices.ranks)]
+    argv += ["--nproc_per_node", str(devices.ranks)]
+    if devices.kind == "cpu":
         # Hides every card, and still has the one entry a process that the launcher looks up.
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(["-1"] * devices.ranks)
     argv += ["--log_dir", str(log_folder), "--log_level", "WARNING"]

@@ -169,18 +169,28 @@ def read_form(
     try:
         return form.model_validate(given)
     except ValidationError as error:
-        raise FormError(explain_error(form, error, name_field)) from None
+        raise FormError(explain_error(form, error, given, name_field)) from None
 
 
 def explain_error(
-    form: type[Form], error: ValidationError, name_field: Callable[[str], str] = str
+    form: type[Form],
+    error: ValidationError,
+    given: Mapping[str, object],
+    name_field: Callable[[str], str] = str,
 ) -> str:
     """One sentence per field: its name, what was given, what is allowed."""
     details = error.errors(include_url=False)
-    return " ".join(_explain_one(form, detail, name_field) for detail in details)
+    # Several things may be wrong inside one field.
+    sentences = (_explain_one(form, detail, given, name_field) for detail in details)
+    return " ".join(dict.fromkeys(sentences))
 
 
-def _explain_one(form: type[Form], detail: ErrorDetails, name_field: Callable[[str], str]) -> str:
+def _explain_one(
+    form: type[Form],
+    detail: ErrorDetails,
+    given: Mapping[str, object],
+    name_field: Callable[[str], str],
+) -> str:
     schemas = field_schemas(form)
     field = str(detail["loc"][0]) if detail["loc"] else ""
     name = name_field(field) if field else "The form"
@@ -190,4 +200,4 @@ def _explain_one(form: type[Form], detail: ErrorDetails, name_field: Callable[[s
     if detail["type"] == "missing":
         return f"{name} is missing: {schema['description']}"
     limits = describe_range(schema) or detail["msg"]
-    return f"{name} was {detail['input']!r}, but allowed is: {limits}."
+    return f"{name} was {given.get(field, detail['input'])!r}, but allowed is: {limits}."

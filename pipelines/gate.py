@@ -26,25 +26,26 @@ def decide_gate(evaluate: EvaluateOutcome, *, min_accuracy: float, deploy: bool)
         champion_version=champion.version,
         champion_accuracy=champion.accuracy,
     )
-    seen = f"accuracy {evaluate.accuracy:.4f} on {evaluate.test_samples} test samples"
+    shown = _show_apart(evaluate.accuracy, min_accuracy, champion.accuracy)
+    seen = f"accuracy {shown[0]} on {evaluate.test_samples} test samples"
     good_enough = True
     if evaluate.accuracy < min_accuracy:
         good_enough = False
-        reason = f"{seen} is below the floor of {min_accuracy:.4f} (min_accuracy)."
+        reason = f"{seen} is below the floor of {shown[1]} (min_accuracy)."
     elif champion.accuracy is not None and evaluate.accuracy < champion.accuracy:
         good_enough = False
         reason = (
-            f"{seen} is below the champion's (version {champion.version}) {champion.accuracy:.4f} "
+            f"{seen} is below the champion's (version {champion.version}) {shown[2]} "
             "on the same samples."
         )
     elif not deploy:
         reason = f"{seen} is enough, but the form says: do not put in service."
     elif champion.accuracy is None:
-        reason = f"{seen} reaches the floor of {min_accuracy:.4f}; no champion to beat."
+        reason = f"{seen} reaches the floor of {shown[1]}; no champion to beat."
     else:
         reason = (
-            f"{seen} reaches the floor of {min_accuracy:.4f} and the champion's "
-            f"(version {champion.version}) {champion.accuracy:.4f}."
+            f"{seen} reaches the floor of {shown[1]} and the champion's "
+            f"(version {champion.version}) {shown[2]}."
         )
     return GateDecision(
         passed=good_enough and deploy,
@@ -52,3 +53,12 @@ def decide_gate(evaluate: EvaluateOutcome, *, min_accuracy: float, deploy: bool)
         reason=reason[0].upper() + reason[1:],
         numbers=numbers,
     )
+
+
+def _show_apart(*numbers: float | None) -> list[str]:
+    """Four digits, and more where two numbers that differ would look alike."""
+    different = {number for number in numbers if number is not None}
+    for digits in range(4, 17):
+        if len({f"{number:.{digits}f}" for number in different}) == len(different):
+            break
+    return ["" if number is None else f"{number:.{digits}f}" for number in numbers]

@@ -53,13 +53,13 @@ def ensure_backbone(
 
 def resolve_import(source: str, roots: tuple[Path, ...]) -> str:
     """URI of what an import reads: hdfs:// as it is, a local path only below one of the roots."""
+    if "@" in source.partition("://")[2].partition("/")[0]:
+        raise UserError("source holds user:password@, but secrets do not belong in forms.")
     try:
         parts = urlsplit(source)
         path = Path(unquote(parts.path) if parts.scheme else source).resolve()
     except ValueError as error:
         raise UserError(f"source was {source!r}, but that is no location: {error}.") from None
-    if "@" in parts.netloc:
-        raise UserError("source holds user:password@, but secrets do not belong in forms.")
     if parts.scheme == "hdfs":
         return source
     if parts.scheme not in ("", "file"):

@@ -43,7 +43,9 @@ def list_presets(*folders: Path) -> dict[str, Path]:
 def read_preset(path: Path) -> Preset:
     """Read and check one; raises PresetError."""
     if not _NAME.fullmatch(path.stem):
-        raise PresetError(f"{path}: a preset's file name must be {NAME_RULE}, then .yaml.")
+        raise PresetError(
+            f"{path}: a preset's file name must be {NAME_RULE} or underscores, then .yaml."
+        )
     try:
         content: Any = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, ValueError, OSError) as error:
@@ -71,7 +73,8 @@ def read_preset(path: Path) -> Preset:
 def _check_cron(cron: str, path: Path) -> None:
     from croniter import croniter
 
-    if not croniter.is_valid(cron, strict=True):
+    # R stands for a random time, another one at each look.
+    if re.search(r"\bR\b", cron) or not croniter.is_valid(cron, strict=True):
         raise PresetError(
             f"{path}: cron was {cron!r}, but allowed is: five fields like '30 2 * * *' "
             "(minute, hour, day, month, weekday; UTC)."

@@ -36,11 +36,11 @@ def is_group_alive(group: int) -> bool:
         if not name.isdigit():
             continue
         try:
-            with open(f"/proc/{name}/stat", encoding="utf-8") as file:  # noqa: PTH123
-                # The name in parentheses may hold spaces.
-                state, _, pgrp = file.read().rpartition(")")[2].split()[:3]
-        except (FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                # The name in parentheses may hold spaces, and half a letter: it is cut at 15 bytes.
+                state, _, pgrp = file.read().rpartition(b")")[2].split()[:3]
+        except OSError:
             continue
-        if int(pgrp) == group and state not in "ZX":
+        if int(pgrp) == group and state not in (b"Z", b"X"):
             return True
     return False

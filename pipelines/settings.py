@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "MODELMILL_"
-_LOGIN = re.compile(r"//[^/@]*@")
+# Greedy: a password that was not escaped may hold both.
+_LOGIN = re.compile(r"//.*@")
 
 
 class SettingsError(Exception):

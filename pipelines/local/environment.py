@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pipelines.local.layout import REPO, Layout, read_layout
 from pipelines.settings import PREFIX, Settings
 
+CARDS = "CUDA_VISIBLE_DEVICES"
 # What processes need from the caller: where programs, temporary files and certificates are, and
 # the way out through a proxy. Everything else stays behind.
 KEPT = (
@@ -13,7 +14,7 @@ KEPT = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_CERT"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX_URL", "UV_DEFAULT_INDEX"),
-    "CUDA_VISIBLE_DEVICES",
+    CARDS,
 )
 
 
@@ -38,8 +39,8 @@ def bypass_proxy(given: Mapping[str, str]) -> dict[str, str]:
 def base_environment(outer: Mapping[str, str] | None = None) -> dict[str, str]:
     """What KEPT names, PATH and a UTF-8 locale."""
     given = os.environ if outer is None else outer
-    # An empty value says something too: CUDA_VISIBLE_DEVICES="" hides every card.
-    kept = {name: given[name] for name in KEPT if name in given}
+    # Only here an empty value says something: it hides every card.
+    kept = {n: given[n] for n in KEPT if given.get(n) or (n == CARDS and n in given)}
     return {
         "LANG": "C.UTF-8",
         **kept,

@@ -1,6 +1,7 @@
 """Run in a process of its own: what each DAG file imports, and the DAGs that come out.
 
-load_dags.py DAGS OUTPUT PRESETS…: the nightly file is read once with each of the PRESETS folders.
+load_dags.py DAGS OUTPUT PRESETS…: the nightly file is read once with each of the PRESETS folders,
+and all files with the first.
 """
 
 import json
@@ -62,13 +63,12 @@ def describe_dag(dag: DAG) -> dict[str, Any]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """DAG id → DAG of one file, or of all files in a folder, as Airflow's own loader reads them."""
+    """What Airflow's own loader makes of a file, or of a folder: DAGs by id, and errors by file."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(path))
-    if bag.import_errors:
-        raise SystemExit(str(bag.import_errors))
-    return {dag_id: describe_dag(dag) for dag_id, dag in bag.dags.items()}
+    dags = {dag_id: describe_dag(dag) for dag_id, dag in bag.dags.items()}
+    return {"dags": dags, "errors": bag.import_errors}
 
 
 def main(dags: Path, output: Path, *presets: str) -> None:
@@ -80,12 +80,12 @@ def main(dags: Path, output: Path, *presets: str) -> None:
         imports = pool.map(find_imports, map(str, files), chunksize=1)
     found: dict[str, Any] = {
         "imports": dict(zip([path.name for path in files], imports, strict=True)),
-        "dags": load(dags),
+        **load(dags),
         "nightly": [],
     }
     for folder in presets:
         os.environ["MODELMILL_PRESETS"] = folder
-        found["nightly"].append(sorted(load(dags / NIGHTLY)))
+        found["nightly"].append(load(dags / NIGHTLY))
     output.write_text(json.dumps(found))
 
 

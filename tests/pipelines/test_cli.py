@@ -147,6 +147,17 @@ def test_defect_is_two_sentences_and_its_trace_is_kept(
     assert "Traceback" in kept
 
 
+def test_defect_has_no_stack_trace_where_none_can_be_kept(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv(f"{PREFIX}HOME", str(home / "file"))
+    monkeypatch.setitem(COMMANDS, "breaking", f"{__name__}:breaking")
+    monkeypatch.setattr(sys, "argv", ["modelmill", "breaking"])
+    assert main() == 1
+    assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
+
+
 def test_commands_are_imported_only_when_asked_for() -> None:
     probe = "import sys; from pipelines.cli import cli; print(*sys.modules)"
     done = subprocess.run(

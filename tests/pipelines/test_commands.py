@@ -149,9 +149,12 @@ def test_training_on_the_cpu_hides_every_card(layout: Layout) -> None:
 
 def test_training_on_cards_starts_one_process_each(layout: Layout) -> None:
     command = launch(layout, Devices(kind="gpu", ranks=2))
-    assert options(command.argv, "--devices") == ["0,1"]
-    assert options(command.argv, "--nproc_per_node") == []
-    assert "CUDA_VISIBLE_DEVICES" not in command.environment
+    assert options(command.argv, "--nproc_per_node") == ["2"]
+    assert options(command.argv, "--devices") == []
+
+
+def test_training_on_cards_takes_those_that_the_caller_left(layout: Layout) -> None:
+    assert "CUDA_VISIBLE_DEVICES" not in launch(layout, Devices(kind="gpu", ranks=2)).environment
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])

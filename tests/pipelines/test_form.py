@@ -67,6 +67,12 @@ def test_bad_values_get_a_sentence(values: dict[str, object], words: list[str]) 
     assert all(word in str(raised.value) for word in words)
 
 
+def test_bad_value_inside_a_field_is_shown_with_its_place() -> None:
+    values = {"dataset": "herbs", "stages": {"assign_sides": 1}}
+    with pytest.raises(FormError, match=r"stages was .*assign_sides"):
+        read_form(RunRequest, values)
+
+
 def test_every_constrained_field_can_be_described() -> None:
     for form in (RunRequest, ImportRequest):
         for name, schema in form.model_json_schema()["properties"].items():

@@ -1,5 +1,7 @@
 """The gate's rows: floor, champion, and what it says."""
 
+import re
+
 import pytest
 
 from pipelines.gate import decide_gate
@@ -53,6 +55,14 @@ def test_without_deployment_nothing_passes(floor: float, good_enough: bool) -> N
     decision = decide_gate(EVALUATE, min_accuracy=floor, deploy=False)
     assert (decision.passed, decision.good_enough) == (False, good_enough)
     assert ("do not put in service" in decision.reason) == good_enough
+
+
+@pytest.mark.parametrize(("floor", "seen"), [(0.8, NONE), (0.5, champion(0.8))])
+def test_two_numbers_that_differ_look_different(floor: float, seen: Champion) -> None:
+    outcome = EVALUATE.model_copy(update={"accuracy": 0.79996, "champion": seen})
+    decision = decide_gate(outcome, min_accuracy=floor, deploy=True)
+    assert not decision.passed
+    assert len(set(re.findall(r"0\.\d+", decision.reason))) == 2
 
 
 def test_numbers_are_kept_for_the_audit() -> None:

@@ -9,6 +9,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +26,6 @@ from pipelines.process import tie_to_parent
 child = subprocess.Popen(tie_to_parent(["sh", "-c", "echo ready; exec sleep 60"]))
 child.wait()
 """
-# is_group_alive leaves its listing of /proc open; see test_listing_of_processes_is_closed.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed scandir:ResourceWarning")
 Start = Callable[[list[str]], subprocess.Popen[str]]
 
 
@@ -102,6 +102,23 @@ def test_other_groups_do_not_count(start: Start) -> None:
 
 def test_name_that_looks_like_a_state_deceives_nobody(start: Start) -> None:
     process = start(["sh", "-c", ODD_NAME])
+    assert is_group_alive(process.pid)
+
+
+def test_name_cut_inside_a_letter_is_no_error(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel cuts names after 15 bytes, so they need not be UTF-8."""
+    process = start(["sh", "-c", POLITE])
+    stat = tmp_path / "stat"
+    text = Path(f"/proc/{process.pid}/stat").read_bytes()
+    stat.write_bytes(text.replace(b"(sh)", b"(" + "a训练模型服务".encode()[:15] + b")"))
+
+    def open_instead(path: str, *options: Any, **more: Any) -> Any:
+        return open(stat if path == f"/proc/{process.pid}/stat" else path, *options, **more)  # noqa: PTH123
+
+    # No process really gets this name: it would break the same look of whatever else runs here.
+    monkeypatch.setattr("pipelines.process.open", open_instead, raising=False)
     assert is_group_alive(process.pid)
 
 
