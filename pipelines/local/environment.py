@@ -67,6 +67,8 @@ def modelmill_environment(settings: Settings, layout: Layout) -> dict[str, str]:
         "MODELMILL_SUPERVISOR": str(layout.supervisor_socket),
         "MODELMILL_DOCKER_HOST": read_docker_address(settings, layout),
         OWNER_VARIABLE: layout.home_label,
+        # Airflow renames its processes, by default over their environment, and the mark with it.
+        "SPT_NOENV": "1",
         # onnxruntime's wheels send usage data to their maker unless this is set before its import.
         "ORT_DISABLE_TELEMETRY": "1",
     }
