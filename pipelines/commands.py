@@ -71,7 +71,8 @@ def spark_command(
     archive_classes: write the JVM's class archive at the end, instead of using it.
 
     The code reaches executors by --py-files, whatever their PYTHONPATH. Only a driver in the same
-    process takes the connector from its class path, which is also what the class archive holds.
+    process takes the connector from its class path, which is also what the class archive holds,
+    and forks its Python workers from a process that has imported what they need.
     """
     jars = [str(path) for path in sorted(layout.jars("spark").glob("*.jar"))]
     java = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}"]
@@ -87,7 +88,13 @@ def spark_command(
         "spark.hadoop.dfs.client.use.datanode.hostname": "true",
     }
     if master.is_local:
-        conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        conf |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.python.daemon.module": "spark_jobs.worker_daemon",
+            # Replanning between stages costs more than it can save on one machine.
+            "spark.sql.adaptive.enabled": "false",
+        }
     argv = [str(layout.jobs / "bin" / "spark-submit"), "--master", master.master, "--name", name]
     argv += [
         "--driver-memory",

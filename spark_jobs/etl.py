@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from serving.job import store
 from serving.job.errors import UserError
+from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.database import connect
 from spark_jobs.runner import (
@@ -30,6 +31,7 @@ from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import FeatureCache, check_dataset, feature_key, find_raw, read_samples
 
 REJECTED = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label", "reason")])
+MISSING = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label")])
 RESULT = ("sha256", "name", "label", "group", "side", "segment", "reject_reason", "rejected_by")
 BYTES_MISSING = "its raw bytes are missing: import it again"
 
@@ -62,9 +64,8 @@ def _find_missing(wanted: DataFrame, context: StageContext) -> pa.Table:
 
 def run_chain(wanted: DataFrame, stages: list[Stage], context: StageContext) -> Result:
     """Run the stages over samples that have no bytes yet."""
-    wanted = wanted.persist()
-    read = Observation("etl input")
-    samples = context.raw.join_to(wanted)
+    asked, read = Observation("etl samples"), Observation("etl input")
+    samples = context.raw.join_to(wanted.observe(asked, F.count(F.lit(1)).alias("rows")))
     result = run_stages(samples.observe(read, F.count(F.lit(1)).alias("rows")), stages, context)
     state = F.col("features") if "features" in result.columns else F.lit(None).cast("string")
     rows, observation = _observe(result.select(*RESULT, state.alias("features")), stages)
@@ -76,8 +77,9 @@ def run_chain(wanted: DataFrame, stages: list[Stage], context: StageContext) -> 
             f"Stage {culprit!r} dropped or doubled rows: {read.get['rows']} went in, "
             f"{counts['rows']} came out of the chain. A stage sets reject_reason instead."
         )
-    missing = pa.table({name: pa.array([], pa.string()) for name in ("sha256", "name", "label")})
-    if wanted.count() > table.num_rows:
+    missing = MISSING.empty_table()
+    # Where one side of a join is empty, Spark may leave the other side unread and uncounted.
+    if not counts["rows"] or asked.get["rows"] > table.num_rows:
         missing = _find_missing(wanted, context)
     by = {stage.name: int(counts[f"stage_{i}"]) for i, stage in enumerate(stages)}
     return Result(table, by, missing)
@@ -87,7 +89,7 @@ def _write_rejected(uri: str, result: Result) -> int:
     """rejected.parquet: sha256, name, label, reason; the number of its rows."""
     stages = result.rows.filter(pc.is_valid(result.rows["reject_reason"]))
     columns = stages.select(["sha256", "name", "label", "reject_reason"])
-    reasons = pa.array([BYTES_MISSING] * result.missing.num_rows, pa.string())
+    reasons = make_array([BYTES_MISSING] * result.missing.num_rows, pa.string())
     missing = result.missing.append_column("reason", reasons)
     table = pa.concat_tables(
         [columns.rename_columns(REJECTED.names).cast(REJECTED), missing.cast(REJECTED)]

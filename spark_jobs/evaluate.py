@@ -2,25 +2,27 @@
 
 import io
 import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
 from serving.bundle.manifest import MANIFEST_FILE, Lineage, Manifest
 from serving.bundle.predictor import BadBundleError
 from serving.job import store
 from serving.job.errors import UserError
+from spark_jobs.arrays import make_array
 from spark_jobs.database import connect
 from spark_jobs.metrics.classification import Metrics, compute_metrics, count_pairs
 from spark_jobs.report.page import BadCase, ReportData, make_thumbnail, render_report
-from spark_jobs.scoring import SCORED, open_bundle, pack_bundle, score_samples
-from spark_jobs.session import open_session
+from spark_jobs.scoring import open_bundle, pack_bundle, score_samples
+from spark_jobs.session import make_frame, open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
 from spark_jobs.spec import Champion, EvaluateOutcome, EvaluateSpec, Prediction
 from spark_jobs.stage_progress import show_progress
@@ -37,7 +39,7 @@ def read_test_side(spec: EvaluateSpec) -> pa.Table:
     content = store.read_bytes(spec.labels_uri)
     columns = ["sha256", "name", "label", "segment", "side"]
     labels = pq.read_table(io.BytesIO(content), columns=columns)
-    test = labels.filter(pc.equal(labels["side"], "test"))
+    test = labels.filter(pc.equal(labels["side"], make_array(["test"], pa.string())[0]))
     if test.num_rows == 0:
         raise UserError(f"Snapshot {spec.snapshot_id} has no test side: nothing can be measured.")
     return test.drop_columns(["side"])
@@ -64,48 +66,70 @@ def _pack_champion(bundle_uri: str) -> list[Path]:
     return [path]
 
 
-def _fetch_contents(raw: DataFrame, hashes: set[str]) -> dict[str, bytes]:
-    if not hashes:
+def _open_raw(spark: SparkSession, raw_uri: str, segments: Iterable[str]) -> RawContent:
+    """Those segments, wherever the store is now."""
+    names = sorted({uri.rsplit("/", 1)[-1] for uri in segments})
+    return RawContent(spark, tuple(store.join(raw_uri, name) for name in names))
+
+
+def _fetch_contents(
+    spark: SparkSession, raw_uri: str, chosen: Sequence[Prediction]
+) -> dict[str, bytes]:
+    if not chosen:
         return {}
-    rows = raw.where(F.col("sha256").isin(sorted(hashes))).select("sha256", "content")
+    raw = _open_raw(spark, raw_uri, (p.segment for p in chosen)).read()
+    rows = raw.where(F.col("sha256").isin(sorted({p.sha256 for p in chosen})))
     return {row["sha256"]: bytes(row["content"]) for row in rows.collect()}
 
 
 def _score(
-    spark: SparkSession, raw: RawContent, test: pa.Table, bundles: tuple[Path, ...]
-) -> DataFrame:
-    wanted = spark.createDataFrame(test).withColumn("file", F.substring_index("segment", "/", -1))
+    spark: SparkSession, raw_uri: str, test: pa.Table, bundles: tuple[Path, ...]
+) -> pa.Table:
+    """Rows of SCORED. The work is the executors'; what comes back is as small as the labels."""
+    raw = _open_raw(spark, raw_uri, test["segment"].to_pylist())
+    wanted = make_frame(spark, test).withColumn("file", F.substring_index("segment", "/", -1))
     samples = raw.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner")
-    scored = score_samples(spark, samples, bundles).persist(StorageLevel.MEMORY_AND_DISK)
-    found = scored.count()
-    if found != test.num_rows:
+    scored = score_samples(spark, samples, bundles).toArrow().sort_by("sha256")
+    if scored.num_rows != test.num_rows:
         raise UserError(
-            f"{test.num_rows - found} of {test.num_rows} test samples have no raw bytes any more: "
-            "start a new run, whose snapshot leaves them out."
+            f"{test.num_rows - scored.num_rows} of {test.num_rows} test samples have no raw bytes "
+            "any more: start a new run, whose snapshot leaves them out."
         )
     return scored
 
 
-def _worst(scored: DataFrame, count: int) -> list[Prediction]:
-    wrong = scored.where(F.col("predicted") != F.col("label"))
-    rows = wrong.orderBy(F.desc("score"), "sha256").limit(count).drop("champion_predicted")
-    return [Prediction.model_validate(row.asDict()) for row in rows.collect()]
+def _write_predictions(uri: str, scored: pa.Table) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(scored, buffer)
+    store.write_bytes(store.join(uri, "predictions.parquet"), buffer.getvalue())
 
 
-def _smoke_candidates(scored: DataFrame, count: int) -> list[Prediction]:
+def _to_predictions(rows: pa.Table) -> list[Prediction]:
+    found = rows.drop_columns(["champion_predicted"]).to_pylist()
+    return [Prediction.model_validate(row) for row in found]
+
+
+def _worst(scored: pa.Table, count: int) -> list[Prediction]:
+    wrong = scored.filter(pc.not_equal(scored["predicted"], scored["label"]))
+    rows = wrong.sort_by([("score", "descending"), ("sha256", "ascending")])
+    return _to_predictions(rows.slice(0, count))
+
+
+def _smoke_candidates(scored: pa.Table, count: int) -> list[Prediction]:
     """The `count` smallest samples of each class and each kind of answer."""
-    from pyspark.sql import Window
+    rows = scored.sort_by([("size_bytes", "ascending"), ("sha256", "ascending")])
+    columns = (rows[name].to_pylist() for name in ("label", "predicted", "score"))
+    seen: Counter[tuple[str, bool, bool]] = Counter()
+    chosen = []
+    for number, (label, predicted, score) in enumerate(zip(*columns, strict=True)):
+        kind = (label, predicted == label, score < 0.6)
+        seen[kind] += 1
+        if seen[kind] <= count:
+            chosen.append(number)
+    return _to_predictions(rows.take(make_array(chosen, pa.int64())))
 
-    right = F.col("predicted") == F.col("label")
-    window = Window.partitionBy("label", right, F.col("score") < 0.6).orderBy(
-        "size_bytes", "sha256"
-    )
-    ranked = scored.withColumn("rank", F.row_number().over(window)).where(F.col("rank") <= count)
-    rows = ranked.drop("rank", "champion_predicted").collect()
-    return [Prediction.model_validate(row.asDict()) for row in rows]
 
-
-def _measure_champion(scored: DataFrame, champion: Champion, classes: tuple[str, ...]) -> Champion:
+def _measure_champion(scored: pa.Table, champion: Champion, classes: tuple[str, ...]) -> Champion:
     metrics = compute_metrics(count_pairs(scored, "champion_predicted"), classes)
     update = {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
     return champion.model_copy(update=update)
@@ -176,19 +200,17 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     manifest = store.read_model(store.join(spec.bundle_uri, MANIFEST_FILE), Manifest)
     spark = open_session(f"evaluate {spec.dataset}")
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
-    names = sorted({uri.rsplit("/", 1)[-1] for uri in test["segment"].to_pylist()})
-    raw = RawContent(spark, tuple(store.join(spec.raw_uri, name) for name in names))
     bundles = (pack_bundle(spec.bundle_uri), *_pack_champion(champion_uri))
     with show_progress(spark):
-        scored = _score(spark, raw, test, bundles)
+        scored = _score(spark, spec.raw_uri, test, bundles)
     metrics = compute_metrics(count_pairs(scored), manifest.classes)
     if len(bundles) > 1:
         champion = _measure_champion(scored, champion, manifest.classes)
     predictions_uri = store.join(spec.output_uri, "predictions")
-    scored.select(SCORED.names).coalesce(1).write.mode("overwrite").parquet(predictions_uri)
+    _write_predictions(predictions_uri, scored)
     worst = _worst(scored, spec.max_bad_cases)
     smoke = choose_smoke(_smoke_candidates(scored, spec.smoke_samples), spec.smoke_samples)
-    contents = _fetch_contents(raw.read(), {p.sha256 for p in (*worst, *smoke)})
+    contents = _fetch_contents(spark, spec.raw_uri, (*worst, *smoke))
     report = _make_report(spec, metrics, champion, manifest.lineage, _bad_cases(worst, contents))
     outcome = EvaluateOutcome(
         accuracy=metrics.accuracy,

@@ -5,9 +5,16 @@ from pathlib import Path
 
 if __name__ == "__main__":
     # As a script, its own folder comes first on the path, and with it modules named like others'.
-    sys.path[:] = [p for p in sys.path if Path(p).resolve() != Path(__file__).resolve().parent]
+    # The checkout takes its place: before Spark's copy of this code, which has no bytecode.
+    own = Path(__file__).resolve().parent
+    sys.path[:] = [str(own.parent), *(p for p in sys.path if Path(p).resolve() != own)]
 
 from collections.abc import Sequence
+
+from spark_jobs.search_path import prefer_bytecode
+
+if __name__ == "__main__":
+    prefer_bytecode()
 
 from serving.job.main import run_job
 from spark_jobs.spec import (

@@ -23,6 +23,7 @@ from serving.bundle import codec
 from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE
 from serving.bundle.predictor import Predictor
 from serving.job import store
+from spark_jobs.arrays import make_array
 from spark_jobs.session import place_file
 
 Batches = Iterator[pa.RecordBatch]
@@ -116,10 +117,10 @@ def make_scorer(names: tuple[str, ...]) -> Callable[[Batches], Batches]:
             )
             arrays = [batch[name] for name in ("sha256", "name", "label", "segment")]
             arrays += [
-                pa.array([len(content) for content in contents], pa.int32()),
-                pa.array([label for label, _ in answers[0]], pa.string()),
-                pa.array([score for _, score in answers[0]], pa.float64()),
-                pa.array(champion, pa.string()),
+                make_array([len(content) for content in contents], pa.int32()),
+                make_array([label for label, _ in answers[0]], pa.string()),
+                make_array([score for _, score in answers[0]], pa.float64()),
+                make_array(champion, pa.string()),
             ]
             yield pa.RecordBatch.from_arrays(arrays, SCORED.names)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
 
 SETTINGS = {
     # Photos are large: the defaults would hold thousands of them in memory at once.
@@ -40,6 +41,13 @@ def open_session(name: str) -> "SparkSession":
     spark.conf.set("spark.sql.files.minPartitionNum", str(tasks))
     spark.conf.set("spark.sql.shuffle.partitions", str(max(8, tasks)))
     return spark
+
+
+def make_frame(spark: "SparkSession", table: "pa.Table") -> "DataFrame":
+    """The same as createDataFrame, which imports pandas even where there is none."""
+    from pyspark.sql import SparkSession
+
+    return super(SparkSession, spark).createDataFrame(table)
 
 
 def place_file(name: str, content: bytes) -> Path:

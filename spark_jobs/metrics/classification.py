@@ -4,11 +4,11 @@ Definitions are scikit-learn's with zero_division=0: precision = hits / predicte
 hits / support, F1 their harmonic mean, each 0 where its denominator is 0.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
 
 from spark_jobs.spec import ClassMetrics
 
@@ -36,10 +36,10 @@ class Metrics:
         return self.samples - sum(row[i] for i, row in enumerate(self.confusion))
 
 
-def count_pairs(predictions: DataFrame, predicted: str = "predicted") -> dict[tuple[str, str], int]:
+def count_pairs(predictions: pa.Table, predicted: str = "predicted") -> dict[tuple[str, str], int]:
     """(label, predicted label) → rows."""
-    counted = predictions.groupBy("label", predicted).agg(F.count(F.lit(1)).alias("samples"))
-    return {(row["label"], row[predicted]): row["samples"] for row in counted.collect()}
+    columns = (predictions[name].to_pylist() for name in ("label", predicted))
+    return dict(Counter(zip(*columns, strict=True)))
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -6,7 +6,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from serving.job.errors import UserError
+from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
+from spark_jobs.session import make_frame
 from spark_jobs.sides import SIDES, SideRequest, assign_sides, count_sides
 from spark_jobs.spec import Side, StageParams
 from spark_jobs.tables import claim_sides
@@ -57,9 +59,9 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     sides = wanted | claim_sides(context.dataset, fresh)
     table = pa.table(
         {
-            "sha256": pa.array(sides.keys(), pa.string()),
-            "side": pa.array(sides.values(), pa.string()),
+            "sha256": make_array(list(sides.keys()), pa.string()),
+            "side": make_array(list(sides.values()), pa.string()),
         }
     )
-    decided = context.spark.createDataFrame(table)
+    decided = make_frame(context.spark, table)
     return samples.drop("side").join(F.broadcast(decided), on="sha256", how="left")

@@ -17,6 +17,7 @@ from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
+from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.schemas import FEATURES
 from spark_jobs.session import place_file
@@ -77,9 +78,9 @@ def make_extractor(
             if waiting:
                 run_network(waiting, vectors)
             index = batch.schema.get_field_index("reject_reason")
-            kept = batch.set_column(index, "reject_reason", pa.array(reasons, pa.string()))
+            kept = batch.set_column(index, "reject_reason", make_array(reasons, pa.string()))
             kept = kept.drop_columns(["pixels", "content"])
-            yield kept.append_column("vector", pa.array(vectors, VECTORS))
+            yield kept.append_column("vector", make_array(vectors, VECTORS))
 
     return extract
 

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 
 from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing
+from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.spec import StageParams
 
@@ -67,10 +68,10 @@ def make_decoder(preprocessing: Preprocessing, min_side: int) -> Callable[[Batch
                 else decode_one(content, cached, preprocessing, min_side)
                 for content, cached, reason in rows
             ]
-            made = pa.RecordBatch.from_pylist(facts, DECODED)
-            for column in FACTS:
-                index = batch.schema.get_field_index(column)
-                batch = batch.set_column(index, column, made[column])  # noqa: PLW2901
+            for field in DECODED:
+                index = batch.schema.get_field_index(field.name)
+                made = make_array([row[field.name] for row in facts], field.type)
+                batch = batch.set_column(index, field.name, made)  # noqa: PLW2901
             yield batch
 
     return decode

@@ -5,7 +5,8 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from serving.job.mongo import DATABASE, MONGO_VARIABLE
+from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.session import open_session
-from spark_jobs.spec import BackboneFile
-from tests.spark_jobs.tiny import write_backbone
+from spark_jobs.spec import BackboneFile, EtlSpec, ImportSpec, StageSpec
+from tests.spark_jobs.tiny import PREPROCESSING, write_backbone
 
 REPO = Path(__file__).parents[2]
+CHAIN = ("decode_image", "compute_features", "assign_sides")
+MakeSpec = Callable[..., EtlSpec]
 
 
 def find_jars(name: str) -> list[Path]:
@@ -114,3 +118,38 @@ def import_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> BackboneFile:
     return write_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+@pytest.fixture
+def run_import_of(
+    import_root: Path, tmp_path: Path, dataset: str, database: Any
+) -> Callable[[], None]:
+    spec = ImportSpec(
+        output_uri=(tmp_path / "out").as_uri(),
+        dataset=dataset,
+        source_uri=import_root.as_uri(),
+        raw_uri=(tmp_path / "raw").as_uri(),
+    )
+    return lambda: print(run_import(spec))
+
+
+@pytest.fixture
+def make_spec(
+    spark: SparkSession, connector: None, tmp_path: Path, dataset: str, backbone: BackboneFile
+) -> MakeSpec:
+    def make(**changes: Any) -> EtlSpec:
+        fields: dict[str, Any] = {
+            "output_uri": (tmp_path / "etl").as_uri(),
+            "dataset": dataset,
+            "cutoff": datetime.now(UTC) + timedelta(seconds=5),
+            "seed": 0,
+            "raw_uri": (tmp_path / "raw").as_uri(),
+            "snapshots_uri": (tmp_path / "snapshots").as_uri(),
+            "features_uri": (tmp_path / "features").as_uri(),
+            "backbone": backbone,
+            "preprocessing": PREPROCESSING,
+            "stages": tuple(StageSpec(name=name) for name in CHAIN),
+        }
+        return EtlSpec(**fields | changes)
+
+    return make

@@ -4,7 +4,7 @@ import hashlib
 import io
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 from serving.bundle import codec
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.etl import run_etl
-from spark_jobs.importing.job import run_import
-from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.spec import BackboneFile, EtlOutcome, StageSpec
+from tests.spark_jobs.conftest import CHAIN, MakeSpec
 from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, make_picture, write_tree
-
-CHAIN = ("decode_image", "compute_features", "assign_sides")
-MakeSpec = Callable[..., EtlSpec]
-
-
-@pytest.fixture
-def run_import_of(
-    import_root: Path, tmp_path: Path, dataset: str, database: Any
-) -> Callable[[], None]:
-    spec = ImportSpec(
-        output_uri=(tmp_path / "out").as_uri(),
-        dataset=dataset,
-        source_uri=import_root.as_uri(),
-        raw_uri=(tmp_path / "raw").as_uri(),
-    )
-    return lambda: print(run_import(spec))
-
-
-@pytest.fixture
-def make_spec(
-    spark: SparkSession, connector: None, tmp_path: Path, dataset: str, backbone: BackboneFile
-) -> MakeSpec:
-    def make(**changes: Any) -> EtlSpec:
-        fields: dict[str, Any] = {
-            "output_uri": (tmp_path / "etl").as_uri(),
-            "dataset": dataset,
-            "cutoff": datetime.now(UTC) + timedelta(seconds=5),
-            "seed": 0,
-            "raw_uri": (tmp_path / "raw").as_uri(),
-            "snapshots_uri": (tmp_path / "snapshots").as_uri(),
-            "features_uri": (tmp_path / "features").as_uri(),
-            "backbone": backbone,
-            "preprocessing": PREPROCESSING,
-            "stages": tuple(StageSpec(name=name) for name in CHAIN),
-        }
-        return EtlSpec(**fields | changes)
-
-    return make
 
 
 def read_table(uri: str) -> pa.Table:

@@ -1,0 +1,57 @@
+"""Arrow arrays from Python values, without pandas.
+
+pa.array, pa.scalar and from_pylist import pandas before they look at a value: more than half a
+second of each process that Spark starts, the driver included.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+_NUMBERS: dict[pa.DataType, type[np.generic]] = {
+    pa.int32(): np.int32,
+    pa.int64(): np.int64,
+    pa.float32(): np.float32,
+    pa.float64(): np.float64,
+}
+_VECTORS = pa.list_(pa.float32())
+_MAX_OFFSET = 2**31 - 1
+
+
+def _validity(values: Sequence[Any]) -> pa.Buffer | None:
+    present = np.fromiter((value is not None for value in values), np.bool_, len(values))
+    return None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+
+
+def _offsets(lengths: npt.NDArray[np.int64]) -> pa.Buffer:
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    if ends[-1] > _MAX_OFFSET:
+        raise OverflowError(f"{ends[-1]} bytes or values are too many for one Arrow array")
+    return pa.py_buffer(ends.astype(np.int32))
+
+
+def make_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Numbers, texts, bytes or vectors of float32; None is null. Equal to pa.array's."""
+    count, validity = len(values), _validity(values)
+    if kind in _NUMBERS:
+        numbers = np.array([0 if value is None else value for value in values], _NUMBERS[kind])
+        return pa.Array.from_buffers(kind, count, [validity, pa.py_buffer(numbers)])
+    lengths: npt.NDArray[np.int64]
+    if kind == _VECTORS:
+        vectors = [np.asarray(() if value is None else value, np.float32) for value in values]
+        lengths = np.fromiter(map(len, vectors), np.int64, count)
+        flat = np.concatenate(vectors) if vectors else np.empty(0, np.float32)
+        child = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
+        return pa.Array.from_buffers(kind, count, [validity, _offsets(lengths)], children=[child])
+    if kind not in (pa.string(), pa.binary()):
+        raise TypeError(f"no arrays of {kind} are made here")
+    parts = [
+        b"" if value is None else value.encode() if isinstance(value, str) else value
+        for value in values
+    ]
+    lengths = np.fromiter(map(len, parts), np.int64, count)
+    content = pa.py_buffer(b"".join(parts))
+    return pa.Array.from_buffers(kind, count, [validity, _offsets(lengths), content])
