@@ -9,7 +9,6 @@ import click
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.airflow_api import AirflowApi, DagRun, TaskRun, open_airflow
-from pipelines.attempts import attempt_uri, read_committed
 from pipelines.catalogue import check_dataset
 from pipelines.command_line.follow import follow_run
 from pipelines.command_line.output import emit_json, json_option, read_flags, use_installation
@@ -22,11 +21,11 @@ from pipelines.results import RunResult, describe_run
 from pipelines.steps import EVALUATE
 from serving.job import store
 from serving.job.errors import UserError
+from spark_jobs.spec import EvaluateOutcome
 
 TRAIN_DAG = "modelmill_train"
 PREFIXES = (TRAIN_DAG, "modelmill_nightly__")
 EXIT_CODES = {"success": 0, "running": 0, "failed": 1, "stopped_by_gate": 3}
-REPORT_FILE = "report.html"
 
 
 @contextmanager
@@ -161,8 +160,8 @@ def report(run_id: str, output: Path | None, as_json: bool) -> None:
     installation = use_installation()
     files = RunFiles(artifacts=installation.artifacts, run_id=run_id)
     files.plan()
-    number = read_committed(files.task_uri(EVALUATE.task))
-    if number is None:
+    outcome = files.find(EVALUATE.task, EvaluateOutcome)
+    if outcome is None:
         raise UserError(f"Run {run_id} has no report: its evaluation has not ended.")
     with use_airflow(installation) as api:
         run = find_run(api, run_id)
@@ -170,8 +169,7 @@ def report(run_id: str, output: Path | None, as_json: bool) -> None:
             raise UserError(f"Airflow no longer knows run {run_id}; its report is still there.")
         result = describe_run(api, run, api.list_tasks(run), installation)
     if output is not None:
-        place = store.join(attempt_uri(files.task_uri(EVALUATE.task), number), REPORT_FILE)
-        output.write_bytes(store.read_bytes(place))
+        output.write_bytes(store.read_bytes(outcome.report_uri))
     if as_json:
         emit_json(result)
     else:

@@ -1,18 +1,17 @@
 """The README's stage as it stands there, in a whole etl job: one file, no other line changed."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from spark_jobs.etl import run_etl
-from spark_jobs.importing.job import run_import
 from spark_jobs.runner import STAGES_VARIABLE
-from spark_jobs.spec import BackboneFile, EtlSpec, ImportSpec, StageSpec
-from tests.spark_jobs.conftest import REPO
-from tests.spark_jobs.tiny import PREPROCESSING, encode, write_tree
+from spark_jobs.spec import StageSpec
+from tests.spark_jobs.conftest import REPO, MakeSpec
+from tests.spark_jobs.tiny import encode, write_tree
 
 
 def read_recipe() -> str:
@@ -21,10 +20,9 @@ def read_recipe() -> str:
     return found[1]
 
 
-@pytest.mark.usefixtures("spark", "database", "connector")
 def test_stage_of_the_readme_rejects_small_pictures(
-    backbone: BackboneFile,
-    dataset: str,
+    run_import_of: Callable[[], None],
+    make_spec: MakeSpec,
     import_root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -38,30 +36,9 @@ def test_stage_of_the_readme_rejects_small_pictures(
     write_tree(import_root, per_class=6)
     label = next(import_root.iterdir())
     (label / "speck.png").write_bytes(encode(Image.new("RGB", (20, 90))))
-    raw = (tmp_path / "raw").as_uri()
-    run_import(
-        ImportSpec(
-            output_uri=(tmp_path / "import").as_uri(),
-            dataset=dataset,
-            source_uri=import_root.as_uri(),
-            raw_uri=raw,
-        )
-    )
+    run_import_of()
     names = ("decode_image", "reject_tiny", "compute_features", "assign_sides")
-    outcome = run_etl(
-        EtlSpec(
-            output_uri=(tmp_path / "etl").as_uri(),
-            dataset=dataset,
-            cutoff=datetime.now(UTC) + timedelta(seconds=5),
-            seed=0,
-            raw_uri=raw,
-            snapshots_uri=(tmp_path / "snapshots").as_uri(),
-            features_uri=(tmp_path / "features").as_uri(),
-            backbone=backbone,
-            preprocessing=PREPROCESSING,
-            stages=tuple(StageSpec(name=name) for name in names),
-        )
-    )
+    outcome = run_etl(make_spec(stages=tuple(StageSpec(name=name) for name in names)))
     assert {count.stage: count.rejected for count in outcome.stages}["reject_tiny"] == 1
     rows = pq.read_table(tmp_path / "etl" / "rejected" / "rejected.parquet").to_pylist()
     assert [row["reason"] for row in rows] == ["shorter side below 32"]
