@@ -78,6 +78,8 @@ def acquire(task_uri: str, number: int, first: int, work: Work) -> Attempt:
         store.write_bytes(token, str(number).encode(), overwrite=False)
     except FileExistsError:
         raise StaleAttemptError(f"Attempt {number} of {task_uri} is taken already.") from None
+    except FileNotFoundError:
+        raise StaleAttemptError(f"Attempt {number} of {task_uri} met a newer one.") from None
     # Own token first, then the look at the others: of two attempts that start at once, at least
     # the newer one sees the older.
     others = [other for other in list_attempts(task_uri) if other != number]

@@ -90,8 +90,11 @@ class HdfsStore:
         try:
             self._client.write(path, data=content, overwrite=overwrite)
         except HdfsError as error:
-            if not overwrite and self.exists(path):
+            if not overwrite and error.exception == "FileAlreadyExistsException":
                 raise FileExistsError(path) from error
+            # Somebody deleted the file between its creation and its last byte.
+            if error.exception in ("FileNotFoundException", "LeaseExpiredException"):
+                raise FileNotFoundError(path) from error
             raise
 
     def exists(self, path: str) -> bool:
@@ -144,7 +147,10 @@ def read_bytes(uri: str) -> bytes:
 
 
 def write_bytes(uri: str, content: bytes, *, overwrite: bool = True) -> None:
-    """Write a file and the folders above it; FileExistsError unless overwrite."""
+    """Write a file and the folders above it.
+
+    FileExistsError unless overwrite; FileNotFoundError if another process deleted it meanwhile.
+    """
     store, path = open_store(uri)
     store.write(path, content, overwrite=overwrite)
 

@@ -83,7 +83,7 @@ def test_clear_discards_finished_work(task_uri: str) -> None:
     assert read_committed(task_uri) == 2
 
 
-@pytest.mark.parametrize("round_", range(5))
+@pytest.mark.parametrize("round_", range(10))
 def test_of_two_attempts_at_once_exactly_one_commits(task_uri: str, round_: int) -> None:
     barrier = threading.Barrier(2)
     committed: list[int] = []
