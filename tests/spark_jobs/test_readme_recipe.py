@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 from spark_jobs.etl import run_etl
 from spark_jobs.importing.job import run_import
@@ -22,9 +21,8 @@ def read_recipe() -> str:
     return found[1]
 
 
-@pytest.mark.usefixtures("database", "connector")
+@pytest.mark.usefixtures("spark", "database", "connector")
 def test_stage_of_the_readme_rejects_small_pictures(
-    spark: SparkSession,
     backbone: BackboneFile,
     dataset: str,
     import_root: Path,
@@ -59,6 +57,7 @@ def test_stage_of_the_readme_rejects_small_pictures(
             raw_uri=raw,
             snapshots_uri=(tmp_path / "snapshots").as_uri(),
             features_uri=(tmp_path / "features").as_uri(),
+            facts_uri=(tmp_path / "facts").as_uri(),
             backbone=backbone,
             preprocessing=PREPROCESSING,
             stages=tuple(StageSpec(name=name) for name in names),
