@@ -39,6 +39,12 @@ class _Fit:
     gain: float = 1.0
     bias: float = 0.0
 
+    def is_as_good_as(self, other: "_Fit") -> bool:
+        """Apart by less than a tenth of a pixel of 96, and by less than a grey level."""
+        moved = max(abs(getattr(self, n) - getattr(other, n)) for n in ("tx", "ty", "sx", "sy"))
+        lit = abs(self.gain - other.gain) * 128 + abs(self.bias - other.bias)
+        return moved < 0.001 and lit < 0.5
+
     def is_small(self) -> bool:
         """Still what a crop, a shift or the light can have done."""
         return (
@@ -93,11 +99,16 @@ def _shrink(picture: Doubles, by: int) -> Doubles:
     return shrunk
 
 
+def _gradient(picture: Doubles, step: float) -> tuple[Doubles, Doubles]:
+    down, across = np.gradient(picture, step)
+    return np.asarray(down), np.asarray(across)
+
+
 def _improve(a: Doubles, b: Doubles, fit: _Fit) -> _Fit:
     """One step of Gauss-Newton (Lucas and Kanade, 1981), weighted so that a defect pulls little."""
     side = a.shape[0]
     warped, inside = _warp(b, fit)
-    slope_y, slope_x = np.gradient(warped, 2 / side)
+    slope_y, slope_x = _gradient(warped, 2 / side)
     x, y = np.meshgrid(_axis(side), _axis(side))
     gx, gy = fit.gain * slope_x, fit.gain * slope_y
     residual = a - (fit.gain * warped + fit.bias)
@@ -138,7 +149,7 @@ def _smooth(picture: Doubles) -> Doubles:
 
 
 def _slope(picture: Doubles) -> Doubles:
-    down, across = np.gradient(picture)
+    down, across = _gradient(picture, 1.0)
     steepest: Doubles = np.hypot(down, across)
     return steepest
 
@@ -167,9 +178,11 @@ def compare_thumbnails(first: Grey, second: Grey) -> float:
     for by, steps in LEVELS:
         small_a, small_b = _shrink(a, by), _shrink(b, by)
         for _ in range(steps):
-            fit = _improve(small_a, small_b, fit)
+            before, fit = fit, _improve(small_a, small_b, fit)
             if not fit.is_small():
                 return DIFFERENT
+            if fit.is_as_good_as(before):
+                break
         if by == LEVELS[0][0]:
             warped, inside = _warp(small_b, fit)
             off = np.abs(small_a - fit.gain * warped - fit.bias)[inside]

@@ -18,7 +18,7 @@ LOOK_VERSION = "1"
 WORKING_SIDE = 256
 THUMBNAIL_SIDE = 96
 HASH_SIDE = 32
-KEPT = 8
+KEPT = 12
 FREQUENCIES = KEPT * KEPT
 
 Grey = npt.NDArray[np.float32]
@@ -26,7 +26,7 @@ Grey = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Look:
-    """thumbnail: [96, 96] uint8 grey. frequencies: [64] float32, see `low_frequencies`.
+    """thumbnail: [96, 96] uint8 grey. frequencies: [144] float32, see `low_frequencies`.
 
     sharpness: variance of the Laplacian over the variance of the picture, without a unit.
     darkest, brightest: 5th and 95th percentile of the grey levels, 0 to 255.
@@ -51,11 +51,12 @@ def _cosines() -> Grey:
 
 
 def low_frequencies(grey: Grey) -> Grey:
-    """The 8 × 8 lowest coefficients of the DCT-II of a [32, 32] picture, [64].
+    """The 12 × 12 lowest coefficients of the DCT-II of a [32, 32] picture, [144].
 
-    They are what the 64-bit pHash thresholds at their median (Zauner, "Implementation and
-    Benchmarking of Perceptual Image Hash Functions", 2010; imagehash.phash). Kept unquantised:
-    bits near the median flip under re-encoding, and a fixed camera's pictures differ in none.
+    The 8 × 8 lowest are what the 64-bit pHash thresholds at their median (Zauner, "Implementation
+    and Benchmarking of Perceptual Image Hash Functions", 2010; imagehash.phash). Kept unquantised:
+    bits near the median flip under re-encoding, and a fixed camera's pictures differ in none. More
+    of them, so that shots of one scene that differ by noise alone stand apart.
     The picture is brought to mean 0 and deviation 1 first, so light and contrast cancel out.
     """
     centred = grey - grey.mean()

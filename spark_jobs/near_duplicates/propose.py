@@ -15,7 +15,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-TABLES = 16
+TABLES = 48
 # A bucket of more members is full: each is then compared with its next NEAREST only, in the order
 # of one more projection.
 FULL_BUCKET = 64
@@ -37,7 +37,7 @@ class Proposal:
 
 
 def standardise(frequencies: Floats) -> Floats:
-    """[n, 64] → [n, 63] of length 1: without the mean brightness, in units of the dataset."""
+    """[n, 144] → [n, 143] of length 1: without the mean brightness, in units of the dataset."""
     rows: Floats = frequencies[:, 1:].astype(np.float32)
     if len(rows) >= SMALLEST_TO_CENTRE:
         rows = rows - rows.mean(axis=0)
@@ -78,7 +78,7 @@ def _keep_most_similar(pairs: Ints, similarity: Floats) -> npt.NDArray[np.bool_]
 def propose_pairs(
     frequencies: Floats, aspects: Floats, min_similarity: float, tables: int = TABLES
 ) -> Proposal:
-    """frequencies: [n, 64] of each Look; aspects: [n] width over height.
+    """frequencies: [n, 144] of each Look; aspects: [n] width over height.
 
     A pair is proposed where both fell into one bucket of any table, their standardised
     frequencies have at least this cosine, and their shapes differ by less than an eighth.

@@ -38,7 +38,7 @@ class Params(StageParams):
     is a scene and no set of copies: reported, not used.
     """
 
-    min_similarity: float = Field(default=0.6, ge=-1, le=1)
+    min_similarity: float = Field(default=0.4, ge=-1, le=1)
     max_difference: float = Field(default=8.0, ge=0)
     max_group_share: float = Field(default=0.05, gt=0, le=1)
     max_group_size: int = Field(default=10, ge=2)

@@ -17,7 +17,8 @@ MEASURING = "tests.spark_jobs.near_duplicates.measure"
 def main() -> int:
     """The measuring needs what the jobs need, so it runs in their environment."""
     python = read_layout(read_settings()).jobs / "bin" / "python"
-    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    # One thread, as Spark gives its workers: the matrices are too small to share.
+    environment = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
     argv = [str(python), "-m", MEASURING, *sys.argv[1:]]
     return subprocess.run(argv, cwd=REPO, env=environment, check=False).returncode
 
