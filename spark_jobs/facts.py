@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 from pyspark.sql.types import BinaryType, FloatType, StringType, StructField, StructType
 
 from serving.bundle import codec
@@ -94,7 +94,8 @@ def add_looks(samples: DataFrame, cache: FactsCache) -> DataFrame:
     known = known.select("sha256", F.struct(*MEASURES).alias("known"))
     marked = samples.join(F.broadcast(known), on="sha256", how="left")
     wanted = F.col("known").isNull() & F.col("reject_reason").isNull()
-    looking = arrow_udf(_look_at_all, LOOK, ArrowUDFType.SCALAR)
+    # Its kind is told by the type hints; PySpark's own overloads do not know that way.
+    looking = arrow_udf(_look_at_all, LOOK)  # type: ignore[call-overload]
     looked = marked.withColumn("look", looking(F.when(wanted, F.col("content"))))
     measures = {n: F.coalesce(F.col("look")[n], F.col("known")[n]) for n in MEASURES}
     return looked.withColumns(measures).drop("known")

@@ -25,6 +25,8 @@ HOPELESS = 12.0
 # Grey levels per pixel of slope at which a difference counts half: resampling blurs edges.
 EDGE_SLOPE = 24.0
 SATURATED = 250.0
+# A thumbnail's pixel below this is taken to hold no clipped light.
+CLIPPED_FROM = 150.0
 DIFFERENT = math.inf
 
 
@@ -154,6 +156,20 @@ def _slope(picture: Doubles) -> Doubles:
     return steepest
 
 
+def _excuse_clipping(a: Doubles, b: Doubles, fit: _Fit) -> Doubles:
+    """Grey levels that the lighter picture may have lost, because white cannot get whiter.
+
+    A thumbnail's pixel is a mean of some that were clipped and some that were not, so only a bound
+    is known; half of it is excused, and only where the lighter picture is bright and too dark.
+    """
+    lighter = a if fit.gain > 1 else b
+    too_dark = (fit.gain * b + fit.bias - a) * (1 if fit.gain > 1 else -1)
+    white = fit.gain * 255 + fit.bias if fit.gain > 1 else 255 + 255 - fit.gain * 255 - fit.bias
+    share = np.clip((lighter - CLIPPED_FROM) / (255 - CLIPPED_FROM), 0, 1)
+    excused: Doubles = np.minimum(np.maximum(0, too_dark), max(0.0, white - 255) * share / 2)
+    return excused
+
+
 def _largest_difference(a: Doubles, b: Doubles, fit: _Fit) -> float:
     warped, inside = _warp(b, fit)
     if inside.mean() < LEAST_OVERLAP:
@@ -163,6 +179,7 @@ def _largest_difference(a: Doubles, b: Doubles, fit: _Fit) -> float:
     forward = one - np.clip(fit.gain * other + fit.bias, 0, 255)
     backward = fit.gain * (np.clip((one - fit.bias) / fit.gain, 0, 255) - other)
     difference = np.minimum(np.abs(forward), np.abs(backward))
+    difference = np.maximum(0, difference - _excuse_clipping(one, other, fit))
     # A defect has an edge in one of the two pictures only, so it is not excused by its own.
     edge = np.minimum(_slope(one), fit.gain * _slope(other))
     return float((difference / (1 + edge / EDGE_SLOPE))[_keep_clear(inside)].max())
@@ -171,9 +188,15 @@ def _largest_difference(a: Doubles, b: Doubles, fit: _Fit) -> float:
 def compare_thumbnails(first: Grey, second: Grey) -> float:
     """Largest local difference in grey levels after the best small shift, scale and light.
 
-    Both [96, 96]. Infinite where no small shift and scale brings the two together.
+    Both [96, 96]; their order is of no account. Infinite where no small shift and scale brings the
+    two together.
     """
     a, b = first.astype(np.float64), second.astype(np.float64)
+    # Enlarging the whole to fit a crop blurs it, the other way round does not.
+    return min(_compare_one_way(a, b), _compare_one_way(b, a))
+
+
+def _compare_one_way(a: Doubles, b: Doubles) -> float:
     fit = _match_light(a, b)
     for by, steps in LEVELS:
         small_a, small_b = _shrink(a, by), _shrink(b, by)

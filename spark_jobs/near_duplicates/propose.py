@@ -21,7 +21,7 @@ TABLES = 48
 FULL_BUCKET = 64
 NEAREST = 24
 # Pairs per sample that go on to be confirmed, the most similar first.
-MOST_PAIRS = 16
+MOST_PAIRS = 8
 SMALLEST_TO_CENTRE = 16
 LOG_ASPECT = 0.12
 SEED = 20260101

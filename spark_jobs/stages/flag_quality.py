@@ -41,7 +41,8 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
         "too_small": F.least("width", "height") < params.min_side,
     }
     raised = [F.when(condition, F.lit(flag)) for flag, condition in conditions.items()]
-    flags = F.array_compact(F.array(*raised))
+    # The cast lets elements be null, as the column's type in SAMPLES has it.
+    flags = F.array_compact(F.array(*raised)).cast("array<string>")
     flagged = looked.withColumn("flags", F.when(F.col("reject_reason").isNull(), flags))
     unwanted = F.array_intersect("flags", F.array(*map(F.lit, params.reject)).cast("array<string>"))
     reason = F.concat(F.lit("quality: "), F.array_join(unwanted, ", "))
