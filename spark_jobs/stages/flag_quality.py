@@ -24,7 +24,7 @@ class Params(StageParams):
     min_side: shorter side, pixels.
     """
 
-    min_sharpness: float = Field(default=0.004, ge=0)
+    min_sharpness: float = Field(default=0.01, ge=0)
     dark: float = Field(default=50, ge=0, le=255)
     bright: float = Field(default=205, ge=0, le=255)
     min_side: int = Field(default=64, ge=1)
