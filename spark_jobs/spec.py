@@ -109,10 +109,9 @@ class LabelledPair(Spec):
 
 
 class NearDuplicates(Spec):
-    """What group_near_duplicates found. confirmed counts pairs of one label and of two.
+    """confirmed counts pairs of one label and of two.
 
-    full_buckets and pairs_left_out tell what the caps on the search left out. over_large
-    components were not used: so many samples alike are a scene, not copies.
+    full_buckets, pairs_left_out: where the search was capped. over_large: not used.
     """
 
     samples: int
