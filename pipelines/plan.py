@@ -101,6 +101,7 @@ def etl_spec(plan: RunPlan, output_uri: str) -> EtlSpec:
         raw_uri=plan.artifacts.raw(plan.request.dataset),
         snapshots_uri=plan.artifacts.snapshots,
         features_uri=plan.artifacts.features,
+        facts_uri=plan.artifacts.facts,
         backbone=plan.backbone,
         preprocessing=plan.preprocessing,
         stages=plan.stages,

@@ -11,7 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
 NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
 _DETAILS = "Training in detail"
-DEFAULT_STAGES = ("decode_image", "compute_features", "assign_sides")
+DEFAULT_STAGES = (
+    "decode_image",
+    "flag_quality",
+    "compute_features",
+    "group_near_duplicates",
+    "assign_sides",
+)
 
 Name = Annotated[
     str, StringConstraints(pattern=NAME_PATTERN), Field(json_schema_extra={"rule": NAME_RULE})

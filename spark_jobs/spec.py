@@ -68,8 +68,8 @@ class ImportOutcome(Spec):
 class EtlSpec(JobSpec):
     """Make a snapshot of a dataset as it was at the cut-off, and its features.
 
-    snapshots_uri and features_uri are roots; the content-addressed folder below each is the
-    job's answer.
+    snapshots_uri, features_uri and facts_uri are roots; the content-addressed folder below each is
+    the job's answer.
     """
 
     kind: Literal["etl"] = "etl"
@@ -79,6 +79,7 @@ class EtlSpec(JobSpec):
     raw_uri: str
     snapshots_uri: str
     features_uri: str
+    facts_uri: str
     backbone: BackboneFile
     preprocessing: Preprocessing
     stages: tuple[StageSpec, ...]
@@ -91,6 +92,68 @@ class StageCount(Spec):
     rejected: int
 
 
+class SampleGroup(Spec):
+    """Samples that belong together, by name; `names` may be cut, `size` is not."""
+
+    size: int
+    labels: tuple[str, ...]
+    sides: tuple[Side, ...] = ()
+    names: tuple[str, ...]
+
+
+class LabelledPair(Spec):
+    """Two near-duplicates under two labels: one of the labels is wrong, or the defect is tiny."""
+
+    names: tuple[str, str]
+    labels: tuple[str, str]
+
+
+class NearDuplicates(Spec):
+    """confirmed counts pairs of one label and of two.
+
+    full_buckets, pairs_left_out: where the search was capped. over_large: not used.
+    """
+
+    samples: int
+    proposed: int
+    confirmed: int
+    full_buckets: int
+    pairs_left_out: int
+    groups: int
+    samples_in_groups: int
+    largest: tuple[SampleGroup, ...]
+    over_large: tuple[SampleGroup, ...]
+    cross_label: int
+    cross_label_pairs: tuple[LabelledPair, ...]
+
+
+class SideFindings(Spec):
+    """leaks: groups on two sides, because the sides were given or older than the group.
+
+    bridges: new samples left out because they resemble samples of two sides.
+    """
+
+    leaks: int
+    leaking_groups: tuple[SampleGroup, ...]
+    bridges: int
+
+
+class EtlReport(Spec):
+    """etl_report.json. imbalance: largest class over smallest; None: that stage did not run."""
+
+    dataset: str
+    snapshot_id: str
+    samples: int
+    kept: int
+    rejected: int
+    stages: tuple[StageCount, ...]
+    counts: dict[Side, dict[str, int]]
+    imbalance: float
+    flags: dict[str, int] | None
+    near_duplicates: NearDuplicates | None
+    sides: SideFindings | None
+
+
 class EtlOutcome(Spec):
     """counts: side → class → samples in the snapshot. features_uri: the key's folder."""
 
@@ -98,6 +161,7 @@ class EtlOutcome(Spec):
     labels_uri: str
     features_uri: str
     rejected_uri: str
+    report_uri: str
     classes: tuple[str, ...]
     counts: dict[Side, dict[str, int]]
     rejected: int

@@ -119,6 +119,7 @@ def spec(import_root: Path, tmp_path: Path, database: Any, backbone: BackboneFil
         raw_uri=raw,
         snapshots_uri=(tmp_path / "snapshots").as_uri(),
         features_uri=(tmp_path / "features").as_uri(),
+        facts_uri=(tmp_path / "facts").as_uri(),
         backbone=backbone,
         preprocessing=PREPROCESSING,
         stages=tuple(StageSpec(name=name) for name in chain),

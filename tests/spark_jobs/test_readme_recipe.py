@@ -57,6 +57,7 @@ def test_stage_of_the_readme_rejects_small_pictures(
             raw_uri=raw,
             snapshots_uri=(tmp_path / "snapshots").as_uri(),
             features_uri=(tmp_path / "features").as_uri(),
+            facts_uri=(tmp_path / "facts").as_uri(),
             backbone=backbone,
             preprocessing=PREPROCESSING,
             stages=tuple(StageSpec(name=name) for name in names),
