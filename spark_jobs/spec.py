@@ -68,7 +68,7 @@ class ImportCollectionSpec(ImportTarget):
     database: str
     collection: str
     filter: dict[str, JsonValue] = {}
-    fields: LabelFields
+    fields: LabelFields = LabelFields()
 
 
 class Rejection(Spec):

@@ -12,7 +12,10 @@ from spark_jobs.spec import LabelFields
 DELIMITERS = (",", ";", "\t", "|")
 # What people call the columns, best first.
 NAMES: dict[str, tuple[str, ...]] = {
-    "picture": ("file", "path", "image", "filename", "file_name", "filepath", "image_path"),
+    "picture": (
+        *("file", "path", "image", "filename", "file_name", "filepath", "image_path"),
+        *("picture", "photo"),
+    ),
     "label": ("label", "class", "category", "labels"),
     "split": ("split", "side", "set"),
     "group": ("group", "group_id"),
@@ -89,18 +92,21 @@ def _header(text: str, delimiter: str) -> tuple[str, ...]:
 
 
 def _assign(delimiter: str | None, header: tuple[str, ...], fields: LabelFields) -> Columns:
+    return Columns(delimiter, header, assign_roles(header, fields))
+
+
+def assign_roles(header: tuple[str, ...], fields: LabelFields) -> dict[str, str]:
+    """Role → the column that plays it: the one told, else the best of NAMES in any case."""
     roles: dict[str, str] = {}
     lower = {name.lower(): name for name in reversed(header)}
     for role, names in NAMES.items():
         told = getattr(fields, role)
-        if told:
-            if told in header:
-                roles[role] = told
-            continue
-        known = next((lower[name] for name in names if name in lower), None)
+        known = told if told in header else None
+        if not told:
+            known = next((lower[name] for name in names if name in lower), None)
         if known is not None:
             roles[role] = known
-    return Columns(delimiter, header, roles)
+    return roles
 
 
 def read_rows(text: str, columns: Columns) -> Iterator[Row]:
@@ -145,11 +151,12 @@ def _read_json(text: str, columns: Columns) -> Iterator[Row]:
             value = found.get(name)
             if isinstance(value, list | dict):
                 refusal = f"{name!r} is no single value"
-            values[role] = _as_text(value)
+            values[role] = as_text(value)
         yield Row(number, values, refusal)
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """A single value as a person would write it; empty for none."""
     if value is None:
         return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value)
+    return value.strip() if isinstance(value, str) else json.dumps(value, default=str).strip('"')

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 DUPLICATE_KEY = 11000
-ATTEMPTS = 5
+# Each lost try is another writer's gain; Spark may run hundreds of them at once.
+ATTEMPTS = 500
 
 
 @dataclass(frozen=True)
