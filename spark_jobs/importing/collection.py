@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bson import json_util
+from bson.errors import BSONError
+from pydantic import JsonValue
 
 from serving.job.errors import UserError
 from serving.job.mongo import MONGO_VARIABLE, mongo_uri
@@ -44,10 +46,9 @@ COLUMNS = ("_id", "picture", "label", "split", "group")
 def run_import_collection(spec: ImportCollectionSpec) -> ImportOutcome:
     """Import the documents; the collection itself is only read."""
     started_at = datetime.now(UTC)
-    uri = _source_uri()
+    uri, query = _source_uri(), parse_filter(spec.filter)
     with _open_source(uri) as client:
         collection = client[spec.database][spec.collection]
-        query = json_util.loads(json.dumps(spec.filter))
         count = collection.count_documents(query)
         roles = find_fields(collection, query, spec)
         labels = collection.distinct(roles["label"], query)
@@ -76,14 +77,27 @@ def _source_uri() -> str:
     return uri
 
 
+def parse_filter(values: dict[str, JsonValue]) -> Any:
+    """A query in extended JSON ({"$oid": …}, {"$date": …}) as pymongo takes it."""
+    try:
+        return json_util.loads(json.dumps(values))
+    except (ValueError, TypeError, BSONError) as error:
+        raise UserError(f"The filter {json.dumps(values)} is no query: {error}.") from None
+
+
 @contextmanager
 def _open_source(uri: str) -> Iterator[Any]:
     """A client; what goes wrong is told without the address, which may hold a password."""
     from pymongo import MongoClient
     from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
+    unusable = "The MongoDB to import from cannot be used ({}): check the connection."
     try:
-        with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=TIMEOUT_MS) as client:
+        opened = MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=TIMEOUT_MS)
+    except (PyMongoError, ValueError) as error:
+        raise UserError(unusable.format(type(error).__name__)) from None
+    try:
+        with opened as client:
             yield client
     except OperationFailure as error:
         told = (error.details or {}).get("errmsg", type(error).__name__)
@@ -94,10 +108,7 @@ def _open_source(uri: str) -> Iterator[Any]:
             "connection's host and port."
         ) from None
     except PyMongoError as error:
-        raise UserError(
-            f"The MongoDB to import from cannot be used ({type(error).__name__}): check the "
-            "connection."
-        ) from None
+        raise UserError(unusable.format(type(error).__name__)) from None
 
 
 def find_fields(collection: Any, query: Any, spec: ImportCollectionSpec) -> dict[str, str]:
