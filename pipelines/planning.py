@@ -54,9 +54,9 @@ def ensure_backbone(
 def resolve_import(source: str, roots: tuple[Path, ...]) -> str:
     """URI of what an import reads: hdfs:// as it is, a local path only below one of the roots."""
     parts = urlsplit(source)
+    if "@" in parts.netloc:
+        raise UserError("source holds user:password@, but secrets do not belong in forms.")
     if parts.scheme == "hdfs":
-        if "@" in parts.netloc:
-            raise UserError("source holds user:password@, but secrets do not belong in forms.")
         return source
     if parts.scheme not in ("", "file"):
         raise UserError(
@@ -70,6 +70,6 @@ def resolve_import(source: str, roots: tuple[Path, ...]) -> str:
             f"{' and '.join(map(str, allowed))} (setting MODELMILL_IMPORT_ROOTS). "
             "On the machine itself, ./modelmill import reads any folder."
         )
-    if not path.is_dir():
-        raise UserError(f"source was {source!r}, but there is no such folder.")
+    if not path.exists():
+        raise UserError(f"source was {source!r}, but there is no such folder or file.")
     return path.as_uri()

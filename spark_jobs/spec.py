@@ -9,6 +9,8 @@ from serving.bundle.manifest import Preprocessing
 from serving.job.spec import JobSpec, Name, Spec
 
 Side = Literal["train", "val", "test"]
+# Where a job finds the address of the MongoDB to import from: it may hold a password.
+SOURCE_MONGO_VARIABLE = "MODELMILL_SOURCE_MONGO_URI"
 
 
 class StageParams(Spec):

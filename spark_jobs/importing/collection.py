@@ -16,7 +16,6 @@ from serving.job.mongo import MONGO_VARIABLE, mongo_uri
 from serving.job.store import WEBHDFS_VARIABLE
 from spark_jobs.database import connect
 from spark_jobs.importing.documents import (
-    SOURCE_VARIABLE,
     TALLY_DDL,
     Reach,
     make_importer,
@@ -29,7 +28,12 @@ from spark_jobs.importing.reports import make_outcome, print_report, write_repor
 from spark_jobs.importing.sorting import Tally
 from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.session import open_session
-from spark_jobs.spec import ImportCollectionSpec, ImportOutcome, LabelFields
+from spark_jobs.spec import (
+    SOURCE_MONGO_VARIABLE,
+    ImportCollectionSpec,
+    ImportOutcome,
+    LabelFields,
+)
 from spark_jobs.stage_progress import show_progress
 
 if TYPE_CHECKING:
@@ -68,10 +72,10 @@ def run_import_collection(spec: ImportCollectionSpec) -> ImportOutcome:
 
 
 def _source_uri() -> str:
-    uri = os.environ.get(SOURCE_VARIABLE, "")
+    uri = os.environ.get(SOURCE_MONGO_VARIABLE, "")
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise UserError(
-            f"{SOURCE_VARIABLE} must hold the address of the MongoDB to import from, "
+            f"{SOURCE_MONGO_VARIABLE} must hold the address of the MongoDB to import from, "
             "mongodb://… (what it holds is not shown: it may be a password)."
         )
     return uri
@@ -189,7 +193,7 @@ def _run(
     spark.conf.set("spark.sql.redaction.options.regex", "(?i)ur[il]|password|secret|token")
     names = (WEBHDFS_VARIABLE, ROOTS_VARIABLE, "HADOOP_USER_NAME")
     variables = {name: os.environ[name] for name in names if name in os.environ}
-    reach = Reach({**variables, MONGO_VARIABLE: mongo_uri(), SOURCE_VARIABLE: uri})
+    reach = Reach({**variables, MONGO_VARIABLE: mongo_uri(), SOURCE_MONGO_VARIABLE: uri})
     documents = _read(spark, spec, uri, roles, partitions)
     tallies = documents.mapInArrow(make_importer(spec, reach), TALLY_DDL)
     with show_progress(spark):

@@ -27,9 +27,8 @@ from spark_jobs.importing.source import (
     check_allowed,
     check_size,
 )
-from spark_jobs.spec import Conflict, ImportCollectionSpec, Rejection
+from spark_jobs.spec import SOURCE_MONGO_VARIABLE, Conflict, ImportCollectionSpec, Rejection
 
-SOURCE_VARIABLE = "MODELMILL_SOURCE_MONGO_URI"
 Batches = Iterator[pa.RecordBatch]
 # One row per count or name of a tally.
 TALLY = pa.schema(
@@ -66,7 +65,7 @@ def make_importer(spec: ImportCollectionSpec, reach: Reach) -> Callable[[Batches
         from pymongo import MongoClient
 
         reach.apply()
-        uri = reach.variables[SOURCE_VARIABLE]
+        uri = reach.variables[SOURCE_MONGO_VARIABLE]
         with connect() as database, MongoClient[dict[str, Any]](uri) as source:
             reader = PictureReader(source[spec.database])
             sorter = Sorter(Ledger(database, spec.dataset, spec.actor), spec.raw_uri, spec.title)

@@ -16,8 +16,12 @@ from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.importing import collection as module
 from spark_jobs.importing.collection import choose_partitions, run_import_collection
-from spark_jobs.importing.documents import SOURCE_VARIABLE
-from spark_jobs.spec import ImportCollectionSpec, ImportReport, LabelFields
+from spark_jobs.spec import (
+    SOURCE_MONGO_VARIABLE,
+    ImportCollectionSpec,
+    ImportReport,
+    LabelFields,
+)
 from spark_jobs.tables import read_samples
 from tests.spark_jobs.tiny import make_picture
 
@@ -29,7 +33,7 @@ def shop(
     mongo_server: str, dataset: str, monkeypatch: pytest.MonkeyPatch, spark: SparkSession
 ) -> Iterator[Any]:
     """The user's own database."""
-    monkeypatch.setenv(SOURCE_VARIABLE, mongo_server)
+    monkeypatch.setenv(SOURCE_MONGO_VARIABLE, mongo_server)
     with MongoClient[dict[str, Any]](mongo_server) as client:
         yield client[f"shop-{dataset}"]
 
@@ -156,7 +160,7 @@ def test_passwords_are_never_shown(
     spec: ImportCollectionSpec, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TIMEOUT_MS", 300)
-    monkeypatch.setenv(SOURCE_VARIABLE, uri)
+    monkeypatch.setenv(SOURCE_MONGO_VARIABLE, uri)
     with pytest.raises(UserError) as raised:
         run_import_collection(spec)
     assert "s3cret" not in str(raised.value)
