@@ -66,12 +66,12 @@ def import_(path: str | None, as_json: bool, **values: object) -> None:
 def import_here(request: ImportRequest, installation: Installation) -> ImportOutcome:
     """Import on this machine; progress goes to standard error. Raises UserError."""
     output_uri = f"{installation.artifacts.root}/imports/{uuid.uuid4().hex}"
-    spec, command, secrets = _bind(request, installation, output_uri)
+    spec, command, secrets = bind_import(request, installation, output_uri)
     run_job_here(command, spec, installation.job_environment(secrets), sys.stderr)
     return store.read_model(store.join(output_uri, OUTCOME_FILE), ImportOutcome)
 
 
-def _bind(
+def bind_import(
     request: ImportRequest, installation: Installation, output_uri: str
 ) -> tuple[JobSpec, Command, dict[str, str]]:
     """The job's spec, what runs it, and its own environment variables."""

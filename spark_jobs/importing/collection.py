@@ -65,6 +65,11 @@ def run_import_collection(spec: ImportCollectionSpec) -> ImportOutcome:
     print(f"{spec.database}.{spec.collection}: {found}", flush=True)
     spark = open_session(f"import {spec.dataset}")
     tally = _run(spark, spec, uri, roles, partitions)
+    if tally.read != count:
+        print(
+            f"{count} documents were counted at the start, {tally.read} were read: the collection"
+        )
+        print("changed meanwhile. Import it again for the rest.", flush=True)
     source = f"{spec.database}.{spec.collection}"
     report = write_report(spec, tally, source=source, found=found, started_at=started_at)
     print_report(report)

@@ -8,12 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.artifacts import Artifacts
-from pipelines.command_line.data import import_
+from pipelines.command_line.data import bind_import, import_
 from pipelines.connections import MongoConnection, read_mongo_variable
+from pipelines.context import make_installation
 from pipelines.form import FormError, make_params, read_form
 from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
 from pipelines.request import ImportRequest
+from pipelines.settings import Settings
 from serving.job.errors import UserError
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, LabelFields
 
@@ -136,6 +138,22 @@ def test_addresses_from_the_environment() -> None:
     with pytest.raises(UserError, match="SHOP does not hold") as raised:
         read_mongo_variable("env:SHOP", {"SHOP": "http://me:s3cret@h"})
     assert "s3cret" not in str(raised.value)
+
+
+def test_the_command_line_passes_the_address_by_environment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP", URI)
+    installation = make_installation(Settings(home=tmp_path))
+    request = read_form(ImportRequest, {**COLLECTION, "mongo_connection": "env:SHOP"})
+    spec, command, environment = bind_import(request, installation, "hdfs:///o")
+    assert environment == {SOURCE_MONGO_VARIABLE: URI}
+    assert command.argv[0].endswith("spark-submit")
+    assert "s3cr" not in " ".join(command.argv) + str(command.environment) + str(spec)
+    folder = read_form(ImportRequest, {"dataset": "boards", "source": str(tmp_path)})
+    _, command, environment = bind_import(folder, installation, "hdfs:///o")
+    assert command.argv[1:3] == ("-m", "spark_jobs.main")
+    assert environment == {"MODELMILL_IMPORT_ROOTS": "/"}
 
 
 def test_the_operator_passes_the_address_by_environment_only(
