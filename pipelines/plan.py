@@ -14,7 +14,9 @@ from spark_jobs.spec import (
     EtlSpec,
     EvaluateOutcome,
     EvaluateSpec,
+    ImportCollectionSpec,
     ImportSpec,
+    LabelFields,
     StageSpec,
 )
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
@@ -80,14 +82,41 @@ def make_plan(
 def import_spec(
     request: ImportRequest, artifacts: Artifacts, *, source_uri: str, actor: str, output_uri: str
 ) -> ImportSpec:
-    """Bring a tree of pictures into a dataset."""
+    """Bring a folder or a table of pictures into a dataset."""
     return ImportSpec(
         output_uri=output_uri,
         dataset=request.dataset,
         title=request.title,
         source_uri=source_uri,
+        fields=_label_fields(request),
         raw_uri=artifacts.raw(request.dataset),
         actor=actor,
+    )
+
+
+def import_collection_spec(
+    request: ImportRequest, artifacts: Artifacts, *, actor: str, output_uri: str
+) -> ImportCollectionSpec:
+    """Bring a MongoDB collection into a dataset; its address is no part of the spec."""
+    return ImportCollectionSpec(
+        output_uri=output_uri,
+        dataset=request.dataset,
+        title=request.title,
+        database=request.mongo_database,
+        collection=request.mongo_collection,
+        filter=request.mongo_filter,
+        fields=_label_fields(request),
+        raw_uri=artifacts.raw(request.dataset),
+        actor=actor,
+    )
+
+
+def _label_fields(request: ImportRequest) -> LabelFields:
+    return LabelFields(
+        picture=request.picture_field,
+        label=request.label_field,
+        split=request.split_field,
+        group=request.group_field,
     )
 
 

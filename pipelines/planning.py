@@ -73,6 +73,6 @@ def resolve_import(source: str, roots: tuple[Path, ...]) -> str:
             f"{' and '.join(map(str, allowed))} (setting MODELMILL_IMPORT_ROOTS). "
             "On the machine itself, ./modelmill import reads any folder."
         )
-    if not path.is_dir():
-        raise UserError(f"source was {source!r}, but there is no such folder.")
+    if not path.exists():
+        raise UserError(f"source was {source!r}, but there is no such folder or file.")
     return path.as_uri()

@@ -16,6 +16,7 @@ from spark_jobs.spec import (
     EtlSpec,
     EvaluateOutcome,
     EvaluateSpec,
+    ImportCollectionSpec,
     ImportOutcome,
     ImportSpec,
     WarmUpOutcome,
@@ -24,13 +25,17 @@ from spark_jobs.spec import (
 
 
 def run(
-    spec: ImportSpec | EtlSpec | EvaluateSpec | WarmUpSpec,
+    spec: ImportSpec | ImportCollectionSpec | EtlSpec | EvaluateSpec | WarmUpSpec,
 ) -> ImportOutcome | EtlOutcome | EvaluateOutcome | WarmUpOutcome:
     """Do what the spec says."""
     if isinstance(spec, ImportSpec):
         from spark_jobs.importing.job import run_import
 
         return run_import(spec)
+    if isinstance(spec, ImportCollectionSpec):
+        from spark_jobs.importing.collection import run_import_collection
+
+        return run_import_collection(spec)
     if isinstance(spec, EtlSpec):
         from spark_jobs.etl import run_etl
 

@@ -9,6 +9,8 @@ from serving.bundle.manifest import Preprocessing
 from serving.job.spec import JobSpec, Name, Spec
 
 Side = Literal["train", "val", "test"]
+# Where a job finds the address of the MongoDB to import from: it may hold a password.
+SOURCE_MONGO_VARIABLE = "MODELMILL_SOURCE_MONGO_URI"
 
 
 class StageParams(Spec):
@@ -31,18 +33,44 @@ class BackboneFile(Spec):
     licence: str
 
 
-class ImportSpec(JobSpec):
-    """Bring a tree of pictures, one folder per class, into a dataset.
+class LabelFields(Spec):
+    """Names of a table's columns, or of the documents' fields; empty: known by their names."""
 
-    source_uri is file:///… or hdfs://…; raw_uri is the dataset's folder of raw segments.
-    """
+    picture: str = ""
+    label: str = ""
+    split: str = ""
+    group: str = ""
 
-    kind: Literal["import"] = "import"
+
+class ImportTarget(JobSpec):
+    """Where an import puts pictures: raw_uri is the dataset's folder of raw segments."""
+
     dataset: Name
     title: str = ""
-    source_uri: str
     raw_uri: str
     actor: str = "unknown"
+
+
+class ImportSpec(ImportTarget):
+    """Bring a folder or a table of pictures, file:///… or hdfs://…, into a dataset."""
+
+    kind: Literal["import"] = "import"
+    source_uri: str
+    fields: LabelFields = LabelFields()
+
+
+class ImportCollectionSpec(ImportTarget):
+    """Bring the documents of a MongoDB collection into a dataset.
+
+    The server's address may hold a password, so it comes by environment variable. `filter` is a
+    MongoDB query. A document's picture is its bytes, a GridFS id, or a path on HDFS or a disk.
+    """
+
+    kind: Literal["import_collection"] = "import_collection"
+    database: str
+    collection: str
+    filter: dict[str, JsonValue] = {}
+    fields: LabelFields = LabelFields()
 
 
 class Rejection(Spec):
@@ -63,6 +91,43 @@ class ImportOutcome(Spec):
     conflicting: tuple[str, ...]
     rejected: tuple[Rejection, ...]
     added_per_class: dict[str, int]
+
+
+class Conflict(Spec):
+    """A file whose bytes are in the dataset under another label."""
+
+    name: str
+    claimed: str
+    label: str
+
+
+class ClassCount(Spec):
+    """What became of the files that claim one class."""
+
+    label: str
+    added: int
+    already_there: int
+    conflicts: int
+
+
+class ImportReport(Spec):
+    """import_report.json: what an import read, what it recognised and what became of each file.
+
+    read == added + already_there + len(conflicts) + len(rejected).
+    """
+
+    dataset: str
+    source: str
+    found: str
+    actor: str
+    started_at: datetime
+    seconds: float
+    read: int
+    added: int
+    already_there: int
+    classes: tuple[ClassCount, ...]
+    conflicts: tuple[Conflict, ...]
+    rejected: tuple[Rejection, ...]
 
 
 class EtlSpec(JobSpec):
@@ -246,5 +311,8 @@ class WarmUpOutcome(Spec):
     rows: int
 
 
-SparkSpec = Annotated[ImportSpec | EtlSpec | EvaluateSpec | WarmUpSpec, Field(discriminator="kind")]
+SparkSpec = Annotated[
+    ImportSpec | ImportCollectionSpec | EtlSpec | EvaluateSpec | WarmUpSpec,
+    Field(discriminator="kind"),
+]
 SPARK_SPEC: TypeAdapter[SparkSpec] = TypeAdapter(SparkSpec)

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from serving.job.errors import UserError
-from spark_jobs.importing import job, segments
+from spark_jobs.importing import segments, sorting
 from spark_jobs.importing.job import run_import
-from spark_jobs.importing.ledger import Ledger
+from spark_jobs.importing.ledger import Known, Ledger
 from spark_jobs.spec import ImportOutcome, ImportSpec
 from tests.spark_jobs.tiny import CLASSES, encode, make_picture, write_tree
 
@@ -113,7 +113,7 @@ def test_many_segments(
 ) -> None:
     monkeypatch.setattr(segments, "SEGMENT_BYTES", 10_000)
     monkeypatch.setattr(segments, "GROUP_ROWS", 2)
-    monkeypatch.setattr(job, "BATCH", 4)
+    monkeypatch.setattr(sorting, "BATCH", 4)
     write_tree(import_root, per_class=6)
     assert run_import(spec).added == 18
     tables = [pq.read_table(path) for path in segment_files(tmp_path)]
@@ -149,10 +149,10 @@ def test_a_second_label_by_another_import_meanwhile(
     """The other import adds between our look and our write."""
     write_tree(import_root, per_class=1)
     run_import(spec)
-    blind = Ledger.labels
-    unseen: list[dict[str, str]] = [{}]
+    blind = Ledger.find
+    unseen: list[dict[str, Known]] = [{}]
     monkeypatch.setattr(
-        Ledger, "labels", lambda self, hashes: unseen.pop() if unseen else blind(self, hashes)
+        Ledger, "find", lambda self, hashes: unseen.pop() if unseen else blind(self, hashes)
     )
     (import_root / CLASSES[0] / "000.png").rename(import_root / CLASSES[1] / "moved.png")
     outcome = run_import(spec)
