@@ -55,7 +55,7 @@ def run_all(batches: Imports) -> tuple[list[SideRequest], list[dict[str, Side]]]
     return there, runs
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(imports(splits=(None,)))
 def test_no_group_is_ever_on_two_sides(batches: Imports) -> None:
     there, _ = run_all(batches)
@@ -65,7 +65,7 @@ def test_no_group_is_ever_on_two_sides(batches: Imports) -> None:
         assert len({sides[sha] for sha in unit}) == 1
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(imports(splits=(None, "train", "val", "test")))
 def test_no_side_ever_changes(batches: Imports) -> None:
     _, runs = run_all(batches)
@@ -73,7 +73,7 @@ def test_no_side_ever_changes(batches: Imports) -> None:
         assert before.items() <= after.items()
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(imports(splits=(None, None, "train", "val", "test")))
 def test_leaks_come_from_given_splits_only_and_are_all_reported(batches: Imports) -> None:
     there, _ = run_all(batches)
@@ -93,6 +93,7 @@ def test_leaks_come_from_given_splits_only_and_are_all_reported(batches: Imports
     assert {group.names[0] for group in report.leaking_groups} == {unit[0] for unit in on_two}
 
 
+@settings(deadline=None)
 @given(imports(splits=(None,)))
 def test_classes_with_three_units_have_all_sides(batches: Imports) -> None:
     """In a first run: later ones may have to follow what stands."""

@@ -3,7 +3,7 @@
 import random
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.near_duplicates.groups import (
@@ -26,6 +26,7 @@ def name_all(labels: dict[str, str]) -> dict[str, Labelled]:
     return {sha: Labelled(f"{sha}.png", label) for sha, label in labels.items()}
 
 
+@settings(deadline=None)
 @given(PAIRS, LABELS, st.randoms(use_true_random=False))
 def test_groups_have_one_label_and_take_every_pair(
     pairs: list[tuple[str, str]], labels: dict[str, str], chance: random.Random
