@@ -6,8 +6,9 @@ import pyarrow as pa
 
 from serving.job import store
 from spark_jobs.findings import Findings
+from spark_jobs.report_models import EtlReport
 from spark_jobs.snapshots import SnapshotManifest
-from spark_jobs.spec import EtlReport, StageCount
+from spark_jobs.spec import StageCount
 
 REPORT_FILE = "etl_report.json"
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spark_jobs.spec import NearDuplicates, SideFindings
+from spark_jobs.report_models import NearDuplicates, SideFindings
 
 
 @dataclass

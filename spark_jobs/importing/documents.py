@@ -27,7 +27,8 @@ from spark_jobs.importing.source import (
     check_allowed,
     check_size,
 )
-from spark_jobs.spec import SOURCE_MONGO_VARIABLE, Conflict, ImportCollectionSpec, Rejection
+from spark_jobs.report_models import Conflict
+from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportCollectionSpec, Rejection
 
 Batches = Iterator[pa.RecordBatch]
 # One row per count or name of a tally.

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from serving.job import store
 from spark_jobs.importing.items import printable
 from spark_jobs.importing.sorting import Tally
-from spark_jobs.spec import ClassCount, ImportOutcome, ImportReport, ImportTarget
+from spark_jobs.report_models import ClassCount, ImportReport
+from spark_jobs.spec import ImportOutcome, ImportTarget
 
 REPORT_FILE = "import_report.json"
 # A log is read by people: all names are in the report.

@@ -9,7 +9,8 @@ from typing import TypeVar
 from spark_jobs.importing.ledger import Known, Ledger, NewSample
 from spark_jobs.importing.reading import Picture
 from spark_jobs.importing.segments import SegmentWriter
-from spark_jobs.spec import Conflict, Rejection
+from spark_jobs.report_models import Conflict
+from spark_jobs.spec import Rejection
 
 BATCH = 256
 BATCH_BYTES = 32_000_000

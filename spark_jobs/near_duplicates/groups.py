@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spark_jobs.components import find_components
-from spark_jobs.spec import LabelledPair, SampleGroup
+from spark_jobs.report_models import LabelledPair, SampleGroup
 
 # Reports name so many; the totals stand beside them.
 MOST_GROUPS = 20

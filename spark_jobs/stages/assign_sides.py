@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 
 from serving.job.errors import UserError
 from spark_jobs.context import StageContext
+from spark_jobs.report_models import SampleGroup, SideFindings
 from spark_jobs.sides import SIDES, SideRequest, assign_sides, count_sides, find_units
-from spark_jobs.spec import SampleGroup, Side, SideFindings, StageParams
+from spark_jobs.spec import Side, StageParams
 from spark_jobs.tables import claim_sides
 
 # The report names so many; the totals stand beside them.

@@ -23,7 +23,8 @@ from spark_jobs.near_duplicates.groups import (
 )
 from spark_jobs.near_duplicates.look import FREQUENCIES, read_thumbnail
 from spark_jobs.near_duplicates.propose import Proposal, propose_pairs
-from spark_jobs.spec import NearDuplicates, StageParams
+from spark_jobs.report_models import NearDuplicates
+from spark_jobs.spec import StageParams
 
 Batches = Iterator[pa.RecordBatch]
 COMPARED = pa.schema([("a", pa.string()), ("b", pa.string()), ("difference", pa.float32())])

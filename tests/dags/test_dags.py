@@ -138,7 +138,7 @@ def test_import_is_one_heavy_task(found: dict[str, Any]) -> None:
     ("dag_id", "form", "required"),
     [
         ("modelmill_train", RunRequest, {"dataset"}),
-        ("modelmill_import", ImportRequest, {"dataset", "source"}),
+        ("modelmill_import", ImportRequest, {"dataset"}),
         ("modelmill_nightly__herbs", RunRequest, set()),
     ],
 )

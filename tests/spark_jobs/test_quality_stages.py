@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 from serving.job import store
 from spark_jobs.etl import run_etl
 from spark_jobs.importing.job import run_import
-from spark_jobs.spec import BackboneFile, EtlOutcome, EtlReport, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.report_models import EtlReport
+from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from spark_jobs.stages.flag_quality import Params as FlagParams
 from tests.spark_jobs.near_duplicates.pictures import copy_picture, encode, make_scene
 from tests.spark_jobs.tiny import PREPROCESSING

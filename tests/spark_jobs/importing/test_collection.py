@@ -16,12 +16,8 @@ from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.importing import collection as module
 from spark_jobs.importing.collection import choose_partitions, run_import_collection
-from spark_jobs.spec import (
-    SOURCE_MONGO_VARIABLE,
-    ImportCollectionSpec,
-    ImportReport,
-    LabelFields,
-)
+from spark_jobs.report_models import ImportReport
+from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportCollectionSpec, LabelFields
 from spark_jobs.tables import read_samples
 from tests.spark_jobs.tiny import make_picture
 

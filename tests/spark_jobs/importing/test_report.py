@@ -17,7 +17,8 @@ from spark_jobs.importing.items import Item
 from spark_jobs.importing.job import run_import
 from spark_jobs.importing.ledger import Ledger, NewSample
 from spark_jobs.importing.source import ROOTS_VARIABLE, Tree
-from spark_jobs.spec import ClassCount, Conflict, ImportReport, ImportSpec, Rejection
+from spark_jobs.report_models import ClassCount, Conflict, ImportReport
+from spark_jobs.spec import ImportSpec, Rejection
 from spark_jobs.tables import read_samples
 from tests.spark_jobs.tiny import make_picture
 
