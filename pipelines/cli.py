@@ -19,6 +19,8 @@ COMMANDS = {
     "down": "pipelines.command_line.stack:down",
     "status": "pipelines.command_line.stack:status",
     "import": "pipelines.command_line.data:import_",
+    "datasets": "pipelines.command_line.datasets:datasets",
+    "relabel": "pipelines.command_line.datasets:relabel",
     "train": "pipelines.command_line.runs:train",
     "runs": "pipelines.command_line.runs:runs",
     "report": "pipelines.command_line.runs:report",
