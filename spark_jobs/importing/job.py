@@ -69,11 +69,12 @@ class Importer:
             self._count_known(sha256, item.name, label, item.label)
 
     def _count_known(self, sha256: str, name: str, label: str, claimed: str) -> None:
-        if label == claimed:
+        pending = sha256 in self._pending
+        if label == claimed or (not pending and self._ledger.is_settled(sha256, claimed)):
             self.tally.already_there += 1
             return
         self.tally.conflicting.append(name)
-        if sha256 in self._pending:
+        if pending:
             self._disputes.append((sha256, claimed))
         else:
             self._ledger.dispute(sha256, claimed)

@@ -85,6 +85,13 @@ class Ledger:
             "origin": "import",
         }
 
+    def is_settled(self, sha256: str, claimed: str) -> bool:
+        """True where a person has decided already what this label would bring up again."""
+        sample = self._samples.find_one({"_id": self._id(sha256)})
+        if sample is None or sample["state"] != "active":
+            return sample is not None and sample["state"] == "deleted"
+        return any(claimed in (e["label"], e.get("claimed")) for e in sample["history"])
+
     def dispute(self, sha256: str, claimed: str) -> None:
         """Mark a sample that came under a second label; doing it again changes nothing."""
         sample = self._samples.find_one({"_id": self._id(sha256)})
@@ -98,7 +105,13 @@ class Ledger:
             "claimed": claimed,
         }
         self._samples.update_one(
-            {"_id": sample["_id"], "history.claimed": {"$ne": claimed}},
+            {
+                "_id": sample["_id"],
+                "history.claimed": {"$ne": claimed},
+                # What a person decides at this very moment stands.
+                "label": sample["label"],
+                "state": {"$ne": "deleted"},
+            },
             {"$push": {"history": entry}, "$set": {"state": "disputed"}},
         )
 
