@@ -21,6 +21,8 @@ COMMANDS = {
     "import": "pipelines.command_line.data:import_",
     "datasets": "pipelines.command_line.datasets:datasets",
     "relabel": "pipelines.command_line.datasets:relabel",
+    "snapshots": "pipelines.command_line.snapshots:snapshots",
+    "export": "pipelines.command_line.snapshots:export",
     "train": "pipelines.command_line.runs:train",
     "runs": "pipelines.command_line.runs:runs",
     "report": "pipelines.command_line.runs:report",
