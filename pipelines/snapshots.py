@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.catalogue import suggest
 from serving.job.errors import UserError
+from serving.job.mongo import use_database
 
 SHOWN = 5
 
@@ -70,3 +71,9 @@ def find_snapshot(database: Any, dataset: str, text: str) -> SnapshotSummary:
         f"snapshot was {text!r}, {words}. Those of {dataset!r}: {', '.join(ids[:SHOWN])}{more}."
         f"{'' if found else suggest(text, ids)}"
     )
+
+
+def check_snapshot(dataset: str, snapshot_id: str) -> None:
+    """Raise UserError, with those that are there, unless the dataset has this snapshot."""
+    with use_database() as database:
+        find_snapshot(database, dataset, snapshot_id)
