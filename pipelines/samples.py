@@ -110,3 +110,9 @@ def check_label(label: str, classes: Sequence[str], *, new: bool) -> str:
             f"{suggest(clean, classes)} For a class that is new, add --new-class."
         )
     return clean
+
+
+def list_samples(database: Any, dataset: str) -> list[Sample]:
+    """All of a dataset's samples, deleted ones too, by name."""
+    found = database["samples"].find({"dataset": dataset}).sort("name", 1)
+    return [Sample.model_validate(document) for document in found]

@@ -1,7 +1,14 @@
 """Which function does what an administration spec says."""
 
 from serving.job.spec import Spec
-from spark_jobs.administration.spec import AdministrationJob, DiffSnapshotsSpec, ExportSpec
+from spark_jobs.administration.spec import (
+    AdministrationJob,
+    DiffSnapshotsSpec,
+    ExportSpec,
+    ListStagesSpec,
+    PurgeSpec,
+    TryStageSpec,
+)
 
 
 def run_administration(spec: AdministrationJob) -> Spec:
@@ -14,4 +21,16 @@ def run_administration(spec: AdministrationJob) -> Spec:
         from spark_jobs.administration.export import export_samples
 
         return export_samples(spec)
+    if isinstance(spec, PurgeSpec):
+        from spark_jobs.administration.purge import purge_samples
+
+        return purge_samples(spec)
+    if isinstance(spec, ListStagesSpec):
+        from spark_jobs.administration.stages import list_stages
+
+        return list_stages(spec)
+    if isinstance(spec, TryStageSpec):
+        from spark_jobs.administration.stages import try_stage
+
+        return try_stage(spec)
     raise TypeError(f"{type(spec).__name__} has no job")

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
+from serving.bundle.manifest import Preprocessing
 from serving.job.spec import JobSpec, Name, Spec
+from spark_jobs.spec import BackboneFile, Rejection, StageSpec
 
 
 class AdministrationJob(JobSpec):
@@ -78,4 +80,98 @@ class ExportOutcome(Spec):
     missing: tuple[Unexported, ...]
 
 
-AdministrationSpec = Annotated[DiffSnapshotsSpec | ExportSpec, Field(discriminator="kind")]
+class PurgeSpec(AdministrationJob):
+    """Remove the bytes of deleted samples from the dataset's raw segments."""
+
+    kind: Literal["purge"] = "purge"
+    dataset: Name
+    raw_uri: str
+    snapshots_uri: str
+    sha256s: tuple[str, ...]
+
+
+class PurgeOutcome(Spec):
+    """segments: how many were written anew or removed; snapshots: ids of those that held one."""
+
+    purged: int
+    segments: int
+    snapshots: tuple[str, ...]
+
+
+class ListStagesSpec(AdministrationJob):
+    """Describe every stage, the user's own too."""
+
+    kind: Literal["list_stages"] = "list_stages"
+
+
+class StageParam(Spec):
+    """One parameter; default is meaningless where it is required."""
+
+    name: str
+    type: str
+    limits: str = ""
+    required: bool
+    default: JsonValue = None
+    description: str = ""
+
+
+class StageInfo(Spec):
+    """One stage; origin: its file where it is the user's; problem: why it cannot be used."""
+
+    name: str
+    origin: str = ""
+    doc: str = ""
+    params_doc: str = ""
+    params: tuple[StageParam, ...] = ()
+    problem: str = ""
+
+
+class StageList(Spec):
+    """Those that ship first."""
+
+    stages: tuple[StageInfo, ...]
+
+
+class TryStageSpec(AdministrationJob):
+    """Run one stage on a few decoded samples; whatever it writes stays below output_uri."""
+
+    kind: Literal["try_stage"] = "try_stage"
+    dataset: Name
+    raw_uri: str
+    stage: StageSpec
+    limit: int = Field(ge=1)
+    backbone: BackboneFile
+    preprocessing: Preprocessing
+
+
+class ValueChange(Spec):
+    """A value of one sample, as text, before and after."""
+
+    name: str
+    before: str
+    after: str
+
+
+class ColumnChange(Spec):
+    """rows: how many have another value; added: the stage made the column."""
+
+    column: str
+    added: bool
+    rows: int
+    examples: tuple[ValueChange, ...]
+
+
+class TryStageOutcome(Spec):
+    """rejected_before: rows that decoding had rejected already."""
+
+    stage: str
+    rows: int
+    rejected_before: int
+    rejected: tuple[Rejection, ...]
+    changed: tuple[ColumnChange, ...]
+
+
+AdministrationSpec = Annotated[
+    DiffSnapshotsSpec | ExportSpec | PurgeSpec | ListStagesSpec | TryStageSpec,
+    Field(discriminator="kind"),
+]
