@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "pipelines.command_line.runs:train",
     "runs": "pipelines.command_line.runs:runs",
     "report": "pipelines.command_line.runs:report",
+    "prune": "pipelines.command_line.prune:prune",
     "predict": "pipelines.command_line.predict:predict",
     "test": "pipelines.command_line.checks:test",
     "bench": "pipelines.command_line.checks:bench",
