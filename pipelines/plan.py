@@ -126,6 +126,7 @@ def etl_spec(plan: RunPlan, output_uri: str) -> EtlSpec:
         output_uri=output_uri,
         dataset=plan.request.dataset,
         cutoff=plan.cutoff,
+        snapshot_id=plan.request.snapshot,
         seed=plan.seeds.sides,
         raw_uri=plan.artifacts.raw(plan.request.dataset),
         snapshots_uri=plan.artifacts.snapshots,

@@ -119,6 +119,18 @@ class RunRequest(Form):
         json_schema_extra={"section": _DETAILS},
     )
 
+    snapshot: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{20})?$")] = Field(
+        default="",
+        title="Snapshot",
+        description=(
+            "Id of an earlier snapshot (./modelmill snapshots), to train on the very same samples, "
+            "labels and sides. Empty: the labels as they are now."
+        ),
+        json_schema_extra={
+            "section": _DETAILS,
+            "rule": "empty, or a snapshot's id, 20 digits from 0 to 9 and a to f",
+        },
+    )
     stages: dict[str, dict[str, JsonValue]] = Field(
         default={name: {} for name in DEFAULT_STAGES},
         title="Spark stages",

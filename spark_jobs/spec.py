@@ -97,12 +97,14 @@ class EtlSpec(JobSpec):
     """Make a snapshot of a dataset as it was at the cut-off, and its features.
 
     snapshots_uri, features_uri and facts_uri are roots; the content-addressed folder below each is
-    the job's answer.
+    the job's answer. snapshot_id: one that is there, taken again instead of the labels at the
+    cut-off.
     """
 
     kind: Literal["etl"] = "etl"
     dataset: Name
     cutoff: datetime
+    snapshot_id: str = ""
     seed: int
     raw_uri: str
     snapshots_uri: str

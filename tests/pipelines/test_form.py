@@ -56,6 +56,7 @@ def test_emptied_text_means_the_default() -> None:
         ({"dataset": "herbs", "learning_rate": 0}, ["learning_rate", "0", "more than 0"]),
         ({"dataset": "herbs", "devices": "tpu"}, ["devices", "'tpu'", "auto, cpu or gpu"]),
         ({"dataset": "herbs", "max_epochs": "many"}, ["max_epochs", "'many'", "1 to 10,000"]),
+        ({"dataset": "herbs", "snapshot": "1234"}, ["snapshot", "'1234'", "20 digits"]),
         ({"dataset": "herbs", "epoch": 3}, ["epoch", "max_epochs"]),
         ({}, ["dataset is missing"]),
         ({"dataset": None}, ["dataset", "None"]),

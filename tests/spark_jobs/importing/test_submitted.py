@@ -14,7 +14,8 @@ from pipelines.code import write_archive
 from serving.job import store
 from serving.job.mongo import MONGO_VARIABLE
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportCollectionSpec, ImportOutcome
-from tests.spark_jobs.conftest import REPO, find_jars
+from tests.mongo_server import find_jars
+from tests.spark_jobs.conftest import REPO
 from tests.spark_jobs.test_cluster import SPARK_HOME, clean_environment, master
 from tests.spark_jobs.tiny import make_picture
 
