@@ -22,7 +22,7 @@ decides. Everything that was read is counted in `import_report.json`, beside the
 from airflow.sdk import DAG
 
 from pipelines.form import make_params
-from pipelines.request import ImportRequest
+from pipelines.import_request import ImportRequest
 from pipelines.tasks.flows import add_import
 
 with DAG(

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from pipelines.artifacts import Artifacts
 from pipelines.gate import GateDecision
-from pipelines.request import ImportRequest, RunRequest
+from pipelines.import_request import ImportRequest
+from pipelines.request import RunRequest
 from serving.bundle.manifest import Preprocessing
 from serving.job.spec import Spec
 from serving.spec import BuildImageOutcome, BuildImageSpec, DeploySpec

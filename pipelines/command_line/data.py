@@ -14,9 +14,9 @@ from pipelines.commands import Command, SparkMaster, python_command
 from pipelines.connections import ENVIRONMENT_PREFIX, read_mongo_variable
 from pipelines.context import Installation, RunFiles
 from pipelines.form import add_options
+from pipelines.import_request import ImportRequest
 from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
-from pipelines.request import ImportRequest
 from pipelines.results import REASON_KEY
 from pipelines.run_job import run_job_here
 from pipelines.steps import Surroundings, submit_spark

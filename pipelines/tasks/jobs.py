@@ -13,11 +13,11 @@ from pipelines.connections import ENVIRONMENT_PREFIX
 from pipelines.context import Installation, headline
 from pipelines.devices import count_gpus
 from pipelines.form import read_form
+from pipelines.import_request import ImportRequest
 from pipelines.pages import locate_mlflow_run, locate_report
 from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
 from pipelines.process import end_group, tie_to_parent
-from pipelines.request import ImportRequest
 from pipelines.steps import HEAVY_POOL, Step, Surroundings, submit_spark
 from pipelines.tasks.base import RETRIES, Operator, actor_of, end_with_reason, run_files
 from pipelines.tasks.connections import read_master, read_mongo_uri

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.request import ImportRequest, RunRequest
+from pipelines.import_request import ImportRequest
+from pipelines.request import RunRequest
 
 REPO = Path(__file__).parents[2]
 FILES = ("modelmill_import.py", "modelmill_nightly.py", "modelmill_train.py")

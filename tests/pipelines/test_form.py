@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.form import FormError, add_options, describe_range, make_params, read_form
-from pipelines.request import ImportRequest, RunRequest
+from pipelines.import_request import ImportRequest
+from pipelines.request import RunRequest
 
 
 def test_every_field_is_a_param_in_the_forms_order() -> None:

@@ -12,9 +12,9 @@ from pipelines.command_line.data import bind_import, import_
 from pipelines.connections import MongoConnection, read_mongo_variable
 from pipelines.context import make_installation
 from pipelines.form import FormError, make_params, read_form
+from pipelines.import_request import ImportRequest
 from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
-from pipelines.request import ImportRequest
 from pipelines.settings import Settings
 from serving.job.errors import UserError
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, LabelFields

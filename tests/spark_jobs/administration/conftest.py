@@ -33,7 +33,7 @@ def imported(
 ) -> str:
     """The dataset's name; each class was imported by itself, so it has its own segment."""
     write_tree(import_root, per_class=3)
-    monkeypatch.setattr("spark_jobs.importing.job.BATCH", 3)
+    monkeypatch.setattr("spark_jobs.importing.sorting.BATCH", 3)
     monkeypatch.setattr("spark_jobs.importing.segments.SEGMENT_BYTES", 1)
     monkeypatch.setattr("spark_jobs.importing.job.read_pictures", read_serially)
     run_import(
