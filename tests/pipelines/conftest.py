@@ -1,8 +1,10 @@
 """A real database, an installation whose HDFS is a folder, and the command line as it is run."""
 
 import os
+import struct
 import sys
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,3 +112,16 @@ def insert_sample(database: Any, dataset: str, sha256: str, label: str, **change
     database["datasets"].update_one({"_id": dataset}, {"$setOnInsert": fresh}, upsert=True)
     classes = set(database["datasets"].find_one({"_id": dataset})["classes"]) | {label}
     database["datasets"].update_one({"_id": dataset}, {"$set": {"classes": sorted(classes)}})
+
+
+def make_png(value: int) -> bytes:
+    """Eight by eight, grey."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + crc
+
+    rows = (b"\0" + bytes([value] * 8)) * 8
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
