@@ -1,8 +1,10 @@
 """A real database, an installation whose HDFS is a folder, and the command line as it is run."""
 
 import os
+import struct
 import sys
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,3 +120,16 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
         yield
+
+
+def make_png(value: int) -> bytes:
+    """Eight by eight, grey."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + crc
+
+    rows = (b"\0" + bytes([value] * 8)) * 8
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body

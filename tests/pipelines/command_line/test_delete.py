@@ -1,15 +1,13 @@
 """./modelmill delete; and the whole way from an import to a purge, through real jobs."""
 
 import json
-import struct
 import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipelines.conftest import Run, insert_sample
+from tests.pipelines.conftest import Run, insert_sample, make_png
 
 CAT, DOG = "c" * 64, "d" * 64
 
@@ -64,19 +62,6 @@ def test_asked(
 def test_one_unknown_sample_deletes_none(run: Run, pets: str, database: Any) -> None:
     assert run("delete", "--dataset", pets, CAT, "0" * 64, "--yes").code == 1
     assert set(read_states(database, pets).values()) == {"active"}
-
-
-def make_png(value: int) -> bytes:
-    """Eight by eight, grey."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        crc = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + crc
-
-    rows = (b"\0" + bytes([value] * 8)) * 8
-    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.conftest import Run
+from pipelines.plan import BACKBONE
+from serving.job import store
+from tests.pipelines.conftest import Run, make_png
+from training.spec import ExportBackboneOutcome
 
 
 @pytest.fixture
@@ -64,3 +67,36 @@ def test_without_a_folder(run: Run, tmp_path: Path) -> None:
 def test_params_are_an_object(run: Run) -> None:
     done = run("stage", "try", "decode_image", "--dataset", "x", "--params", "3")
     assert (done.code, "a JSON object" in done.err) == (2, True)
+
+
+def test_a_new_stage_is_tried_on_real_samples(
+    run: Run, folder: Path, dataset: str, tmp_path: Path
+) -> None:
+    for number, name in enumerate(("a/1.png", "a/2.png", "b/3.png")):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make_png(40 * number))
+    # Neither decoding nor the stage looks into the network.
+    card = ExportBackboneOutcome(
+        backbone=BACKBONE,
+        onnx_uri="file:///none",
+        sha256="0" * 64,
+        licence="x",
+        parameters=1,
+        features=1,
+        size=32,
+    )
+    place = (tmp_path / "hdfs" / "modelmill" / "backbones" / BACKBONE / "outcome.json").as_uri()
+    store.write_model(place, card)
+    assert run("import", str(tmp_path / "photos"), "--dataset", dataset).code == 0
+    assert run("stage", "new", "reject_faint").code == 0
+    tried = ("stage", "try", "reject_faint", "--dataset", dataset)
+    done = run(*tried, "--limit", "2", "--params", '{"min_bytes": 9999}', "--json")
+    assert done.code == 0, done.err
+    answer = json.loads(done.out)
+    assert (answer["rows"], len(answer["rejected"])) == (2, 2)
+    assert answer["rejected"][0]["reason"] == "smaller than 9999 bytes"
+    done = run(*tried, "--params", '{"min_byte": 1}')
+    assert done.code == 1
+    assert "Did you mean 'min_bytes'" in done.err.splitlines()[-1]
+    assert "WARN" not in done.err

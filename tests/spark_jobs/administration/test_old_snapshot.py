@@ -32,6 +32,7 @@ def make_spec(
             "raw_uri": (tmp_path / "raw").as_uri(),
             "snapshots_uri": (tmp_path / "snapshots").as_uri(),
             "features_uri": (tmp_path / "features").as_uri(),
+            "facts_uri": (tmp_path / "facts").as_uri(),
             "backbone": backbone,
             "preprocessing": PREPROCESSING,
             "stages": tuple(StageSpec(name=name) for name in CHAIN),
