@@ -1,12 +1,18 @@
 """### Bring labelled pictures into a dataset
 
-**What you need:** a folder with one sub-folder per class, each holding that class's pictures.
-Sub-folders `train/`, `val/` and `test/` above the classes keep that split.
+**What you need:** one of these.
+
+* A folder with one sub-folder per class, each holding that class's pictures. Sub-folders `train/`,
+  `val/` and `test/` above the classes keep that split.
+* A table of labels, CSV or JSON lines, beside its pictures: a column `file` (or `path`, `image`,
+  `filename`), a column `label` (or `class`, `category`), and, if you like, `split` and `group`.
+* A MongoDB collection, one document per picture: its label, and its bytes, a GridFS id or a path.
+  Name the Airflow connection to it, never its address. The collection is only read.
 
 **What happens:** the bytes go into HDFS as they are, the labels into MongoDB. Files that are no
 pictures, are empty or cannot be read are listed with the reason, and the rest goes on. Importing
 the same folder again changes nothing. The same bytes under two labels are set aside until a person
-decides.
+decides. Everything that was read is counted in `import_report.json`, beside the task's outcome.
 
 **Where it may read:** below the folders of the setting `MODELMILL_IMPORT_ROOTS`, and on HDFS.
 
@@ -16,13 +22,13 @@ decides.
 from airflow.sdk import DAG
 
 from pipelines.form import make_params
-from pipelines.request import ImportRequest
+from pipelines.import_request import ImportRequest
 from pipelines.tasks.flows import add_import
 
 with DAG(
     dag_id="modelmill_import",
     dag_display_name="Import pictures",
-    description="A folder of labelled pictures into a dataset",
+    description="A folder, a table or a collection of labelled pictures into a dataset",
     doc_md=__doc__,
     schedule=None,
     catchup=False,

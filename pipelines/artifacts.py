@@ -40,6 +40,11 @@ class Artifacts(BaseModel):
         return f"{self.root}/features"
 
     @property
+    def facts(self) -> str:
+        """Root of the facts cache."""
+        return f"{self.root}/facts"
+
+    @property
     def backbones(self) -> str:
         """Folder of the backbones' ONNX files and their cards."""
         return f"{self.root}/backbones"

@@ -1,6 +1,7 @@
 """A form's fields → Airflow Params, click options, and sentences about values that do not fit."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -196,8 +197,15 @@ def _explain_one(
     name = name_field(field) if field else "The form"
     if detail["type"] == "extra_forbidden":
         return f"{name} is not a field of this form; its fields are {', '.join(schemas)}."
+    if not field:
+        return str(detail.get("ctx", {}).get("error", detail["msg"]))
     schema = schemas.get(field, {})
     if detail["type"] == "missing":
         return f"{name} is missing: {schema['description']}"
     limits = describe_range(schema) or detail["msg"]
-    return f"{name} was {given.get(field, detail['input'])!r}, but allowed is: {limits}."
+    return f"{name} was {_mask(given.get(field, detail['input']))!r}, but allowed is: {limits}."
+
+
+def _mask(value: object) -> object:
+    """Sentences end in logs: a password that was typed into an address must not."""
+    return re.sub(r"://.*@", "://***@", value, flags=re.DOTALL) if isinstance(value, str) else value

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from pipelines.artifacts import Artifacts
 from pipelines.gate import GateDecision
-from pipelines.request import ImportRequest, RunRequest
+from pipelines.import_request import ImportRequest
+from pipelines.request import RunRequest
 from serving.bundle.manifest import Preprocessing
 from serving.job.spec import Spec
 from serving.spec import BuildImageOutcome, BuildImageSpec, DeploySpec
@@ -14,7 +15,9 @@ from spark_jobs.spec import (
     EtlSpec,
     EvaluateOutcome,
     EvaluateSpec,
+    ImportCollectionSpec,
     ImportSpec,
+    LabelFields,
     StageSpec,
 )
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
@@ -80,14 +83,41 @@ def make_plan(
 def import_spec(
     request: ImportRequest, artifacts: Artifacts, *, source_uri: str, actor: str, output_uri: str
 ) -> ImportSpec:
-    """Bring a tree of pictures into a dataset."""
+    """Bring a folder or a table of pictures into a dataset."""
     return ImportSpec(
         output_uri=output_uri,
         dataset=request.dataset,
         title=request.title,
         source_uri=source_uri,
+        fields=_label_fields(request),
         raw_uri=artifacts.raw(request.dataset),
         actor=actor,
+    )
+
+
+def import_collection_spec(
+    request: ImportRequest, artifacts: Artifacts, *, actor: str, output_uri: str
+) -> ImportCollectionSpec:
+    """Bring a MongoDB collection into a dataset; its address is no part of the spec."""
+    return ImportCollectionSpec(
+        output_uri=output_uri,
+        dataset=request.dataset,
+        title=request.title,
+        database=request.mongo_database,
+        collection=request.mongo_collection,
+        filter=request.mongo_filter,
+        fields=_label_fields(request),
+        raw_uri=artifacts.raw(request.dataset),
+        actor=actor,
+    )
+
+
+def _label_fields(request: ImportRequest) -> LabelFields:
+    return LabelFields(
+        picture=request.picture_field,
+        label=request.label_field,
+        split=request.split_field,
+        group=request.group_field,
     )
 
 
@@ -97,10 +127,12 @@ def etl_spec(plan: RunPlan, output_uri: str) -> EtlSpec:
         output_uri=output_uri,
         dataset=plan.request.dataset,
         cutoff=plan.cutoff,
+        snapshot_id=plan.request.snapshot,
         seed=plan.seeds.sides,
         raw_uri=plan.artifacts.raw(plan.request.dataset),
         snapshots_uri=plan.artifacts.snapshots,
         features_uri=plan.artifacts.features,
+        facts_uri=plan.artifacts.facts,
         backbone=plan.backbone,
         preprocessing=plan.preprocessing,
         stages=plan.stages,

@@ -12,6 +12,7 @@ from pipelines.context import Installation
 from pipelines.plan import BACKBONE, RunPlan, make_plan
 from pipelines.request import RunRequest
 from pipelines.run_job import run_job_here
+from pipelines.snapshots import check_snapshot
 from serving.job import store
 from serving.job.errors import UserError
 from training.spec import ExportBackboneOutcome, ExportBackboneSpec
@@ -22,6 +23,8 @@ def plan_run(
 ) -> RunPlan:
     """Check the dataset, make sure of the backbone, and decide everything else."""
     check_dataset(request.dataset)
+    if request.snapshot:
+        check_snapshot(request.dataset, request.snapshot)
     return make_plan(
         request,
         run_id=run_id,
@@ -73,6 +76,6 @@ def resolve_import(source: str, roots: tuple[Path, ...]) -> str:
             f"{' and '.join(map(str, allowed))} (setting MODELMILL_IMPORT_ROOTS). "
             "On the machine itself, ./modelmill import reads any folder."
         )
-    if not path.is_dir():
-        raise UserError(f"source was {source!r}, but there is no such folder.")
+    if not path.exists():
+        raise UserError(f"source was {source!r}, but there is no such folder or file.")
     return path.as_uri()

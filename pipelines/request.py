@@ -1,4 +1,4 @@
-"""RunRequest and ImportRequest: the forms, and the only definition of what a person chooses.
+"""RunRequest: the form of a run, and the only definition of what a person chooses there.
 
 What a form shows beyond JSON Schema stands in json_schema_extra: `rule` says a pattern in words,
 `values_display` labels the values of a dropdown, `section` moves a field into an accordion.
@@ -6,12 +6,24 @@ What a form shows beyond JSON Schema stands in json_schema_extra: `rule` says a 
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
 NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
 _DETAILS = "Training in detail"
-DEFAULT_STAGES = ("decode_image", "compute_features", "assign_sides")
+DEFAULT_STAGES = (
+    "decode_image",
+    "flag_quality",
+    "compute_features",
+    "group_near_duplicates",
+    "assign_sides",
+)
 
 Name = Annotated[
     str, StringConstraints(pattern=NAME_PATTERN), Field(json_schema_extra={"rule": NAME_RULE})
@@ -106,6 +118,18 @@ class RunRequest(Form):
         json_schema_extra={"section": _DETAILS},
     )
 
+    snapshot: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{20})?$")] = Field(
+        default="",
+        title="Snapshot",
+        description=(
+            "Id of an earlier snapshot (./modelmill snapshots), to train on the very same samples, "
+            "labels and sides. Empty: the labels as they are now."
+        ),
+        json_schema_extra={
+            "section": _DETAILS,
+            "rule": "empty, or a snapshot's id, 20 digits from 0 to 9 and a to f",
+        },
+    )
     stages: dict[str, dict[str, JsonValue]] = Field(
         default={name: {} for name in DEFAULT_STAGES},
         title="Spark stages",
@@ -120,27 +144,3 @@ class RunRequest(Form):
     def served_as(self) -> str:
         """The deployment's name."""
         return self.deployment or self.dataset
-
-
-class ImportRequest(Form):
-    """What a person chooses for one import: a tree of pictures, one folder per class."""
-
-    dataset: Name = Field(
-        title="Dataset",
-        description="Name of the dataset; new pictures are added where it exists already.",
-    )
-    source: str = Field(
-        min_length=1,
-        title="Folder",
-        description=(
-            "Folder with one sub-folder per class, with train/, val/ and test/ above them or "
-            "without: a path below MODELMILL_IMPORT_ROOTS, or hdfs://HOST:PORT/PATH."
-        ),
-        json_schema_extra={"rule": "an absolute path, or hdfs://HOST:PORT/PATH"},
-    )
-    title: str = Field(
-        default="",
-        max_length=200,
-        title="Title",
-        description="Free text shown beside the name.",
-    )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from serving.bundle.manifest import Preprocessing
+from spark_jobs.facts import FactsCache
+from spark_jobs.findings import Findings
 from spark_jobs.spec import BackboneFile
 from spark_jobs.tables import FeatureCache, RawContent
 
@@ -19,4 +21,6 @@ class StageContext:
     backbone: BackboneFile
     preprocessing: Preprocessing
     features: FeatureCache
+    facts: FactsCache
     raw: RawContent
+    findings: Findings

@@ -16,6 +16,9 @@ from serving.job.errors import UserError
 from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.database import connect
+from spark_jobs.etl_report import make_report, write_report
+from spark_jobs.facts import FactsCache
+from spark_jobs.findings import Findings
 from spark_jobs.runner import (
     Stage,
     find_dropping_stage,
@@ -25,14 +28,18 @@ from spark_jobs.runner import (
     user_folder,
 )
 from spark_jobs.session import open_session
-from spark_jobs.snapshots import LABELS_FILE, MANIFEST_FILE, record_snapshot, write_snapshot
+from spark_jobs.snapshot_source import confirm_snapshot, place_labels, read_snapshot_samples
+from spark_jobs.snapshots import MANIFEST_FILE, record_snapshot, write_snapshot
 from spark_jobs.spec import EtlOutcome, EtlSpec, StageCount
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import FeatureCache, check_dataset, feature_key, find_raw, read_samples
 
 REJECTED = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label", "reason")])
 MISSING = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label")])
-RESULT = ("sha256", "name", "label", "group", "side", "segment", "reject_reason", "rejected_by")
+RESULT = (
+    *("sha256", "name", "label", "group", "side", "segment", "flags"),
+    *("reject_reason", "rejected_by"),
+)
 BYTES_MISSING = "its raw bytes are missing: import it again"
 
 
@@ -127,30 +134,41 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         backbone=spec.backbone,
         preprocessing=spec.preprocessing,
         features=FeatureCache(spark, spec.features_uri, key),
+        facts=FactsCache(spark, spec.facts_uri),
         raw=find_raw(spark, spec.dataset, spec.raw_uri),
+        findings=Findings(),
     )
     cutoff = spec.cutoff if spec.cutoff.tzinfo else spec.cutoff.replace(tzinfo=UTC)
-    wanted = read_samples(spark, spec.dataset, cutoff, spec.raw_uri)
+    if spec.snapshot_id:
+        wanted = read_snapshot_samples(spark, spec)
+    else:
+        wanted = read_samples(spark, spec.dataset, cutoff, spec.raw_uri)
     with show_progress(spark):
         result = run_chain(wanted, stages, context)
     labels = result.rows.filter(pc.is_null(result.rows["reject_reason"]))
     _check_result(labels, spec.dataset)
     rejected_uri = store.join(spec.output_uri, "rejected")
     rejected = _write_rejected(rejected_uri, result)
-    manifest = write_snapshot(spec.snapshots_uri, spec.dataset, labels)
+    if spec.snapshot_id:
+        manifest = confirm_snapshot(spec, result.rows, result.missing)
+    else:
+        manifest = write_snapshot(spec.snapshots_uri, spec.dataset, labels)
     snapshot_uri = store.join(spec.snapshots_uri, manifest.snapshot_id)
     with connect() as database:
         record_snapshot(database, manifest, store.join(snapshot_uri, MANIFEST_FILE), cutoff)
     states = labels["features"].to_pylist()
+    counts = tuple(StageCount(stage=s.name, rejected=result.rejected_by[s.name]) for s in stages)
+    report = make_report(manifest, labels["flags"], counts, rejected, context.findings)
     outcome = EtlOutcome(
         snapshot_id=manifest.snapshot_id,
-        labels_uri=store.join(snapshot_uri, LABELS_FILE),
+        labels_uri=place_labels(spec, manifest.snapshot_id, labels),
         features_uri=context.features.uri,
         rejected_uri=rejected_uri,
+        report_uri=write_report(spec.output_uri, report),
         classes=manifest.classes,
         counts=manifest.counts,
         rejected=rejected,
-        stages=tuple(StageCount(stage=s.name, rejected=result.rejected_by[s.name]) for s in stages),
+        stages=counts,
         features_made=states.count("made"),
         features_reused=states.count("reused"),
     )

@@ -1,4 +1,4 @@
-"""Entry of the data jobs: import, etl, evaluate."""
+"""Entry of the data jobs: import, etl, evaluate, and the administration of what is there."""
 
 import sys
 from pathlib import Path
@@ -16,28 +16,44 @@ from spark_jobs.search_path import prefer_bytecode
 if __name__ == "__main__":
     prefer_bytecode()
 
+from pydantic import TypeAdapter
+
 from serving.job.main import run_job
+from serving.job.spec import Spec
+from spark_jobs.administration.spec import AdministrationJob, AdministrationSpec
 from spark_jobs.spec import (
-    SPARK_SPEC,
-    EtlOutcome,
     EtlSpec,
-    EvaluateOutcome,
     EvaluateSpec,
-    ImportOutcome,
+    ImportCollectionSpec,
     ImportSpec,
-    WarmUpOutcome,
+    SparkSpec,
     WarmUpSpec,
 )
 
+JOB_SPEC: TypeAdapter[SparkSpec | AdministrationSpec] = TypeAdapter(SparkSpec | AdministrationSpec)
+
 
 def run(
-    spec: ImportSpec | EtlSpec | EvaluateSpec | WarmUpSpec,
-) -> ImportOutcome | EtlOutcome | EvaluateOutcome | WarmUpOutcome:
+    spec: ImportSpec
+    | ImportCollectionSpec
+    | EtlSpec
+    | EvaluateSpec
+    | WarmUpSpec
+    | AdministrationJob,
+) -> Spec:
     """Do what the spec says."""
+    if isinstance(spec, AdministrationJob):
+        from spark_jobs.administration.jobs import run_administration
+
+        return run_administration(spec)
     if isinstance(spec, ImportSpec):
         from spark_jobs.importing.job import run_import
 
         return run_import(spec)
+    if isinstance(spec, ImportCollectionSpec):
+        from spark_jobs.importing.collection import run_import_collection
+
+        return run_import_collection(spec)
     if isinstance(spec, EtlSpec):
         from spark_jobs.etl import run_etl
 
@@ -53,7 +69,7 @@ def run(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one job and return the process's exit code."""
-    return run_job(SPARK_SPEC, run, argv)
+    return run_job(JOB_SPEC, run, argv)
 
 
 if __name__ == "__main__":

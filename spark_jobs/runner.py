@@ -55,8 +55,10 @@ def list_own_stages() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(own_stages.__path__))
 
 
-def _list_user_stages(folder: Path | None) -> list[str]:
-    return sorted(p.stem for p in folder.glob("*.py") if p.stem != "__init__") if folder else []
+def list_user_stages(folder: Path | None) -> list[str]:
+    """Names of the user's own; a stage's test beside it is none."""
+    names = [path.stem for path in folder.glob("*.py")] if folder else []
+    return sorted(n for n in names if n not in ("__init__", "conftest") and n[:5] != "test_")
 
 
 def _load_user_module(path: Path) -> ModuleType:
@@ -79,8 +81,9 @@ def _load_user_module(path: Path) -> ModuleType:
     return module
 
 
-def _load_module(name: str, folder: Path | None) -> ModuleType:
-    own, user = list_own_stages(), _list_user_stages(folder)
+def load_module(name: str, folder: Path | None) -> ModuleType:
+    """A stage's module, its own or the user's; UserError where it is neither, or both."""
+    own, user = list_own_stages(), list_user_stages(folder)
     if name in own and name in user:
         raise UserError(f"Stage {name!r} is in {folder} and ships too: give yours another name.")
     if name in own:
@@ -110,7 +113,7 @@ def _describe(error: ValidationError, name: str, params: type[StageParams]) -> s
 
 
 def _load_stage(spec: StageSpec, folder: Path | None) -> Stage:
-    module = _load_module(spec.name, folder)
+    module = load_module(spec.name, folder)
     run, params = getattr(module, "run", None), getattr(module, "Params", StageParams)
     if not callable(run):
         raise UserError(f"Stage {spec.name!r} has no function run(samples, params).")

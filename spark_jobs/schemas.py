@@ -47,6 +47,7 @@ RAW = StructType(
 )
 # One row per sample. width, height and format are facts of the decoded picture; pixels holds
 # [size, size, 3] bytes between decoding and features, for samples without a cached vector.
+# flags: what is doubtful about the picture. near: near-duplicates of the sample's own label.
 SAMPLES = StructType(
     [
         StructField("sha256", StringType()),
@@ -62,6 +63,8 @@ SAMPLES = StructType(
         StructField("height", IntegerType()),
         StructField("format", StringType()),
         StructField("pixels", BinaryType()),
+        StructField("flags", ArrayType(StringType())),
+        StructField("near", ArrayType(StringType())),
         StructField("reject_reason", StringType()),
     ]
 )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serving.job import store
+from serving.job.errors import UserError
 from serving.job.spec import Spec
 from spark_jobs.spec import Side
 
@@ -88,6 +89,18 @@ def write_snapshot(root_uri: str, dataset: str, labels: pa.Table) -> SnapshotMan
         if not store.rename(aside, target):
             store.delete(aside)
     return store.read_model(manifest_uri, SnapshotManifest)
+
+
+def read_labels(root_uri: str, name: str) -> pa.Table:
+    """LABELS rows of a snapshot; UserError where its file is gone."""
+    uri = store.join(root_uri, name, LABELS_FILE)
+    try:
+        return pq.read_table(io.BytesIO(store.read_bytes(uri)), schema=LABELS)
+    except FileNotFoundError:
+        raise UserError(
+            f"Snapshot {name} is not there any more: {uri} is missing. ./modelmill snapshots "
+            "lists those that are known."
+        ) from None
 
 
 def record_snapshot(database: Any, manifest: SnapshotManifest, uri: str, cutoff: datetime) -> None:

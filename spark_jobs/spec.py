@@ -9,6 +9,8 @@ from serving.bundle.manifest import Preprocessing
 from serving.job.spec import JobSpec, Name, Spec
 
 Side = Literal["train", "val", "test"]
+# Where a job finds the address of the MongoDB to import from: it may hold a password.
+SOURCE_MONGO_VARIABLE = "MODELMILL_SOURCE_MONGO_URI"
 
 
 class StageParams(Spec):
@@ -31,18 +33,44 @@ class BackboneFile(Spec):
     licence: str
 
 
-class ImportSpec(JobSpec):
-    """Bring a tree of pictures, one folder per class, into a dataset.
+class LabelFields(Spec):
+    """Names of a table's columns, or of the documents' fields; empty: known by their names."""
 
-    source_uri is file:///… or hdfs://…; raw_uri is the dataset's folder of raw segments.
-    """
+    picture: str = ""
+    label: str = ""
+    split: str = ""
+    group: str = ""
 
-    kind: Literal["import"] = "import"
+
+class ImportTarget(JobSpec):
+    """Where an import puts pictures: raw_uri is the dataset's folder of raw segments."""
+
     dataset: Name
     title: str = ""
-    source_uri: str
     raw_uri: str
     actor: str = "unknown"
+
+
+class ImportSpec(ImportTarget):
+    """Bring a folder or a table of pictures, file:///… or hdfs://…, into a dataset."""
+
+    kind: Literal["import"] = "import"
+    source_uri: str
+    fields: LabelFields = LabelFields()
+
+
+class ImportCollectionSpec(ImportTarget):
+    """Bring the documents of a MongoDB collection into a dataset.
+
+    The server's address may hold a password, so it comes by environment variable. `filter` is a
+    MongoDB query. A document's picture is its bytes, a GridFS id, or a path on HDFS or a disk.
+    """
+
+    kind: Literal["import_collection"] = "import_collection"
+    database: str
+    collection: str
+    filter: dict[str, JsonValue] = {}
+    fields: LabelFields = LabelFields()
 
 
 class Rejection(Spec):
@@ -68,17 +96,20 @@ class ImportOutcome(Spec):
 class EtlSpec(JobSpec):
     """Make a snapshot of a dataset as it was at the cut-off, and its features.
 
-    snapshots_uri and features_uri are roots; the content-addressed folder below each is the
-    job's answer.
+    snapshots_uri, features_uri and facts_uri are roots; the content-addressed folder below each is
+    the job's answer. snapshot_id: one that is there, taken again instead of the labels at the
+    cut-off.
     """
 
     kind: Literal["etl"] = "etl"
     dataset: Name
     cutoff: datetime
+    snapshot_id: str = ""
     seed: int
     raw_uri: str
     snapshots_uri: str
     features_uri: str
+    facts_uri: str
     backbone: BackboneFile
     preprocessing: Preprocessing
     stages: tuple[StageSpec, ...]
@@ -98,6 +129,7 @@ class EtlOutcome(Spec):
     labels_uri: str
     features_uri: str
     rejected_uri: str
+    report_uri: str
     classes: tuple[str, ...]
     counts: dict[Side, dict[str, int]]
     rejected: int
@@ -182,5 +214,8 @@ class WarmUpOutcome(Spec):
     rows: int
 
 
-SparkSpec = Annotated[ImportSpec | EtlSpec | EvaluateSpec | WarmUpSpec, Field(discriminator="kind")]
+SparkSpec = Annotated[
+    ImportSpec | ImportCollectionSpec | EtlSpec | EvaluateSpec | WarmUpSpec,
+    Field(discriminator="kind"),
+]
 SPARK_SPEC: TypeAdapter[SparkSpec] = TypeAdapter(SparkSpec)

@@ -1,40 +1,62 @@
 """./modelmill import."""
 
+import os
 import sys
 import uuid
 from pathlib import Path
 
 import click
 
+from pipelines.command_line.follow import follow_run
 from pipelines.command_line.output import emit_json, json_option, read_flags, use_installation
-from pipelines.commands import python_command
-from pipelines.context import Installation
+from pipelines.command_line.runs import use_airflow
+from pipelines.commands import Command, SparkMaster, python_command
+from pipelines.connections import ENVIRONMENT_PREFIX, read_mongo_variable
+from pipelines.context import Installation, RunFiles
 from pipelines.form import add_options
-from pipelines.plan import import_spec
+from pipelines.import_request import ImportRequest
+from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
-from pipelines.request import ImportRequest
+from pipelines.results import REASON_KEY
 from pipelines.run_job import run_job_here
+from pipelines.steps import Surroundings, submit_spark
 from serving.job import store
-from serving.job.spec import OUTCOME_FILE
-from spark_jobs.spec import ImportOutcome
+from serving.job.errors import UserError
+from serving.job.spec import OUTCOME_FILE, JobSpec
+from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportOutcome
+
+IMPORT_DAG, IMPORT_TASK = "modelmill_import", "import"
+ACTOR = "command line"
 
 # How many names a person is shown; --json has them all.
 SHOWN = 10
 
 
 @click.command(name="import")
-@click.argument("path")
+@click.argument("path", required=False)
 @add_options(ImportRequest, without=frozenset({"source"}))
 @json_option
-def import_(path: str, as_json: bool, **values: object) -> None:
-    """Bring the pictures below PATH into a dataset: one sub-folder per class.
+def import_(path: str | None, as_json: bool, **values: object) -> None:
+    """Bring the pictures at PATH, or of a MongoDB collection, into a dataset.
 
-    With train/, val/ and test/ above the classes that split is kept. PATH is a folder or
-    hdfs://HOST:PORT/PATH. The same pictures again change nothing.
+    PATH is a folder with one sub-folder per class (train/, val/ and test/ above them are kept), or
+    a table of labels, CSV or JSON lines, or the folder that holds it beside its pictures; local,
+    or hdfs://HOST:PORT/PATH. The same pictures again change nothing.
+
+    A collection: --mongo-connection NAME is an Airflow connection, and the import runs there;
+    --mongo-connection env:VARIABLE takes the address from an environment variable, and the import
+    runs here. An address is never typed: a command line is seen by everyone on the machine.
     """
-    source = path if "://" in path else str(Path(path).expanduser().absolute())
+    source = path or ""
+    if path and "://" not in path:
+        source = str(Path(path).expanduser().absolute())
     request = read_flags(ImportRequest, {**values, "source": source})
-    outcome = import_here(request, use_installation())
+    connection = request.mongo_connection
+    installation = use_installation()
+    if connection and not connection.startswith(ENVIRONMENT_PREFIX):
+        outcome = import_by_airflow(request, installation)
+    else:
+        outcome = import_here(request, installation)
     if as_json:
         emit_json(outcome)
     else:
@@ -43,19 +65,44 @@ def import_(path: str, as_json: bool, **values: object) -> None:
 
 def import_here(request: ImportRequest, installation: Installation) -> ImportOutcome:
     """Import on this machine; progress goes to standard error. Raises UserError."""
-    anywhere = (Path("/"),)
+    output_uri = f"{installation.artifacts.root}/imports/{uuid.uuid4().hex}"
+    spec, command, secrets = bind_import(request, installation, output_uri)
+    run_job_here(command, spec, installation.job_environment(secrets), sys.stderr)
+    return store.read_model(store.join(output_uri, OUTCOME_FILE), ImportOutcome)
+
+
+def bind_import(
+    request: ImportRequest, installation: Installation, output_uri: str
+) -> tuple[JobSpec, Command, dict[str, str]]:
+    """The job's spec, what runs it, and its own environment variables."""
+    artifacts = installation.artifacts
+    if request.mongo_connection:
+        secret = read_mongo_variable(request.mongo_connection, os.environ)
+        collection = import_collection_spec(request, artifacts, actor=ACTOR, output_uri=output_uri)
+        master = SparkMaster(master=installation.settings.spark_master)
+        command = submit_spark(collection, Surroundings(installation, master, gpus=0))
+        # Paths in documents are not typed by the person here: the import roots guard them.
+        return collection, command, {SOURCE_MONGO_VARIABLE: secret}
+    anywhere = Path("/")
+    # Who may type a command here may read these files anyway: the roots guard the form.
+    source_uri = resolve_import(request.source, (anywhere,))
     spec = import_spec(
-        request,
-        installation.artifacts,
-        # Who may type a command here may read these files anyway: the roots guard the form.
-        source_uri=resolve_import(request.source, anywhere),
-        actor="command line",
-        output_uri=f"{installation.artifacts.root}/imports/{uuid.uuid4().hex}",
+        request, artifacts, source_uri=source_uri, actor=ACTOR, output_uri=output_uri
     )
-    environment = installation.job_environment({"MODELMILL_IMPORT_ROOTS": str(anywhere[0])})
     command = python_command(installation.layout, "spark_jobs.main", spec)
-    run_job_here(command, spec, environment, sys.stderr)
-    return store.read_model(store.join(spec.output_uri, OUTCOME_FILE), ImportOutcome)
+    return spec, command, {"MODELMILL_IMPORT_ROOTS": str(anywhere)}
+
+
+def import_by_airflow(request: ImportRequest, installation: Installation) -> ImportOutcome:
+    """Import in a run of the DAG: Airflow alone knows its connections. Raises UserError."""
+    with use_airflow(installation) as api:
+        run, _ = follow_run(api, api.trigger(IMPORT_DAG, request.model_dump(mode="json")))
+        files = RunFiles(artifacts=installation.artifacts, run_id=run.run_id)
+        outcome = files.find(IMPORT_TASK, ImportOutcome)
+        if outcome is None or run.state == "failed":
+            reason = api.read_xcom(run, IMPORT_TASK, REASON_KEY)
+            raise UserError(str(reason or "The import failed: see the end of its log in Airflow."))
+    return outcome
 
 
 def show_outcome(outcome: ImportOutcome) -> None:

@@ -24,8 +24,9 @@ from pipelines.command_line.runs import (
 )
 from pipelines.command_line.stack import read_addresses, show_addresses
 from pipelines.context import Installation, RunFiles
+from pipelines.import_request import ImportRequest
 from pipelines.local.report import say
-from pipelines.request import ImportRequest, RunRequest
+from pipelines.request import RunRequest
 from pipelines.results import RunResult, describe_run
 from pipelines.steps import EVALUATE
 from serving.job import store

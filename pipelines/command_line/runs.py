@@ -18,6 +18,7 @@ from pipelines.local.configuration import ADMIN, read_admin_password
 from pipelines.pages import locate_airflow_run
 from pipelines.request import RunRequest
 from pipelines.results import RunResult, describe_run
+from pipelines.snapshots import check_snapshot
 from pipelines.steps import EVALUATE
 from serving.job import store
 from serving.job.errors import UserError
@@ -64,6 +65,8 @@ def run_training(
 ) -> RunResult:
     """Trigger the DAG; where asked to wait, show progress and return what came of it."""
     check_dataset(request.dataset)
+    if request.snapshot:
+        check_snapshot(request.dataset, request.snapshot)
     run = api.trigger(TRAIN_DAG, request.model_dump(mode="json"))
     address = installation.settings.airflow_address
     page = locate_airflow_run(address, run.dag_id, run.dag_run_id)

@@ -2,37 +2,33 @@
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
-
 from pipelines.attempts import Attempt, StaleAttemptError, Work, acquire, commit, fingerprint
 from pipelines.code import code_version
 from pipelines.commands import (
     Command,
-    SparkMaster,
     describe_command,
     python_command,
-    read_spark_master,
 )
+from pipelines.connections import ENVIRONMENT_PREFIX
 from pipelines.context import Installation, headline
 from pipelines.devices import count_gpus
 from pipelines.form import read_form
+from pipelines.import_request import ImportRequest
 from pipelines.pages import locate_mlflow_run, locate_report
-from pipelines.plan import import_spec
+from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
 from pipelines.process import end_group, tie_to_parent
-from pipelines.request import ImportRequest
-from pipelines.steps import HEAVY_POOL, Step, Surroundings
+from pipelines.steps import HEAVY_POOL, Step, Surroundings, submit_spark
 from pipelines.tasks.base import RETRIES, Operator, actor_of, end_with_reason, run_files
+from pipelines.tasks.connections import read_master, read_mongo_uri
 from pipelines.tasks.links import MlflowLink, ReportLink
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.spec import ERROR_FILE, OUTCOME_FILE, JobError, JobSpec, Spec
-from spark_jobs.spec import ImportOutcome
+from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportCollectionSpec, ImportOutcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-SPARK_CONNECTION = "spark_default"
 
 
 class ProcessOperator(Operator):
@@ -49,6 +45,10 @@ class ProcessOperator(Operator):
     def command(self, spec: JobSpec, around: Surroundings) -> Command:
         """What runs it."""
         raise NotImplementedError
+
+    def secrets(self, context: "Context") -> dict[str, str]:  # noqa: ARG002
+        """Environment variables for this job alone: what no spec, argv or log may hold."""
+        return {}
 
     def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002
         """Address of the page that shows what came out; empty where there is none."""
@@ -85,7 +85,7 @@ class ProcessOperator(Operator):
         from airflow.providers.standard.hooks.subprocess import SubprocessHook
 
         spec = self.bind(context, installation, attempt.uri)
-        environment = installation.job_environment()
+        environment = installation.job_environment(self.secrets(context))
         around = Surroundings(installation, read_master(installation), count_gpus(environment))
         command = self.command(spec, around)
         self.log.info("Starting %s", describe_command(command.argv))
@@ -111,17 +111,6 @@ class ProcessOperator(Operator):
         if process is not None:
             # The hook starts the job as the leader of a session, so of a group too.
             end_group(process.pid)
-
-
-def read_master(installation: Installation) -> SparkMaster:
-    """Spark's master from Airflow's connection, or from the settings where there is none."""
-    from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
-
-    try:
-        connection = BaseHook.get_connection(SPARK_CONNECTION)
-    except (AirflowNotFoundException, AirflowRuntimeError):
-        return SparkMaster(master=installation.settings.spark_master)
-    return read_spark_master(connection.host or installation.settings.spark_master, connection.port)
 
 
 class JobOperator(ProcessOperator):
@@ -167,7 +156,7 @@ class EvaluateOperator(JobOperator):
 
 
 class ImportOperator(ProcessOperator):
-    """A tree of pictures into a dataset."""
+    """A folder, a table or a collection of pictures into a dataset."""
 
     outcome_model = ImportOutcome
 
@@ -178,14 +167,27 @@ class ImportOperator(ProcessOperator):
     def bind(self, context: "Context", installation: Installation, output_uri: str) -> JobSpec:
         """From the form."""
         request = read_form(ImportRequest, dict(context["params"]))
+        artifacts, actor = installation.artifacts, actor_of(context)
+        if request.mongo_connection:
+            return import_collection_spec(request, artifacts, actor=actor, output_uri=output_uri)
+        source_uri = resolve_import(request.source, installation.settings.allowed_import_roots)
         return import_spec(
-            request,
-            installation.artifacts,
-            source_uri=resolve_import(request.source, installation.settings.allowed_import_roots),
-            actor=actor_of(context),
-            output_uri=output_uri,
+            request, artifacts, source_uri=source_uri, actor=actor, output_uri=output_uri
         )
 
+    def secrets(self, context: "Context") -> dict[str, str]:
+        """The address of the user's MongoDB."""
+        connection = read_form(ImportRequest, dict(context["params"])).mongo_connection
+        if connection.startswith(ENVIRONMENT_PREFIX):
+            # A form could otherwise look into this process's environment.
+            raise UserError(
+                f"mongo_connection was {connection!r}, but the form takes the id of an Airflow "
+                "connection; env:VARIABLE is for ./modelmill import."
+            )
+        return {SOURCE_MONGO_VARIABLE: read_mongo_uri(connection)} if connection else {}
+
     def command(self, spec: JobSpec, around: Surroundings) -> Command:
-        """In one process: it reads and packs files, and starts no Spark session."""
+        """A collection through Spark; files in one process, which starts no Spark session."""
+        if isinstance(spec, ImportCollectionSpec):
+            return submit_spark(spec, around)
         return python_command(around.installation.layout, "spark_jobs.main", spec)

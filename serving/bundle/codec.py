@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from serving.bundle.manifest import Preprocessing
 
 # Part of every cache key: raise it whenever the same bytes give other pixels.
-CODEC_VERSION = "1"
+CODEC_VERSION = "2"
 # Below Pillow's own bomb warning (89 million): decoded with transparency it takes 0.8 GB.
 MAX_PIXELS = 64_000_000
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -45,6 +45,8 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise BadImageError(f"not an image (allowed: {', '.join(FORMATS)})") from None
+    except Image.DecompressionBombError:
+        raise BadImageError(f"its pixels are more than {MAX_PIXELS:,} in all") from None
     except Exception as error:  # Pillow's parsers leak whatever broken bytes make them raise
         raise BadImageError(f"unreadable header: {error}") from error
     if image.width * image.height > MAX_PIXELS:
@@ -67,14 +69,27 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _narrow(wide: Image.Image) -> Image.Image:
+    """16 bits to 8: Pillow clips such values instead of scaling them."""
+    values = np.asarray(wide, dtype=np.float64)
+    grey = Image.fromarray(np.clip(values / 257.0, 0, 255).round().astype(np.uint8))
+    hidden = wide.info.get("transparency")
+    if isinstance(hidden, int):
+        # One 16-bit value stands for transparent; its 8-bit neighbours do not.
+        grey.putalpha(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)))
+    return grey
+
+
 def _flatten(image: Image.Image) -> Image.Image:
     """First frame, upright, transparency on white, RGB."""
     image.seek(0)
+    if image.mode in ("I", "F"):
+        kind = "32-bit" if image.mode == "I" else "floating-point"
+        # Which value is white is nowhere defined.
+        raise BadImageError(f"{kind} pixels: save it with 8 or 16 bits per channel")
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16") or upright.mode == "I":
-        # Pillow clips 16-bit values instead of scaling them.
-        wide = np.asarray(upright, dtype=np.float64)
-        upright = Image.fromarray(np.clip(wide / 257.0, 0, 255).round().astype(np.uint8))
+    if upright.mode.startswith("I;16"):
+        upright = _narrow(upright)
     if "A" in upright.getbands() or "transparency" in upright.info:
         rgba = upright.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -100,6 +115,8 @@ def decode(data: bytes, min_side: int = 0) -> Pixels:
             pass  # libjpeg-turbo is stricter than Pillow: let Pillow have the last word.
     try:
         return np.asarray(_flatten(image), dtype=np.uint8)
+    except BadImageError:
+        raise
     except Exception as error:  # as in _open
         raise BadImageError(f"unreadable: {error}") from error
 

@@ -26,6 +26,7 @@ class Store(Protocol):
     def make_folder(self, path: str) -> None: ...
     def rename(self, source: str, target: str) -> bool: ...
     def delete(self, path: str) -> None: ...
+    def measure(self, path: str) -> int: ...
 
 
 class LocalStore:
@@ -61,6 +62,12 @@ class LocalStore:
             shutil.rmtree(path)
         else:
             Path(path).unlink(missing_ok=True)
+
+    def measure(self, path: str) -> int:
+        folder = Path(path)
+        if not folder.is_dir():
+            return folder.lstat().st_size if folder.exists() else 0
+        return sum(one.lstat().st_size for one in folder.rglob("*") if one.is_file())
 
 
 class HdfsStore:
@@ -124,6 +131,10 @@ class HdfsStore:
     def delete(self, path: str) -> None:
         self._client.delete(path, recursive=True)
 
+    def measure(self, path: str) -> int:
+        found = self._client.content(path, strict=False)
+        return 0 if found is None else int(found["length"])
+
 
 def open_store(uri: str) -> tuple[Store, str]:
     """Return the store that holds a URI, and the path inside it."""
@@ -184,6 +195,12 @@ def delete(uri: str) -> None:
     """Remove a file or a whole folder; nothing happens where it is missing."""
     store, path = open_store(uri)
     store.delete(path)
+
+
+def measure(uri: str) -> int:
+    """Bytes of a file, or of all that is in a folder; 0 where it is missing."""
+    store, path = open_store(uri)
+    return store.measure(path)
 
 
 def read_model(uri: str, model: type[ModelT]) -> ModelT:

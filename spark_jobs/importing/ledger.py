@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 DUPLICATE_KEY = 11000
-ATTEMPTS = 5
+# Each lost try is another writer's gain; Spark may run hundreds of them at once.
+ATTEMPTS = 500
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,25 @@ class NewSample:
     name: str
     label: str
     split: str | None
+    group: str | None
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """A sample that the dataset has: its label now, and what has been settled about it."""
+
+    label: str
+    deleted: bool = False
+    overruled: frozenset[str] = frozenset()
+    """Labels that it had or was claimed to have before a person decided."""
+
+
+def _to_known(document: dict[str, Any]) -> Known:
+    past = {entry.get(key) for entry in document["history"] for key in ("label", "claimed")}
+    # Of a disputed sample nothing is settled yet.
+    settled = past - {None} if document["state"] == "active" else set()
+    return Known(document["label"], document["state"] == "deleted", frozenset(settled))
 
 
 class Ledger:
@@ -31,11 +50,11 @@ class Ledger:
     def _id(self, sha256: str) -> str:
         return f"{self._dataset}/{sha256}"
 
-    def labels(self, hashes: list[str]) -> dict[str, str]:
-        """Label of each of these samples that is known already."""
+    def find(self, hashes: list[str]) -> dict[str, Known]:
+        """Those of these samples that are there."""
         wanted = {"_id": {"$in": [self._id(sha) for sha in hashes]}}
-        found = self._samples.find(wanted, {"sha256": 1, "label": 1})
-        return {document["sha256"]: document["label"] for document in found}
+        shape = {"sha256": 1, "label": 1, "state": 1, "history.label": 1, "history.claimed": 1}
+        return {d["sha256"]: _to_known(d) for d in self._samples.find(wanted, shape)}
 
     def known_classes(self) -> list[str]:
         """Classes that the dataset has so far."""
@@ -77,7 +96,7 @@ class Ledger:
             "size_bytes": sample.size_bytes,
             "split": sample.split,
             "side": None,
-            "group": None,
+            "group": sample.group,
             "state": "active",
             "label": sample.label,
             "history": [first],
@@ -86,21 +105,34 @@ class Ledger:
         }
 
     def dispute(self, sha256: str, claimed: str) -> None:
-        """Mark a sample that came under a second label; doing it again changes nothing."""
-        sample = self._samples.find_one({"_id": self._id(sha256)})
-        if any(entry.get("claimed") == claimed for entry in sample["history"]):
-            return
-        entry = {
-            "at": datetime.now(UTC),
-            "by": self._actor,
-            "label": sample["label"],
-            "state": "disputed",
-            "claimed": claimed,
-        }
-        self._samples.update_one(
-            {"_id": sample["_id"], "history.claimed": {"$ne": claimed}},
-            {"$push": {"history": entry}, "$set": {"state": "disputed"}},
-        )
+        """Mark a sample that came under a second label; doing it again changes nothing.
+
+        A label that the sample has had or that was claimed before is no news: a person may have
+        decided since, and importing the same files again must not undo that. What a person
+        deleted stays deleted.
+        """
+        for _ in range(ATTEMPTS):
+            sample = self._samples.find_one({"_id": self._id(sha256)}, {"label": 1})
+            entry = {
+                "at": datetime.now(UTC),
+                "by": self._actor,
+                "label": sample["label"],
+                "state": "disputed",
+                "claimed": claimed,
+            }
+            news = {
+                "_id": sample["_id"],
+                "state": {"$ne": "deleted"},
+                "history.claimed": {"$ne": claimed},
+                "history.label": {"$ne": claimed},
+            }
+            change = {"$push": {"history": entry}, "$set": {"state": "disputed"}}
+            # The entry repeats the label: it must not have changed since it was read.
+            if self._samples.update_one(
+                news | {"label": sample["label"]}, change
+            ).matched_count or not self._samples.count_documents(news, limit=1):
+                return
+        raise RuntimeError(f"sample {sha256}: its label kept changing, try again")
 
     def write_dataset(self, title: str, classes: set[str]) -> None:
         """Make the dataset's document, or add classes to it; they stay sorted."""

@@ -1,12 +1,11 @@
-"""A tree of pictures on a disk or on HDFS, walked lazily."""
+"""A tree of files on a disk or on HDFS: listed lazily, read whole, never left."""
 
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from serving.job.errors import UserError
@@ -14,20 +13,8 @@ from serving.job.store import WEBHDFS_VARIABLE
 
 ROOTS_VARIABLE = "MODELMILL_IMPORT_ROOTS"
 MAX_BYTES = 100_000_000
-Split = Literal["train", "val", "test"]
-SPLITS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-LAYOUT = (
-    "Expected is one sub-folder per class, FOLDER/CLASS/picture.jpg, or the same below train/, "
-    "val/ and test/: FOLDER/train/CLASS/picture.jpg. At least two classes are needed."
-)
+MISSING = "there is no such file"
+LEAVES = "a link that leaves the imported folder"
 
 
 class RefusedFileError(Exception):
@@ -49,9 +36,16 @@ class Tree(Protocol):
 
     @property
     def root(self) -> str: ...
-    def exists(self) -> bool: ...
+    def is_folder(self, path: str) -> bool: ...
+    def is_file(self, path: str) -> bool: ...
     def list(self, path: str) -> list[Entry]: ...
-    def read(self, path: str) -> bytes: ...
+    def locate(self, name: str) -> str:
+        """Path of a file that a table names relative to the root; raises RefusedFileError."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Whole content; raises RefusedFileError, and OSError where the disk does."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,32 +54,49 @@ class LocalTree:
 
     root: str
 
-    def exists(self) -> bool:
-        return Path(self.root).is_dir()
+    def is_folder(self, path: str) -> bool:
+        return Path(path).is_dir()
+
+    def is_file(self, path: str) -> bool:
+        return Path(path).is_file()
 
     def list(self, path: str) -> list[Entry]:
         with os.scandir(path) as found:
             entries = sorted(found, key=lambda e: e.name)
-        return [Entry(e.name, e.path, self._is_folder(e), self._refusal(e)) for e in entries]
-
-    def _is_folder(self, entry: os.DirEntry[str]) -> bool:
-        return entry.is_dir(follow_symlinks=False)
+        return [
+            Entry(e.name, e.path, e.is_dir(follow_symlinks=False), self._refusal(e))
+            for e in entries
+        ]
 
     def _refusal(self, entry: os.DirEntry[str]) -> str:
         if entry.is_symlink():
             target = Path(entry.path).resolve()
             if not target.is_relative_to(self.root):
-                return "a link that leaves the imported folder"
+                return LEAVES
             if target.is_dir():
                 return "a link to a folder, which is not followed"
         return ""
+
+    def locate(self, name: str) -> str:
+        plain = check_relative(name)
+        # Tables and disks do not always agree on how an accent is composed.
+        for form in dict.fromkeys((plain, *(unicodedata.normalize(f, plain) for f in _FORMS))):
+            path = Path(self.root, form)
+            if os.path.lexists(path):
+                if not path.resolve().is_relative_to(self.root):
+                    raise RefusedFileError(LEAVES)
+                return str(path)
+        raise RefusedFileError(MISSING)
 
     def read(self, path: str) -> bytes:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
             raise RefusedFileError("not a regular file")
-        _check_size(status.st_size)
+        check_size(status.st_size)
         return Path(path).read_bytes()
+
+
+_FORMS: tuple[Any, ...] = ("NFC", "NFD")
 
 
 @dataclass(frozen=True)
@@ -95,9 +106,15 @@ class HdfsTree:
     root: str
     address: str
 
-    def exists(self) -> bool:
-        status = self._client().status(self.root, strict=False)
-        return status is not None and status["type"] == "DIRECTORY"
+    def is_folder(self, path: str) -> bool:
+        return self._type(path) == "DIRECTORY"
+
+    def is_file(self, path: str) -> bool:
+        return self._type(path) == "FILE"
+
+    def _type(self, path: str) -> str:
+        status = self._client().status(path, strict=False)
+        return "" if status is None else str(status["type"])
 
     def list(self, path: str) -> list[Entry]:
         listed = self._client().list(path, status=True)
@@ -106,9 +123,17 @@ class HdfsTree:
             for name, status in sorted(listed)
         ]
 
+    def locate(self, name: str) -> str:
+        return f"{self.root.rstrip('/')}/{check_relative(name)}"
+
     def read(self, path: str) -> bytes:
         client = self._client()
-        _check_size(int(client.status(path)["length"]))
+        status = client.status(path, strict=False)
+        if status is None:
+            raise RefusedFileError(MISSING)
+        if status["type"] != "FILE":
+            raise RefusedFileError("not a regular file")
+        check_size(int(status["length"]))
         with client.read(path) as reader:
             return bytes(reader.read())
 
@@ -118,120 +143,67 @@ class HdfsTree:
         return InsecureClient(self.address, user=os.environ.get("HADOOP_USER_NAME", "modelmill"))
 
 
-def _check_size(size: int) -> None:
+def check_size(size: int) -> None:
+    """RefusedFileError where a file is too large to be held in memory."""
     if size > MAX_BYTES:
         raise RefusedFileError(f"{size:,} bytes, more than {MAX_BYTES:,}")
 
 
-@dataclass(frozen=True)
-class Item:
-    """One file of the tree. `name` is its path below the root; `refusal`: why it is not read."""
+def check_relative(name: str) -> str:
+    """A table's file name as a path below the table's folder; raises RefusedFileError."""
+    # Tables made on Windows.
+    plain = name.replace("\\", "/") if "\\" in name and "/" not in name else name
+    path = PurePosixPath(plain)
+    if path.is_absolute() or plain[1:2] == ":" or "://" in plain:
+        raise RefusedFileError("an absolute path; it must be relative to the table's folder")
+    if ".." in path.parts:
+        raise RefusedFileError("a path with '..', which leaves the table's folder")
+    if "\0" in plain:
+        raise RefusedFileError("a path with a NUL character")
+    return str(path)
 
-    name: str
-    path: str
-    label: str
-    split: Split | None
-    refusal: str = ""
+
+def is_hidden(name: str) -> bool:
+    """Files that systems leave behind."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
-def open_tree(uri: str) -> Tree:
-    """The tree at a URI; UserError where it may not be read or is not there."""
+def open_tree(uri: str) -> tuple[Tree, str]:
+    """The tree at a URI, and the name of the one file meant; empty for the whole folder.
+
+    UserError where it may not be read or is not there.
+    """
     parts = urlsplit(uri)
     if parts.scheme == "file":
-        tree: Tree = LocalTree(str(_allowed_folder(Path(unquote(parts.path)))))
+        path = str(check_allowed(Path(unquote(parts.path))))
+        whole: Tree = LocalTree(path)
+        parent: Tree = LocalTree(str(Path(path).parent))
     elif parts.scheme == "hdfs":
         address = os.environ.get(WEBHDFS_VARIABLE)
         if not address:
             raise UserError(f"{uri} needs WebHDFS: set {WEBHDFS_VARIABLE} to http://HOST:PORT.")
-        tree = HdfsTree(unquote(parts.path), address)
+        path = unquote(parts.path).rstrip("/") or "/"
+        whole = HdfsTree(path, address)
+        parent = HdfsTree(str(PurePosixPath(path).parent), address)
     else:
         raise UserError(
             f"{uri!r} cannot be imported: allowed are file:///PATH and hdfs://HOST:PORT/PATH."
         )
-    if not tree.exists():
-        raise UserError(f"There is no folder {tree.root}. {LAYOUT}")
-    return tree
+    if whole.is_folder(path):
+        return whole, ""
+    if whole.is_file(path):
+        return parent, PurePosixPath(path).name
+    raise UserError(f"There is no folder and no file {path}.")
 
 
-def _allowed_folder(folder: Path) -> Path:
+def check_allowed(path: Path) -> Path:
+    """The path without links; UserError unless it lies below one of the import roots."""
     roots = [Path(p) for p in os.environ.get(ROOTS_VARIABLE, "").split(":") if p]
-    resolved = folder.resolve()
+    resolved = path.resolve()
     if not any(resolved.is_relative_to(root.resolve()) for root in roots):
         allowed = ", ".join(map(str, roots)) or "none"
         raise UserError(
-            f"{folder} may not be read: allowed are folders below {allowed}. Move the pictures "
+            f"{path} may not be read: allowed are folders below {allowed}. Move the pictures "
             f"there, or add their folder to {ROOTS_VARIABLE} (joined by ':')."
         )
     return resolved
-
-
-def _clean(name: str) -> str:
-    """NFC; bytes that are no UTF-8 become visible escapes, for no store takes them."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return unicodedata.normalize("NFC", text)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _visible(tree: Tree, path: str) -> list[Entry]:
-    return [entry for entry in tree.list(path) if not _is_hidden(entry.name)]
-
-
-def _splits(tree: Tree, top: list[Entry]) -> dict[str, Split] | None:
-    """Folder name → split, where the top folders are splits that hold class folders."""
-    names = {entry.name: entry for entry in top if entry.is_folder}
-    if not names or not all(name.lower() in SPLITS for name in names):
-        return None
-    for entry in names.values():
-        if not any(inner.is_folder for inner in _visible(tree, entry.path)):
-            return None
-    return {name: SPLITS[name.lower()] for name in names}
-
-
-def _files(
-    tree: Tree, folder: Entry, prefix: str, label: str, split: Split | None
-) -> Iterable[Item]:
-    for entry in _visible(tree, folder.path):
-        name = f"{prefix}/{_clean(entry.name)}"
-        if entry.is_folder:
-            yield from _files(tree, entry, name, label, split)
-        else:
-            yield Item(name, entry.path, label, split, entry.refusal)
-
-
-def _classes(tree: Tree, entries: list[Entry], prefix: str, split: Split | None) -> Iterator[Item]:
-    for entry in entries:
-        name = prefix + _clean(entry.name)
-        if entry.is_folder:
-            yield from _files(tree, entry, name, _clean(entry.name), split)
-        else:
-            yield Item(name, entry.path, "", split, entry.refusal or "not inside a class folder")
-
-
-def walk(tree: Tree) -> Iterator[Item]:
-    """Every visible file, sorted by folder; train before val before test."""
-    top = _visible(tree, tree.root)
-    splits = _splits(tree, top)
-    if splits is None:
-        yield from _classes(tree, top, "", None)
-        return
-    order = tuple(dict.fromkeys(SPLITS.values()))
-    for entry in sorted(top, key=lambda e: order.index(splits[e.name]) if e.is_folder else -1):
-        if entry.is_folder:
-            inner = _visible(tree, entry.path)
-            yield from _classes(tree, inner, _clean(entry.name) + "/", splits[entry.name])
-        else:
-            yield from _classes(tree, [entry], "", None)
-
-
-def list_classes(tree: Tree) -> list[str]:
-    """Class names, from the folders alone; UserError where there are none."""
-    top = _visible(tree, tree.root)
-    splits = _splits(tree, top)
-    parents = [top] if splits is None else [_visible(tree, e.path) for e in top if e.is_folder]
-    found = {_clean(entry.name) for entries in parents for entry in entries if entry.is_folder}
-    if not found:
-        raise UserError(f"{tree.root} holds no class folders. {LAYOUT}")
-    return sorted(found)

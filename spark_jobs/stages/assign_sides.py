@@ -1,4 +1,7 @@
-"""Give each sample its side - train, val or test - for life."""
+"""Give each sample its side - train, val or test - for life; what belongs together stays so."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 from pydantic import Field
@@ -8,10 +11,15 @@ from pyspark.sql import functions as F
 from serving.job.errors import UserError
 from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
+from spark_jobs.report_models import SampleGroup, SideFindings
 from spark_jobs.session import make_frame
-from spark_jobs.sides import SIDES, SideRequest, assign_sides, count_sides
+from spark_jobs.sides import SIDES, SideRequest, assign_sides, count_sides, find_units
 from spark_jobs.spec import Side, StageParams
 from spark_jobs.tables import claim_sides
+
+# The report names so many; the totals stand beside them.
+MOST_GROUPS = 20
+MOST_NAMES = 20
 
 
 class Params(StageParams):
@@ -39,29 +47,123 @@ def check_sides(labels: dict[str, str], sides: dict[str, Side], dataset: str) ->
         )
         raise UserError(
             f"Dataset {dataset!r} has classes without a sample on every side ({numbers}). Each "
-            "class needs at least 3 samples, one each to train on, to stop by and to test on: "
-            "import more pictures of these classes, or take their folders out."
+            "class needs at least 3 samples, one each to train on, to stop by and to test on, and "
+            "near-duplicates count as one: import more pictures of these classes, or take their "
+            "folders out."
         )
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """Samples that belong together, and the name that they share; None: a sample alone."""
+
+    members: list[SideRequest]
+    group: str | None
+
+
+def list_units(requests: Sequence[SideRequest]) -> list[_Unit]:
+    """The user's group keeps its name; where near-duplicates joined, the smallest sha256 is it."""
+    known = {request.sha256: request for request in requests}
+    units = []
+    for unit in find_units(requests):
+        members = [known[sha256] for sha256 in unit]
+        groups = {member.group for member in members}
+        alone = len(groups) == 1 and not any(other in known for m in members for other in m.near)
+        units.append(_Unit(members, groups.pop() if alone else unit[0]))
+    return units
+
+
+def find_leaks(
+    units: Sequence[_Unit], sides: Mapping[str, Side], names: Mapping[str, str]
+) -> SideFindings:
+    """Groups on two sides: the sides were given by the user, or are older than the group."""
+    leaks = [unit for unit in units if len({sides[m.sha256] for m in unit.members}) > 1]
+    largest = sorted(leaks, key=lambda unit: (-len(unit.members), unit.members[0].sha256))
+    return SideFindings(
+        leaks=len(leaks),
+        leaking_groups=tuple(
+            SampleGroup(
+                size=len(unit.members),
+                labels=tuple(sorted({m.label for m in unit.members})),
+                sides=tuple(s for s in SIDES if s in {sides[m.sha256] for m in unit.members}),
+                names=tuple(sorted(names[m.sha256] for m in unit.members)[:MOST_NAMES]),
+            )
+            for unit in largest[:MOST_GROUPS]
+        ),
+        bridges=0,
+    )
+
+
+def tell_bridge(witnesses: Mapping[Side, str], names: Mapping[str, str]) -> str:
+    """Why a sample has no side."""
+    found = " and ".join(
+        f"{names[witnesses[side]]} ({side})" for side in SIDES if side in witnesses
+    )
+    return f"bridges_split: belongs together with {found}"
+
+
+def _read_requests(samples: DataFrame) -> tuple[list[SideRequest], dict[str, str], set[str]]:
+    """Requests, names, and the hashes of those that are left out but bind others."""
+    # A sample that is left out today keeps its side, so it still binds those that resemble it.
+    bound = samples.where(F.col("reject_reason").isNull() | F.col("side").isNotNull())
+    columns = ("sha256", "label", "split", "side", "group", "name")
+    rejected = F.col("reject_reason").isNotNull().alias("rejected")
+    rows = bound.select(*columns, "near", rejected).toArrow().to_pylist()
+    requests = [
+        SideRequest(
+            sha256=row["sha256"],
+            label=row["label"],
+            split=row["split"],
+            side=row["side"],
+            group=row["group"],
+            near=tuple(row["near"] or ()),
+        )
+        for row in rows
+    ]
+    names = {row["sha256"]: row["name"] for row in rows}
+    return requests, names, {row["sha256"] for row in rows if row["rejected"]}
+
+
+def _to_table(
+    sides: Mapping[str, Side], groups: Mapping[str, str | None], bridges: Mapping[str, str]
+) -> pa.Table:
+    hashes = [*sides, *bridges]
+    return pa.table(
+        {
+            "sha256": make_array(hashes, pa.string()),
+            "side": make_array([sides.get(sha) for sha in hashes], pa.string()),
+            "unit": make_array([groups.get(sha) for sha in hashes], pa.string()),
+            "bridge": make_array([bridges.get(sha) for sha in hashes], pa.string()),
+        }
+    )
+
+
 def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
-    """Sides are decided in the driver, from labels alone, and written where none stands."""
-    usable = samples.where(F.col("reject_reason").isNull())
-    rows = usable.select("sha256", "label", "split", "side").toArrow().to_pylist()
-    labels = {row["sha256"]: row["label"] for row in rows}
+    """Sides are decided in the driver, from labels and links, and written where none stands.
+
+    `group` becomes the name that samples of one unit share.
+    """
+    requests, names, left_out = _read_requests(samples)
     wanted = assign_sides(
-        [SideRequest(**row) for row in rows],
+        requests,
         quotas={"train": 1 - params.val - params.test, "val": params.val, "test": params.test},
         seed=context.seed,
     )
-    check_sides(labels, wanted, context.dataset)
-    fresh = {row["sha256"]: wanted[row["sha256"]] for row in rows if row["side"] is None}
-    sides = wanted | claim_sides(context.dataset, fresh)
-    table = pa.table(
+    usable = [r for r in requests if r.sha256 in wanted.sides and r.sha256 not in left_out]
+    check_sides({r.sha256: r.label for r in usable}, wanted.sides, context.dataset)
+    fresh = {r.sha256: wanted.sides[r.sha256] for r in usable if r.side is None}
+    sides = {r.sha256: wanted.sides[r.sha256] for r in usable}
+    sides |= claim_sides(context.dataset, fresh)
+    units = list_units(usable)
+    findings = find_leaks(units, sides, names)
+    context.findings.sides = findings.model_copy(update={"bridges": len(wanted.bridges)})
+    groups = {member.sha256: unit.group for unit in units for member in unit.members}
+    bridges = {sha: tell_bridge(found, names) for sha, found in wanted.bridges.items()}
+    decided = make_frame(context.spark, _to_table(sides, groups, bridges))
+    rows = samples.drop("side").join(F.broadcast(decided), on="sha256", how="left")
+    return rows.withColumns(
         {
-            "sha256": make_array(list(sides.keys()), pa.string()),
-            "side": make_array(list(sides.values()), pa.string()),
+            "group": F.coalesce("unit", "group"),
+            "reject_reason": F.coalesce("reject_reason", "bridge"),
         }
-    )
-    decided = make_frame(context.spark, table)
-    return samples.drop("side").join(F.broadcast(decided), on="sha256", how="left")
+    ).drop("unit", "bridge")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.request import ImportRequest, RunRequest
+from pipelines.import_request import ImportRequest
+from pipelines.request import RunRequest
 
 REPO = Path(__file__).parents[2]
 FILES = ("modelmill_import.py", "modelmill_nightly.py", "modelmill_train.py")
@@ -138,7 +139,7 @@ def test_import_is_one_heavy_task(found: dict[str, Any]) -> None:
     ("dag_id", "form", "required"),
     [
         ("modelmill_train", RunRequest, {"dataset"}),
-        ("modelmill_import", ImportRequest, {"dataset", "source"}),
+        ("modelmill_import", ImportRequest, {"dataset"}),
         ("modelmill_nightly__herbs", RunRequest, set()),
     ],
 )

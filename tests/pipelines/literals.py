@@ -29,6 +29,7 @@ ETL = EtlOutcome(
     snapshot_id="5a" * 32,
     labels_uri=f"{ROOT}/snapshots/5a/labels.parquet",
     features_uri=f"{ROOT}/features/77",
+    report_uri="hdfs://h:1/modelmill/runs/r/etl/attempt-1/etl_report.json",
     rejected_uri=f"{ROOT}/runs/{RUN_ID}/etl/attempt-1/rejected",
     classes=("oak", "钢"),
     counts={"train": {"oak": 6, "钢": 6}, "val": {"oak": 1, "钢": 1}, "test": {"oak": 2, "钢": 2}},

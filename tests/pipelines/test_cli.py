@@ -70,7 +70,7 @@ def test_every_option_says_what_it_is() -> None:
         (["train", "--dataset", "herbs", "--min-accuracy", "2"], "--min-accuracy was 2.0, but"),
         (["train", "--dataset", "herbs", "--stages", "{"], "is not JSON"),
         (["train", "--dataset", "herbs", "--devices", "tpu"], "'tpu' is not one of"),
-        (["import", "--dataset", "herbs"], "Missing argument 'PATH'"),
+        (["import", "--dataset", "herbs"], "What to import is missing: give source"),
         (["import", "/photos"], "Missing option '--dataset'"),
         (["import", "/photos", "--dataset", "Herbs"], "--dataset was 'Herbs'"),
         (["predict", "--deployment", "herbs"], "Missing argument"),

@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.form import FormError, add_options, describe_range, make_params, read_form
-from pipelines.request import ImportRequest, RunRequest
+from pipelines.import_request import ImportRequest
+from pipelines.request import RunRequest
 
 
 def test_every_field_is_a_param_in_the_forms_order() -> None:
@@ -56,6 +57,7 @@ def test_emptied_text_means_the_default() -> None:
         ({"dataset": "herbs", "learning_rate": 0}, ["learning_rate", "0", "more than 0"]),
         ({"dataset": "herbs", "devices": "tpu"}, ["devices", "'tpu'", "auto, cpu or gpu"]),
         ({"dataset": "herbs", "max_epochs": "many"}, ["max_epochs", "'many'", "1 to 10,000"]),
+        ({"dataset": "herbs", "snapshot": "1234"}, ["snapshot", "'1234'", "20 digits"]),
         ({"dataset": "herbs", "epoch": 3}, ["epoch", "max_epochs"]),
         ({}, ["dataset is missing"]),
         ({"dataset": None}, ["dataset", "None"]),

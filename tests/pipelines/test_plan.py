@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from pipelines.artifacts import Artifacts
+from pipelines.import_request import ImportRequest
 from pipelines.plan import (
     RunPlan,
     build_image_spec,
@@ -17,7 +18,7 @@ from pipelines.plan import (
     import_spec,
     train_spec,
 )
-from pipelines.request import DEFAULT_STAGES, NAME_PATTERN, ImportRequest, RunRequest
+from pipelines.request import DEFAULT_STAGES, NAME_PATTERN, RunRequest
 from serving.job.spec import JobSpec
 from serving.spec import SERVING_SPEC
 from spark_jobs.spec import SPARK_SPEC

@@ -69,10 +69,9 @@ def test_root_may_be_a_link_itself(root: Path) -> None:
     assert resolve_import(str(link / "boards"), (link,)) == (root / "boards").as_uri()
 
 
-@pytest.mark.parametrize("name", ["gone", "one.jpg"])
-def test_what_is_no_folder_is_named(root: Path, name: str) -> None:
-    with pytest.raises(UserError, match=f"{name}', but there is no such folder"):
-        resolve_import(str(root / name), (root,))
+def test_what_is_not_there_is_named(root: Path) -> None:
+    with pytest.raises(UserError, match="gone', but there is no such"):
+        resolve_import(str(root / "gone"), (root,))
 
 
 def test_relative_path_is_no_way_in(root: Path) -> None:

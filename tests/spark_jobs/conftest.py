@@ -1,9 +1,6 @@
 """One Spark session and one database for the whole folder; both real."""
 
 import os
-import socket
-import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,33 +15,12 @@ from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.session import open_session
 from spark_jobs.spec import BackboneFile, EtlSpec, ImportSpec, StageSpec
+from tests.mongo_server import find_jars, run_mongo
 from tests.spark_jobs.tiny import PREPROCESSING, write_backbone
 
 REPO = Path(__file__).parents[2]
 CHAIN = ("decode_image", "compute_features", "assign_sides")
 MakeSpec = Callable[..., EtlSpec]
-
-
-def find_jars(name: str) -> list[Path]:
-    """Jars that the installation fetched; none where it has not yet."""
-    home = os.environ.get("MODELMILL_HOME", "")
-    return sorted((Path(home) / "jars" / name / "lib").glob("*.jar")) if home else []
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: int = 60) -> None:
-    for _ in range(seconds * 10):
-        assert process.poll() is None, f"ended with {process.returncode}"
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"nothing listens on {port}")
 
 
 @pytest.fixture(scope="session")
@@ -73,17 +49,8 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(
             "set MODELMILL_HOME to an installation: the MongoDB-wire server's jars are there"
         )
-    port, folder = free_port(), tmp_path_factory.mktemp("mongo")
-    source = REPO / "docker" / "local" / "mongo" / "MongoWireServer.java"
-    command = ["java", "-Xmx128m", "-cp", ":".join(map(str, jars)), str(source)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "127.0.0.1", str(port), str(folder / "data")], stdout=log, stderr=log
-        )
-    wait_for_port(port, process)
-    yield f"mongodb://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(30)
+    with run_mongo(jars, tmp_path_factory.mktemp("mongo")) as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -146,6 +113,7 @@ def make_spec(
             "raw_uri": (tmp_path / "raw").as_uri(),
             "snapshots_uri": (tmp_path / "snapshots").as_uri(),
             "features_uri": (tmp_path / "features").as_uri(),
+            "facts_uri": (tmp_path / "facts").as_uri(),
             "backbone": backbone,
             "preprocessing": PREPROCESSING,
             "stages": tuple(StageSpec(name=name) for name in CHAIN),

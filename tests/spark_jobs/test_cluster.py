@@ -19,7 +19,8 @@ from pipelines.code import write_archive
 from serving.job import store
 from spark_jobs.importing.job import run_import
 from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
-from tests.spark_jobs.conftest import REPO, find_jars, free_port, wait_for_port
+from tests.mongo_server import find_jars, free_port, wait_for_port
+from tests.spark_jobs.conftest import REPO
 from tests.spark_jobs.tiny import PREPROCESSING, write_tree
 
 pytestmark = pytest.mark.integration
@@ -119,6 +120,7 @@ def spec(import_root: Path, tmp_path: Path, database: Any, backbone: BackboneFil
         raw_uri=raw,
         snapshots_uri=(tmp_path / "snapshots").as_uri(),
         features_uri=(tmp_path / "features").as_uri(),
+        facts_uri=(tmp_path / "facts").as_uri(),
         backbone=backbone,
         preprocessing=PREPROCESSING,
         stages=tuple(StageSpec(name=name) for name in chain),

@@ -26,7 +26,7 @@ from spark_jobs.smoke import choose_smoke
 from spark_jobs.snapshots import LABELS, LABELS_FILE, write_snapshot
 from spark_jobs.spec import EvaluateOutcome, EvaluateSpec, Prediction
 from spark_jobs.tracking import MLFLOW_VARIABLE
-from tests.spark_jobs.conftest import free_port, wait_for_port
+from tests.mongo_server import free_port, wait_for_port
 from tests.spark_jobs.tiny import CLASSES, make_picture, write_bundle
 
 PER_CLASS = 6

@@ -8,6 +8,8 @@ from pyspark.sql import functions as F
 
 from serving.job.errors import UserError
 from spark_jobs.context import StageContext
+from spark_jobs.facts import FactsCache
+from spark_jobs.findings import Findings
 from spark_jobs.runner import find_dropping_stage, list_own_stages, load_stages, run_stages
 from spark_jobs.schemas import SAMPLES, reject
 from spark_jobs.spec import BackboneFile, StageSpec
@@ -37,17 +39,19 @@ def context(spark: SparkSession, backbone: BackboneFile, tmp_path: Path) -> Stag
         backbone=backbone,
         preprocessing=PREPROCESSING,
         features=FeatureCache(spark, tmp_path.as_uri(), "key"),
+        facts=FactsCache(spark, tmp_path.as_uri()),
         raw=RawContent(spark, ()),
+        findings=Findings(),
     )
 
 
 @pytest.fixture
 def samples(spark: SparkSession) -> DataFrame:
     rows = [
-        (str(size), f"{size}.png", "a", None, None, None, "s", size, b"x", None, None, None, None)
+        (str(size), f"{size}.png", "a", None, None, None, "s", size, b"x", *[None] * 7)
         for size in (1, 20, 300)
     ]
-    return spark.createDataFrame([(*row, None) for row in rows], SAMPLES)
+    return spark.createDataFrame(rows, SAMPLES)
 
 
 def write_stage(folder: Path, name: str, text: str) -> StageSpec:
@@ -56,7 +60,13 @@ def write_stage(folder: Path, name: str, text: str) -> StageSpec:
 
 
 def test_stages_that_ship() -> None:
-    assert list_own_stages() == ["assign_sides", "compute_features", "decode_image"]
+    assert list_own_stages() == [
+        "assign_sides",
+        "compute_features",
+        "decode_image",
+        "flag_quality",
+        "group_near_duplicates",
+    ]
 
 
 def test_a_stage_of_the_users_own(

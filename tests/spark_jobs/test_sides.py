@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -28,8 +29,15 @@ def samples(draw: st.DrawFn, splits: tuple[str | None, ...] = (None,)) -> list[S
     ]
 
 
+def place(requests: list[SideRequest], quotas: dict[Side, float], seed: int) -> dict[str, Side]:
+    """Where nothing belongs together, everything has a side."""
+    found = assign_sides(requests, quotas, seed)
+    assert not found.bridges
+    return found.sides
+
+
 def with_sides(requests: list[SideRequest], sides: dict[str, Side]) -> list[SideRequest]:
-    return [SideRequest(r.sha256, r.label, r.split, sides.get(r.sha256)) for r in requests]
+    return [replace(r, side=sides.get(r.sha256)) for r in requests]
 
 
 ANY_SPLITS = samples(splits=(None, "train", "val", "test"))
@@ -41,21 +49,21 @@ def test_order_is_of_no_account(
 ) -> None:
     shuffled = requests.copy()
     chance.shuffle(shuffled)
-    assert assign_sides(requests, QUOTAS, seed) == assign_sides(shuffled, QUOTAS, seed)
+    assert place(requests, QUOTAS, seed) == place(shuffled, QUOTAS, seed)
 
 
 @given(ANY_SPLITS, ANY_SPLITS, st.integers(0, 5))
 def test_sides_are_for_life(first: list[SideRequest], more: list[SideRequest], seed: int) -> None:
-    before = assign_sides(first, QUOTAS, seed)
+    before = place(first, QUOTAS, seed)
     new = [r for r in more if r.sha256 not in before]
-    after = assign_sides([*with_sides(first, before), *new], QUOTAS, seed + 1)
+    after = place([*with_sides(first, before), *new], QUOTAS, seed + 1)
     assert after.keys() == before.keys() | {r.sha256 for r in new}
     assert {sha: after[sha] for sha in before} == before
 
 
 @given(samples())
 def test_quotas_are_met_within_one_sample(requests: list[SideRequest]) -> None:
-    sides = assign_sides(requests, QUOTAS, seed=0)
+    sides = place(requests, QUOTAS, seed=0)
     labels = {r.sha256: r.label for r in requests}
     for counts in count_sides(labels, sides).values():
         total = sum(counts.values())
@@ -68,7 +76,7 @@ def test_quotas_are_met_within_one_sample(requests: list[SideRequest]) -> None:
 
 @given(samples(splits=("train", "val", "test")))
 def test_a_given_test_side_is_never_trained_on(requests: list[SideRequest]) -> None:
-    sides = assign_sides(requests, QUOTAS, seed=0)
+    sides = place(requests, QUOTAS, seed=0)
     splits = {r.split for r in requests}
     for request in requests:
         if splits >= {"train", "val", "test"}:
@@ -82,21 +90,21 @@ def test_growing_bit_by_bit_keeps_the_quotas() -> None:
     sides: dict[str, Side] = {}
     for step in range(40):
         requests += [SideRequest(f"{step}-{i}", "a", None, None) for i in range(5)]
-        sides = assign_sides(with_sides(requests, sides), QUOTAS, seed=step)
+        sides = place(with_sides(requests, sides), QUOTAS, seed=step)
     assert Counter(sides.values()) == {"train": 140, "val": 30, "test": 30}
 
 
 def test_new_samples_fill_the_side_that_lacks_most() -> None:
     old = [SideRequest(f"old{i}", "a", None, "train") for i in range(70)]
     new = [SideRequest(f"new{i}", "a", None, None) for i in range(30)]
-    sides = assign_sides([*old, *new], QUOTAS, seed=0)
+    sides = place([*old, *new], QUOTAS, seed=0)
     assert Counter(sides[r.sha256] for r in new) == {"val": 15, "test": 15}
 
 
 def test_train_and_val_only() -> None:
     requests = [SideRequest(f"t{i}", "a", "train", None) for i in range(100)]
     requests += [SideRequest(f"v{i}", "a", "val", None) for i in range(40)]
-    sides = assign_sides(requests, QUOTAS, seed=0)
+    sides = place(requests, QUOTAS, seed=0)
     assert all(sides[f"v{i}"] == "test" for i in range(40))
     # 15 of 85 parts.
     assert Counter(sides[f"t{i}"] for i in range(100)) == {"train": 82, "val": 18}

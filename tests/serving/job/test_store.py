@@ -43,6 +43,14 @@ def test_bytes_come_back(root: str) -> None:
     assert store.list_names(root) == ["a"]
 
 
+def test_folders_are_measured(root: str) -> None:
+    store.write_bytes(store.join(root, "a", "b.bin"), bytes(256))
+    store.write_bytes(store.join(root, "a", "deep er", "c.bin"), bytes(44))
+    assert store.measure(store.join(root, "a")) == 300
+    assert store.measure(store.join(root, "a", "b.bin")) == 256
+    assert store.measure(store.join(root, "missing")) == 0
+
+
 def test_empty_file(root: str) -> None:
     store.write_bytes(store.join(root, "empty"), b"")
     assert store.read_bytes(store.join(root, "empty")) == b""

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from serving.job.errors import UserError
-from spark_jobs.importing import job, segments
+from serving.job.samples import Sample, delete_sample, relabel_sample
+from spark_jobs.importing import segments, sorting
 from spark_jobs.importing.job import run_import
-from spark_jobs.importing.ledger import Ledger
+from spark_jobs.importing.ledger import Known, Ledger
 from spark_jobs.spec import ImportOutcome, ImportSpec
 from tests.spark_jobs.tiny import CLASSES, encode, make_picture, write_tree
 
@@ -113,7 +114,7 @@ def test_many_segments(
 ) -> None:
     monkeypatch.setattr(segments, "SEGMENT_BYTES", 10_000)
     monkeypatch.setattr(segments, "GROUP_ROWS", 2)
-    monkeypatch.setattr(job, "BATCH", 4)
+    monkeypatch.setattr(sorting, "BATCH", 4)
     write_tree(import_root, per_class=6)
     assert run_import(spec).added == 18
     tables = [pq.read_table(path) for path in segment_files(tmp_path)]
@@ -149,10 +150,10 @@ def test_a_second_label_by_another_import_meanwhile(
     """The other import adds between our look and our write."""
     write_tree(import_root, per_class=1)
     run_import(spec)
-    blind = Ledger.labels
-    unseen: list[dict[str, str]] = [{}]
+    blind = Ledger.find
+    unseen: list[dict[str, Known]] = [{}]
     monkeypatch.setattr(
-        Ledger, "labels", lambda self, hashes: unseen.pop() if unseen else blind(self, hashes)
+        Ledger, "find", lambda self, hashes: unseen.pop() if unseen else blind(self, hashes)
     )
     (import_root / CLASSES[0] / "000.png").rename(import_root / CLASSES[1] / "moved.png")
     outcome = run_import(spec)
@@ -205,3 +206,26 @@ def test_killed_between_segment_and_samples(
     assert len(segment_files(tmp_path)) == 1
     assert run_import(spec).added == 6
     assert len(segment_files(tmp_path)) == 2
+
+
+def test_what_a_person_decided_stays_when_the_folder_comes_again(
+    spec: ImportSpec, import_root: Path, database: Any
+) -> None:
+    """Relabelled, resolved and deleted: the same files, still in their old folders, undo none."""
+    write_tree(import_root, per_class=3)
+    shutil.copy(import_root / CLASSES[0] / "000.png", import_root / CLASSES[1] / "same.png")
+    run_import(spec)
+    moved, disputed, gone = (
+        Sample.model_validate(
+            database["samples"].find_one({"dataset": spec.dataset, "name": f"{CLASSES[0]}/{name}"})
+        )
+        for name in ("001.png", "000.png", "002.png")
+    )
+    relabel_sample(database, moved, CLASSES[2], "me")
+    relabel_sample(database, disputed, CLASSES[1], "me")
+    delete_sample(database, gone, "me")
+    shutil.copy(import_root / CLASSES[0] / "002.png", import_root / CLASSES[1] / "gone.png")
+    before = list(database["samples"].find({"dataset": spec.dataset}))
+    outcome = run_import(spec)
+    assert (outcome.read, outcome.already_there, outcome.conflicts) == (11, 11, 0)
+    assert list(database["samples"].find({"dataset": spec.dataset})) == before

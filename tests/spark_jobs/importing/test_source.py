@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from serving.job.errors import UserError
+from spark_jobs.importing.detecting import find_layout
+from spark_jobs.importing.folders import FolderLayout
+from spark_jobs.importing.items import Item
 from spark_jobs.importing.reading import read_picture
-from spark_jobs.importing.source import Item, LocalTree, list_classes, open_tree, walk
+from spark_jobs.importing.source import LocalTree, open_tree
+from spark_jobs.spec import LabelFields
 from tests.spark_jobs.tiny import make_picture
 
 
@@ -17,15 +21,18 @@ def put(path: Path, content: bytes = b"x") -> None:
     path.write_bytes(content)
 
 
+def layout_of(folder: Path) -> FolderLayout:
+    return FolderLayout(open_tree(folder.as_uri())[0])
+
+
 def items(folder: Path) -> dict[str, Item]:
-    return {item.name: item for item in walk(open_tree(folder.as_uri()))}
+    return {item.name: item for item in layout_of(folder).items()}
 
 
 def test_classes_are_folders_with_any_name(import_root: Path) -> None:
     for name in ("键盘", "<b>bold", "a space", unicodedata.normalize("NFD", "érable")):
         put(import_root / name / "deep" / "1.jpg")
-    tree = open_tree(import_root.as_uri())
-    assert list_classes(tree) == sorted(["键盘", "<b>bold", "a space", "érable"])
+    assert layout_of(import_root).classes() == sorted(["键盘", "<b>bold", "a space", "érable"])
     found = items(import_root)
     assert found["érable/deep/1.jpg"].label == "érable"
     assert {item.split for item in found.values()} == {None}
@@ -35,7 +42,7 @@ def test_splits_above_the_classes(import_root: Path) -> None:
     for name in ("train/a", "train/b", "validation/a", "Test/b"):
         put(import_root / name / "1.png")
     found = items(import_root)
-    assert list_classes(open_tree(import_root.as_uri())) == ["a", "b"]
+    assert layout_of(import_root).classes() == ["a", "b"]
     assert {name: item.split for name, item in found.items()} == {
         "train/a/1.png": "train",
         "train/b/1.png": "train",
@@ -48,7 +55,7 @@ def test_splits_above_the_classes(import_root: Path) -> None:
 def test_classes_may_be_called_train_and_test(import_root: Path) -> None:
     put(import_root / "train" / "1.png")
     put(import_root / "test" / "1.png")
-    assert list_classes(open_tree(import_root.as_uri())) == ["test", "train"]
+    assert layout_of(import_root).classes() == ["test", "train"]
     assert items(import_root)["train/1.png"].split is None
 
 
@@ -66,7 +73,7 @@ def test_links_that_leave_are_refused(import_root: Path, tmp_path: Path) -> None
     (import_root / "a" / "dead.png").symlink_to(import_root / "nowhere")
     (import_root / "b").symlink_to(tmp_path / "secret")
     (import_root / "loop").symlink_to(import_root)
-    tree = open_tree(import_root.as_uri())
+    tree = LocalTree(str(import_root))
     told = {name: read_picture(tree, item).rejection for name, item in items(import_root).items()}
     assert told == {
         "a/1.png": "",
@@ -87,7 +94,7 @@ def test_files_that_are_no_pictures(import_root: Path) -> None:
     put(import_root / "beside.png", picture)
     os.mkfifo(import_root / "a" / "pipe.png")
     tree = LocalTree(str(import_root))
-    told = {item.name: read_picture(tree, item).rejection for item in walk(tree)}
+    told = {item.name: read_picture(tree, item).rejection for item in FolderLayout(tree).items()}
     assert told["a/right ending.txt"] == ""
     assert "not an image" in told["a/wrong ending.jpg"]
     assert "empty" in told["a/empty.jpg"]
@@ -113,4 +120,4 @@ def test_no_such_source(import_root: Path, uri: str) -> None:
 def test_no_class_folders(import_root: Path) -> None:
     put(import_root / "1.png")
     with pytest.raises(UserError, match=r"FOLDER/CLASS/picture\.jpg"):
-        list_classes(open_tree(import_root.as_uri()))
+        find_layout(import_root.as_uri(), LabelFields())

@@ -1,0 +1,118 @@
+"""./modelmill datasets and relabel."""
+
+import click
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.catalogue import check_dataset
+from pipelines.command_line.administration import dataset_option, read_actor
+from pipelines.command_line.output import emit_json, json_option, use_installation
+from pipelines.samples import DatasetSummary, check_label, find_sample, list_datasets
+from serving.job.errors import UserError
+from serving.job.mongo import use_database
+from serving.job.samples import Sample, add_class, relabel_sample
+
+
+class DatasetList(BaseModel):
+    """What `datasets` answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    datasets: tuple[DatasetSummary, ...]
+
+
+@click.command()
+@json_option
+def datasets(as_json: bool) -> None:
+    """List the datasets: samples, classes, last import.
+
+    Disputed samples came under two labels, and are left out until ./modelmill relabel decides.
+    """
+    use_installation()
+    with use_database() as database:
+        answer = DatasetList(datasets=list_datasets(database))
+    if as_json:
+        emit_json(answer)
+        return
+    if not answer.datasets:
+        click.echo("Nothing has been imported yet: ./modelmill import PATH --dataset NAME")
+    for one in answer.datasets:
+        title = f"  ({one.title})" if one.title != one.name else ""
+        at = f"{one.last_import:%Y-%m-%d %H:%M} UTC" if one.last_import else "never"
+        click.echo(f"{one.name}{title}")
+        click.echo(
+            f"  samples: {one.active} active, {one.disputed} disputed, {one.deleted} deleted; "
+            f"last import {at}"
+        )
+        click.echo(f"  {len(one.classes)} classes: {', '.join(one.classes)}")
+
+
+class Relabelling(BaseModel):
+    """What `relabel` answers; changed: false where the sample was so already."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    sha256: str
+    name: str
+    old_label: str
+    old_state: str
+    label: str
+    state: str
+    changed: bool
+
+
+@click.command()
+@dataset_option
+@click.argument("sample")
+@click.argument("label")
+@click.option("--new-class", is_flag=True, help="LABEL is a class that the dataset has not yet.")
+@json_option
+def relabel(dataset: str, sample: str, label: str, new_class: bool, as_json: bool) -> None:
+    """Give SAMPLE another LABEL from now on; what it was before stays in its history.
+
+    SAMPLE is a sha256, at least its first 8 digits, or the file's name as it was imported. A
+    disputed or deleted sample becomes active again: this is how a person decides a dispute.
+    Snapshots that exist stay as they are.
+    """
+    use_installation()
+    check_dataset(dataset)
+    answer = relabel_by_name(dataset, sample, label, new_class=new_class, by=read_actor())
+    if as_json:
+        emit_json(answer)
+    elif not answer.changed:
+        click.echo(f"{answer.name} is {answer.label!r} already.")
+    else:
+        was = "" if answer.old_state == "active" else f" ({answer.old_state})"
+        click.echo(f"{answer.name}: {answer.old_label!r}{was} → {answer.label!r}")
+
+
+def relabel_by_name(
+    dataset: str, text: str, label: str, *, new_class: bool, by: str
+) -> Relabelling:
+    """Find the sample, check the label, and append the decision. Raises UserError."""
+    with use_database() as database:
+        before = find_sample(database, dataset, text)
+        _check_bytes(before)
+        classes = database["datasets"].find_one({"_id": dataset})["classes"]
+        clean = check_label(label, classes, new=new_class)
+        # The class first: a label that no list holds would be a typing error for everybody else.
+        add_class(database, dataset, clean)
+        after = relabel_sample(database, before, clean, by)
+    return Relabelling(
+        dataset=dataset,
+        sha256=after.sha256,
+        name=after.name,
+        old_label=before.label,
+        old_state=before.state,
+        label=after.label,
+        state=after.state,
+        changed=len(after.history) > len(before.history),
+    )
+
+
+def _check_bytes(sample: Sample) -> None:
+    if sample.is_purged:
+        raise UserError(
+            f"Sample {sample.sha256} ({sample.name}) was purged: its bytes are gone, so it cannot "
+            "become active again."
+        )

@@ -1,0 +1,209 @@
+"""What may go: old runs, feature caches without a run, scratch, old images; what never may.
+
+In doubt a thing stays: a run that cannot be read, anything of the last day, caches while a run
+may be filling one.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipelines.context import Installation, RunFiles
+from pipelines.images import ModelImage
+from pipelines.steps import BUILD_IMAGE, ETL
+from serving.job import store
+from serving.job.errors import UserError
+from serving.spec import BuildImageOutcome
+from spark_jobs.spec import EtlOutcome
+
+RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
+# A run may take this long before it counts as old, whatever state it is in.
+GRACE = timedelta(days=1)
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class KnownRun(_Fact):
+    """A run's folder. readable: false where a file of it is of another version of this program."""
+
+    run_id: str
+    deployment: str = ""
+    version: int | None = None
+    features: str = ""
+    readable: bool = True
+
+    @property
+    def at(self) -> datetime:
+        """When it began, from its id."""
+        return datetime.strptime(self.run_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
+class Needs(_Fact):
+    """What one deployment needs: its version, the previous one, the runs that it names."""
+
+    deployment: str
+    versions: frozenset[int]
+    run_ids: frozenset[str]
+
+
+class Prunable(_Fact):
+    """Something that may go; location: a URI, or an image's tag."""
+
+    kind: Literal["run", "features", "scratch", "image"]
+    location: str
+    size_bytes: int
+
+
+class Found(_Fact):
+    """What may go, and sentences about what stays though one might expect otherwise."""
+
+    items: tuple[Prunable, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_needs(database: Any) -> tuple[Needs, ...]:
+    """Of every deployment; any version and any run in its document counts, whatever the field."""
+    return tuple(
+        Needs(
+            deployment=str(one["_id"]),
+            versions=frozenset(
+                value for key, value in one.items() if "version" in key and isinstance(value, int)
+            ),
+            run_ids=frozenset(RUN_ID.findall(" ".join(map(str, one.values())))),
+        )
+        for one in database["deployments"].find()
+    )
+
+
+def read_runs(installation: Installation) -> tuple[KnownRun, ...]:
+    """Every run that has a folder."""
+    names = store.list_names(f"{installation.artifacts.root}/runs")
+    return tuple(_read_run(installation, name) for name in names if RUN_ID.fullmatch(name))
+
+
+def _read_run(installation: Installation, run_id: str) -> KnownRun:
+    files = RunFiles(artifacts=installation.artifacts, run_id=run_id)
+    try:
+        plan = files.plan()
+    except UserError:
+        # Without a plan no task of it has begun.
+        return KnownRun(run_id=run_id)
+    except ValidationError:
+        return KnownRun(run_id=run_id, readable=False)
+    try:
+        etl = files.find(ETL.task, EtlOutcome)
+        image = files.find(BUILD_IMAGE.task, BuildImageOutcome)
+    except (ValidationError, FileNotFoundError):
+        return KnownRun(run_id=run_id, readable=False)
+    return KnownRun(
+        run_id=run_id,
+        deployment=plan.request.served_as,
+        version=None if image is None else image.version,
+        features="" if etl is None else etl.features_uri.rstrip("/").rsplit("/", 1)[-1],
+    )
+
+
+def choose_kept_runs(
+    runs: Sequence[KnownRun], needs: Iterable[Needs], *, keep: int, now: datetime
+) -> frozenset[str]:
+    """Ids that stay: each deployment's newest, all of the last day, all that are needed."""
+    kept = {run.run_id for run in runs if not run.readable or now - run.at < GRACE}
+    by_deployment: dict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        by_deployment[run.deployment].append(run.run_id)
+    for ids in by_deployment.values():
+        kept.update(sorted(ids)[-keep:])
+    for need in needs:
+        kept |= need.run_ids
+        kept |= {
+            run.run_id
+            for run in runs
+            if run.deployment == need.deployment and run.version in need.versions
+        }
+    return frozenset(kept)
+
+
+def choose_old_images(
+    images: Iterable[ModelImage], needs: Iterable[Needs], *, keep: int
+) -> tuple[ModelImage, ...]:
+    """Images beyond each deployment's newest, but for those that it needs."""
+    needed = {need.deployment: need.versions for need in needs}
+    by_deployment: dict[str, list[ModelImage]] = defaultdict(list)
+    for image in images:
+        by_deployment[image.deployment].append(image)
+    return tuple(
+        image
+        for name, own in sorted(by_deployment.items())
+        for image in sorted(own, key=lambda one: one.version)[:-keep]
+        if image.version not in needed.get(name, frozenset())
+    )
+
+
+def _find_features(
+    installation: Installation, runs: Sequence[KnownRun], kept: frozenset[str], now: datetime
+) -> tuple[list[str], list[str]]:
+    """URIs of caches that no kept run refers to; and why none may go, where that is so."""
+    # A run of the last day may be filling a cache right now; an older one has failed.
+    unsure = [run.run_id for run in runs if not run.readable]
+    unsure += [run.run_id for run in runs if not run.features and now - run.at < GRACE]
+    if unsure:
+        note = (
+            f"Feature caches stay: {len(unsure)} of the runs that stay have not said which one "
+            f"they use (first: {unsure[0]})."
+        )
+        return [], [note]
+    used = {run.features for run in runs if run.run_id in kept}
+    root = installation.artifacts.features
+    names = [name for name in store.list_names(root) if not name.startswith(".")]
+    return [store.join(root, name) for name in names if name not in used], []
+
+
+def _find_scratch(installation: Installation, kept: frozenset[str], now: datetime) -> list[str]:
+    """Local folders of runs that do not stay, and what a killed command or Spark left."""
+    scratch = installation.layout.scratch
+    found = [path for path in scratch.glob("*") if RUN_ID.fullmatch(path.name)]
+    old = [path for path in found if path.name not in kept]
+    old += [*scratch.glob("commands/*"), *scratch.glob("spark/*")]
+    return [path.as_uri() for path in sorted(old) if _is_old(path, now)]
+
+
+def _is_old(path: Path, now: datetime) -> bool:
+    return now - datetime.fromtimestamp(path.lstat().st_mtime, UTC) >= GRACE
+
+
+def find_prunable(
+    installation: Installation,
+    database: Any,
+    images: Sequence[ModelImage],
+    *,
+    keep: int,
+    now: datetime,
+) -> Found:
+    """Look at everything; nothing is changed."""
+    runs, needs = read_runs(installation), read_needs(database)
+    kept = choose_kept_runs(runs, needs, keep=keep, now=now)
+    root = f"{installation.artifacts.root}/runs"
+    locations: Mapping[Literal["run", "features", "scratch"], Sequence[str]]
+    caches, notes = _find_features(installation, runs, kept, now)
+    locations = {
+        "run": [store.join(root, run.run_id) for run in runs if run.run_id not in kept],
+        "features": caches,
+        "scratch": _find_scratch(installation, kept, now),
+    }
+    items = [
+        Prunable(kind=kind, location=uri, size_bytes=store.measure(uri))
+        for kind, uris in locations.items()
+        for uri in uris
+    ]
+    items += [
+        Prunable(kind="image", location=image.tag, size_bytes=image.size_bytes)
+        for image in choose_old_images(images, needs, keep=keep)
+    ]
+    return Found(items=tuple(items), notes=tuple(notes))

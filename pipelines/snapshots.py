@@ -1,0 +1,79 @@
+"""Which snapshots there are."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.catalogue import suggest
+from serving.job.errors import UserError
+from serving.job.mongo import use_database
+
+SHOWN = 5
+
+
+class SideCount(BaseModel):
+    """Samples of one class on one side."""
+
+    model_config = ConfigDict(frozen=True)
+
+    side: str
+    label: str
+    samples: int
+
+
+class SnapshotSummary(BaseModel):
+    """One snapshot; purged: how many of its samples have no bytes any more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    snapshot_id: str
+    dataset: str
+    cutoff: datetime
+    samples: int
+    counts: tuple[SideCount, ...]
+    purged: int
+
+    def count_side(self, side: str) -> int:
+        """Samples on one side."""
+        return sum(count.samples for count in self.counts if count.side == side)
+
+
+def list_snapshots(database: Any, dataset: str) -> tuple[SnapshotSummary, ...]:
+    """A dataset's snapshots, newest first."""
+    return tuple(
+        SnapshotSummary(
+            snapshot_id=one["_id"],
+            dataset=one["dataset"],
+            cutoff=one["cutoff"],
+            samples=one["samples"],
+            counts=tuple(SideCount(**count) for count in one["counts"]),
+            purged=one.get("purged", 0),
+        )
+        for one in database["snapshots"].find({"dataset": dataset}).sort("cutoff", -1)
+    )
+
+
+def find_snapshot(database: Any, dataset: str, text: str) -> SnapshotSummary:
+    """The snapshot with this id, or the only one whose id begins so. Raises UserError."""
+    known = list_snapshots(database, dataset)
+    found = [one for one in known if text and one.snapshot_id.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if not known:
+        raise UserError(
+            f"snapshot was {text!r}, but {dataset!r} has none yet: each training run makes one."
+        )
+    ids = [one.snapshot_id for one in found or known]
+    words = f"which {len(ids)} ids begin with" if found else "but no snapshot's id begins so"
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    raise UserError(
+        f"snapshot was {text!r}, {words}. Those of {dataset!r}: {', '.join(ids[:SHOWN])}{more}."
+        f"{'' if found else suggest(text, ids)}"
+    )
+
+
+def check_snapshot(dataset: str, snapshot_id: str) -> None:
+    """Raise UserError, with those that are there, unless the dataset has this snapshot."""
+    with use_database() as database:
+        find_snapshot(database, dataset, snapshot_id)

@@ -1,0 +1,177 @@
+"""What the jobs on data that is there already accept and answer."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from serving.bundle.manifest import Preprocessing
+from serving.job.spec import JobSpec, Name, Spec
+from spark_jobs.spec import BackboneFile, Rejection, StageSpec
+
+
+class AdministrationJob(JobSpec):
+    """Base of these jobs: one process, no Airflow."""
+
+
+class SnapshotRow(Spec):
+    """A sample as a snapshot, or the dataset, holds it."""
+
+    sha256: str
+    name: str
+    label: str
+
+
+class LabelChange(Spec):
+    """A sample whose label differs between two snapshots."""
+
+    sha256: str
+    name: str
+    old: str
+    new: str
+
+
+class DiffSnapshotsSpec(AdministrationJob):
+    """Compare two snapshots below snapshots_uri."""
+
+    kind: Literal["diff_snapshots"] = "diff_snapshots"
+    snapshots_uri: str
+    old: str
+    new: str
+
+
+class SnapshotDiff(Spec):
+    """What leads from the old snapshot to the new one; sorted by name."""
+
+    old: str
+    new: str
+    added: tuple[SnapshotRow, ...]
+    removed: tuple[SnapshotRow, ...]
+    relabelled: tuple[LabelChange, ...]
+
+
+class ExportSpec(AdministrationJob):
+    """Write pictures below target_uri, a local folder: side/class/name, or class/name.
+
+    snapshot_id empty: the dataset's active samples as they are now.
+    """
+
+    kind: Literal["export"] = "export"
+    dataset: Name
+    raw_uri: str
+    snapshots_uri: str
+    snapshot_id: str = ""
+    target_uri: str
+
+
+class Unexported(Spec):
+    """A sample that could not be written, and why."""
+
+    sha256: str
+    name: str
+    reason: str
+
+
+class ExportOutcome(Spec):
+    """Always samples == written + already_there + len(missing)."""
+
+    samples: int
+    written: int
+    already_there: int
+    missing: tuple[Unexported, ...]
+
+
+class PurgeSpec(AdministrationJob):
+    """Remove the bytes of deleted samples from the dataset's raw segments."""
+
+    kind: Literal["purge"] = "purge"
+    dataset: Name
+    raw_uri: str
+    snapshots_uri: str
+    sha256s: tuple[str, ...]
+
+
+class PurgeOutcome(Spec):
+    """segments: how many were written anew or removed; snapshots: ids of those that held one."""
+
+    purged: int
+    segments: int
+    snapshots: tuple[str, ...]
+
+
+class ListStagesSpec(AdministrationJob):
+    """Describe every stage, the user's own too."""
+
+    kind: Literal["list_stages"] = "list_stages"
+
+
+class StageParam(Spec):
+    """One parameter; default is meaningless where it is required."""
+
+    name: str
+    type: str
+    limits: str = ""
+    required: bool
+    default: JsonValue = None
+    description: str = ""
+
+
+class StageInfo(Spec):
+    """One stage; origin: its file where it is the user's; problem: why it cannot be used."""
+
+    name: str
+    origin: str = ""
+    doc: str = ""
+    params_doc: str = ""
+    params: tuple[StageParam, ...] = ()
+    problem: str = ""
+
+
+class StageList(Spec):
+    """Those that ship first."""
+
+    stages: tuple[StageInfo, ...]
+
+
+class TryStageSpec(AdministrationJob):
+    """Run one stage on a few decoded samples; whatever it writes stays below output_uri."""
+
+    kind: Literal["try_stage"] = "try_stage"
+    dataset: Name
+    raw_uri: str
+    stage: StageSpec
+    limit: int = Field(ge=1)
+    backbone: BackboneFile
+    preprocessing: Preprocessing
+
+
+class ValueChange(Spec):
+    """A value of one sample, as text, before and after."""
+
+    name: str
+    before: str
+    after: str
+
+
+class ColumnChange(Spec):
+    """rows: how many have another value; added: the stage made the column."""
+
+    column: str
+    added: bool
+    rows: int
+    examples: tuple[ValueChange, ...]
+
+
+class TryStageOutcome(Spec):
+    """rejected_before: rows that decoding had rejected already."""
+
+    stage: str
+    rows: int
+    rejected_before: int
+    rejected: tuple[Rejection, ...]
+    changed: tuple[ColumnChange, ...]
+
+
+AdministrationSpec = Annotated[
+    DiffSnapshotsSpec | ExportSpec | PurgeSpec | ListStagesSpec | TryStageSpec,
+    Field(discriminator="kind"),
+]

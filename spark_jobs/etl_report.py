@@ -1,0 +1,70 @@
+"""What the etl found, for programs to read: etl_report.json beside the outcome."""
+
+from collections import Counter
+
+import pyarrow as pa
+
+from serving.job import store
+from spark_jobs.findings import Findings
+from spark_jobs.report_models import EtlReport
+from spark_jobs.snapshots import SnapshotManifest
+from spark_jobs.spec import StageCount
+
+REPORT_FILE = "etl_report.json"
+
+
+def measure_imbalance(counts: dict[str, int]) -> float:
+    """Samples of the largest class over those of the smallest; at least 1.0."""
+    return max(counts.values()) / min(counts.values())
+
+
+def count_flags(flags: pa.ChunkedArray) -> dict[str, int] | None:
+    """Samples per flag; None where nobody looked for any."""
+    if flags.null_count == len(flags):
+        return None
+    raised = Counter(flag for row in flags.to_pylist() for flag in row or ())
+    return dict(sorted(raised.items()))
+
+
+def make_report(
+    manifest: SnapshotManifest,
+    flags: pa.ChunkedArray,
+    stages: tuple[StageCount, ...],
+    rejected: int,
+    findings: Findings,
+) -> EtlReport:
+    """flags: a list of strings for each sample that was kept."""
+    classes: Counter[str] = Counter()
+    for by_class in manifest.counts.values():
+        classes.update(by_class)
+    return EtlReport(
+        dataset=manifest.dataset,
+        snapshot_id=manifest.snapshot_id,
+        samples=manifest.samples + rejected,
+        kept=manifest.samples,
+        rejected=rejected,
+        stages=stages,
+        counts=manifest.counts,
+        imbalance=round(measure_imbalance(classes), 3),
+        flags=count_flags(flags),
+        near_duplicates=findings.near_duplicates,
+        sides=findings.sides,
+    )
+
+
+def write_report(output_uri: str, report: EtlReport) -> str:
+    """Write it, tell the log what a person should look at; its URI."""
+    near, sides = report.near_duplicates, report.sides
+    if near is not None:
+        print(
+            f"near-duplicates: {near.samples_in_groups} samples in {near.groups} groups; "
+            f"{near.cross_label} pairs under two labels; "
+            f"{len(near.over_large)} groups too large to be copies"
+        )
+    if sides is not None and (sides.leaks or sides.bridges):
+        print(f"sides: {sides.leaks} groups on two sides, {sides.bridges} samples left out")
+    if report.flags:
+        print(f"flags: {', '.join(f'{count} {flag}' for flag, count in report.flags.items())}")
+    uri = store.join(output_uri, REPORT_FILE)
+    store.write_model(uri, report)
+    return uri

@@ -1,0 +1,13 @@
+"""What stages found beyond their rows, for the report."""
+
+from dataclasses import dataclass
+
+from spark_jobs.report_models import NearDuplicates, SideFindings
+
+
+@dataclass
+class Findings:
+    """Filled in by the stages as they run; None: that stage did not run."""
+
+    near_duplicates: NearDuplicates | None = None
+    sides: SideFindings | None = None

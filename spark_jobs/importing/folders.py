@@ -1,0 +1,80 @@
+"""Labels told by folders: one per class, with train/, val/ and test/ above them or without."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from spark_jobs.importing.items import SPLITS, Item, Split, clean
+from spark_jobs.importing.source import Entry, Tree, is_hidden
+
+
+def list_visible(tree: Tree, path: str) -> list[Entry]:
+    """Entries of a folder but for hidden ones."""
+    return [entry for entry in tree.list(path) if not is_hidden(entry.name)]
+
+
+@dataclass(frozen=True)
+class FolderLayout:
+    """A tree with class folders at its top, or below split folders at its top."""
+
+    tree: Tree
+
+    @property
+    def found(self) -> str:
+        """How many class folders, and the splits above them."""
+        splits = _splits(self.tree, list_visible(self.tree, self.tree.root))
+        above = "" if splits is None else f" below {', '.join(f'{name}/' for name in splits)}"
+        return f"class folders{above}: {len(self.classes())}"
+
+    def classes(self) -> list[str]:
+        """Class names, from the folders alone; empty where there are none."""
+        top = list_visible(self.tree, self.tree.root)
+        parents = [top]
+        if _splits(self.tree, top) is not None:
+            parents = [list_visible(self.tree, entry.path) for entry in top if entry.is_folder]
+        return sorted({clean(e.name) for entries in parents for e in entries if e.is_folder})
+
+    def items(self) -> Iterator[Item]:
+        """Every visible file, sorted by folder; train before val before test."""
+        top = list_visible(self.tree, self.tree.root)
+        splits = _splits(self.tree, top)
+        if splits is None:
+            yield from _classes(self.tree, top, "", None)
+            return
+        order = tuple(dict.fromkeys(SPLITS.values()))
+        for entry in sorted(top, key=lambda e: order.index(splits[e.name]) if e.is_folder else -1):
+            if entry.is_folder:
+                inner = list_visible(self.tree, entry.path)
+                yield from _classes(self.tree, inner, clean(entry.name) + "/", splits[entry.name])
+            else:
+                yield from _classes(self.tree, [entry], "", None)
+
+
+def _splits(tree: Tree, top: list[Entry]) -> dict[str, Split] | None:
+    """Folder name → split, where the top folders are splits that hold class folders."""
+    names = {entry.name: entry for entry in top if entry.is_folder}
+    if not names or not all(name.lower() in SPLITS for name in names):
+        return None
+    for entry in names.values():
+        if not any(inner.is_folder for inner in list_visible(tree, entry.path)):
+            return None
+    return {name: SPLITS[name.lower()] for name in names}
+
+
+def _files(
+    tree: Tree, folder: Entry, prefix: str, label: str, split: Split | None
+) -> Iterable[Item]:
+    for entry in list_visible(tree, folder.path):
+        name = f"{prefix}/{clean(entry.name)}"
+        if entry.is_folder:
+            yield from _files(tree, entry, name, label, split)
+        else:
+            yield Item(name, entry.path, label, split, entry.refusal)
+
+
+def _classes(tree: Tree, entries: list[Entry], prefix: str, split: Split | None) -> Iterator[Item]:
+    for entry in entries:
+        name = prefix + clean(entry.name)
+        if entry.is_folder:
+            yield from _files(tree, entry, name, clean(entry.name), split)
+        else:
+            yield Item(name, entry.path, "", split, entry.refusal or "not inside a class folder")

@@ -1,0 +1,114 @@
+"""Labels told by a table beside the pictures."""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from serving.job.errors import UserError
+from spark_jobs.importing.items import SPLITS, Item, Split, printable
+from spark_jobs.importing.label_rows import Columns, Row, decode_text, find_columns, read_rows
+from spark_jobs.importing.source import RefusedFileError, Tree
+from spark_jobs.spec import LabelFields
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a row or a document says of a picture; `refusal` where that cannot be used."""
+
+    label: str
+    split: Split | None
+    group: str | None
+    refusal: str = ""
+
+
+def check_labels(label: str, split: str, group: str) -> Labels:
+    """Trim, compose and check; empty split and group mean none."""
+    known = SPLITS.get(split.strip().lower())
+    clean = unicodedata.normalize("NFC", label.strip())
+    refusal = ""
+    if not clean:
+        refusal = "empty label"
+    elif split.strip() and known is None:
+        refusal = f"unknown split {split.strip()!r}: allowed are {', '.join(SPLITS)}"
+    return Labels(clean, known, unicodedata.normalize("NFC", group.strip()) or None, refusal)
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """A table at the top of a tree: each row names a file below the table's folder."""
+
+    tree: Tree
+    name: str
+    text: str
+    columns: Columns
+
+    @property
+    def found(self) -> str:
+        """The table, and which column is what."""
+        return f"table {self.name}: {self.columns.describe()}"
+
+    def classes(self) -> list[str]:
+        """Labels of the rows that can be used."""
+        return sorted({i.label for i in map(self._read, self._rows()) if not i.refusal})
+
+    def items(self) -> Iterator[Item]:
+        """One item per row, in the table's order."""
+        for row in self._rows():
+            item = self._read(row)
+            if item.refusal:
+                yield item
+                continue
+            try:
+                path = self.tree.locate(item.name)
+            except RefusedFileError as error:
+                yield Item(item.name, "", item.label, item.split, str(error))
+            else:
+                yield Item(item.name, path, item.label, item.split, group=item.group)
+
+    def _rows(self) -> Iterator[Row]:
+        return read_rows(self.text, self.columns)
+
+    def _read(self, row: Row) -> Item:
+        file = row.values.get("picture", "")
+        place = f"{self.name}, line {row.line}"
+        if row.refusal or not file:
+            return Item(place, "", "", None, row.refusal or "names no file")
+        labels = check_labels(*(row.values.get(role, "") for role in ("label", "split", "group")))
+        # A person finds a wrong value by its line, a wrong picture by its name.
+        name = f"{place} ({file})" if labels.refusal else file
+        return Item(name, "", labels.label, labels.split, labels.refusal, labels.group)
+
+
+def is_table(name: str) -> bool:
+    """By the ending alone."""
+    return PurePosixPath(name).suffix.lower() in ENDINGS
+
+
+def read_table(tree: Tree, name: str, fields: LabelFields) -> TableLayout:
+    """Read a table and find its columns, which may be missing; raises UserError."""
+    path = f"{tree.root.rstrip('/')}/{name}"
+    try:
+        text = decode_text(name, tree.read(path))
+    except (RefusedFileError, OSError) as error:
+        raise UserError(f"{name} cannot be read: {error}.") from None
+    return TableLayout(tree, name, text, find_columns(text, fields))
+
+
+def explain_columns(layout: TableLayout, fields: LabelFields) -> str:
+    """What a table lacks, and how to tell the import where it is."""
+    header = ", ".join(map(repr, layout.columns.header)) or "none"
+    for role in ("picture", "label", "split", "group"):
+        told = getattr(fields, role)
+        if told and told not in layout.columns.header:
+            return (
+                f"{printable(layout.name)} has no column {told!r} ({role}_field): "
+                f"its columns are {header}."
+            )
+    missing = " and no ".join(f"{role} column" for role in layout.columns.missing)
+    return (
+        f"{printable(layout.name)} has no {missing} that is known by its name: its columns are "
+        f"{header}. Name it in picture_field or label_field."
+    )

@@ -1,0 +1,81 @@
+"""A tally → the job's outcome, its report, and lines for a person."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from serving.job import store
+from spark_jobs.importing.items import printable
+from spark_jobs.importing.sorting import Tally
+from spark_jobs.report_models import ClassCount, ImportReport
+from spark_jobs.spec import ImportOutcome, ImportTarget
+
+REPORT_FILE = "import_report.json"
+# A log is read by people: all names are in the report.
+SHOWN = 100
+
+
+def make_outcome(dataset: str, tally: Tally) -> ImportOutcome:
+    """The outcome's counts."""
+    return ImportOutcome(
+        dataset=dataset,
+        read=tally.read,
+        added=tally.added.total(),
+        already_there=tally.already_there.total(),
+        conflicts=len(tally.conflicting),
+        conflicting=tuple(conflict.name for conflict in tally.conflicting),
+        rejected=tuple(tally.rejected),
+        added_per_class=dict(sorted((+tally.added).items())),
+    )
+
+
+def write_report(
+    spec: ImportTarget, tally: Tally, *, source: str, found: str, started_at: datetime
+) -> ImportReport:
+    """Write import_report.json beside the outcome."""
+    conflicts = Counter(conflict.claimed for conflict in tally.conflicting)
+    labels = sorted(+tally.added | +tally.already_there | conflicts)
+    report = ImportReport(
+        dataset=spec.dataset,
+        source=source,
+        found=found,
+        actor=spec.actor,
+        started_at=started_at,
+        seconds=round((datetime.now(UTC) - started_at).total_seconds(), 3),
+        read=tally.read,
+        added=tally.added.total(),
+        already_there=tally.already_there.total(),
+        classes=tuple(
+            ClassCount(
+                label=label,
+                added=tally.added[label],
+                already_there=tally.already_there[label],
+                conflicts=conflicts[label],
+            )
+            for label in labels
+        ),
+        conflicts=tuple(tally.conflicting),
+        rejected=tuple(tally.rejected),
+    )
+    store.write_model(store.join(spec.output_uri, REPORT_FILE), report)
+    return report
+
+
+def print_report(report: ImportReport) -> None:
+    """The counts, and the first names of what was left out."""
+    for conflict in report.conflicts[:SHOWN]:
+        print(
+            f"conflict: {printable(conflict.name)} claims {printable(conflict.claimed)!r}, but its "
+            f"bytes are in the dataset as {printable(conflict.label)!r}; left out until a person "
+            "decides"
+        )
+    for rejection in report.rejected[:SHOWN]:
+        print(f"rejected: {printable(rejection.name)}: {rejection.reason}")
+    hidden = len(report.conflicts[SHOWN:]) + len(report.rejected[SHOWN:])
+    if hidden:
+        print(f"… and {hidden} more, all in {REPORT_FILE}")
+    print(
+        f"{report.dataset}: read {report.read}, added {report.added}, "
+        f"already there {report.already_there}, conflicts {len(report.conflicts)}, "
+        f"rejected {len(report.rejected)}",
+        flush=True,
+    )

@@ -1,0 +1,140 @@
+"""What becomes of each picture: new, known, conflicting or rejected."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from spark_jobs.importing.ledger import Known, Ledger, NewSample
+from spark_jobs.importing.reading import Picture
+from spark_jobs.importing.segments import SegmentWriter
+from spark_jobs.report_models import Conflict
+from spark_jobs.spec import Rejection
+
+BATCH = 256
+BATCH_BYTES = 32_000_000
+T = TypeVar("T")
+
+
+@dataclass
+class Tally:
+    """What became of every file that was read; counts per claimed label."""
+
+    read: int = 0
+    added: Counter[str] = field(default_factory=Counter)
+    already_there: Counter[str] = field(default_factory=Counter)
+    conflicting: list[Conflict] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+
+    def merge(self, other: "Tally") -> None:
+        """Add another part of the same import."""
+        self.read += other.read
+        self.added.update(other.added)
+        self.already_there.update(other.already_there)
+        self.conflicting += other.conflicting
+        self.rejected += other.rejected
+
+
+class Sorter:
+    """Takes batches of pictures; writes segments as they fill, and their samples after them."""
+
+    def __init__(self, ledger: Ledger, raw_uri: str, title: str) -> None:
+        self._ledger, self._raw_uri, self._title = ledger, raw_uri, title
+        self._writer = SegmentWriter()
+        self._pending: dict[str, NewSample] = {}
+        self._disputes: list[tuple[str, str]] = []
+        self._classes: set[str] | None = None
+        self.tally = Tally()
+
+    def take(self, pictures: list[Picture]) -> None:
+        """Sort one batch."""
+        self.tally.read += len(pictures)
+        readable = []
+        for picture in pictures:
+            if picture.rejection:
+                rejection = Rejection(name=picture.item.name, reason=picture.rejection)
+                self.tally.rejected.append(rejection)
+            else:
+                readable.append(picture)
+        known = self._ledger.find([p.sha256 for p in readable])
+        for picture in readable:
+            self._sort(picture, known.get(picture.sha256))
+            # Within a batch, too: a batch of large pictures is larger than a segment.
+            if self._writer.is_full:
+                self.flush()
+                known |= self._ledger.find([p.sha256 for p in readable])
+
+    def _sort(self, picture: Picture, known: Known | None) -> None:
+        item, sha256 = picture.item, picture.sha256
+        pending = self._pending.get(sha256)
+        if pending:
+            known = Known(pending.label)
+        if known is None:
+            self._pending[sha256] = NewSample(
+                sha256, item.name, item.label, item.split, item.group, len(picture.content)
+            )
+            self._writer.add(sha256, item.name, picture.content)
+        else:
+            self._count_known(sha256, item.name, known, item.label)
+
+    def _count_known(self, sha256: str, name: str, known: Known, claimed: str) -> None:
+        if known.label == claimed or known.deleted or claimed in known.overruled:
+            self.tally.already_there[claimed] += 1
+            return
+        self.tally.conflicting.append(Conflict(name=name, claimed=claimed, label=known.label))
+        if sha256 in self._pending:
+            self._disputes.append((sha256, claimed))
+        else:
+            self._ledger.dispute(sha256, claimed)
+
+    def flush(self) -> None:
+        """Write the segment first, then its samples: a kill leaves an unused file at worst."""
+        pending, self._pending = self._pending, {}
+        if pending:
+            writer, self._writer = self._writer, SegmentWriter()
+            segment = writer.write(self._raw_uri)
+            for batch in batched(pending.values(), BATCH):
+                self._add(batch, segment)
+        for sha256, claimed in self._disputes:
+            self._ledger.dispute(sha256, claimed)
+        self._disputes = []
+        self._write_classes()
+
+    def _add(self, batch: list[NewSample], segment: str) -> None:
+        added = self._ledger.add(batch, segment)
+        self.tally.added.update(s.label for s in batch if s.sha256 in added)
+        # The rest was added by another import since we looked.
+        others = [sample for sample in batch if sample.sha256 not in added]
+        known = self._ledger.find([sample.sha256 for sample in others])
+        for sample in others:
+            self._count_known(sample.sha256, sample.name, known[sample.sha256], sample.label)
+
+    def _write_classes(self) -> None:
+        # Classes of samples that were there, too: an import may have been killed between the two.
+        classes = {label for label, count in self.tally.added.items() if count}
+        classes |= {label for label, count in self.tally.already_there.items() if count}
+        if classes != self._classes:
+            self._ledger.write_dataset(self._title, classes)
+            self._classes = classes
+
+
+def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` values; the last may be shorter."""
+    iterator = iter(values)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def batched_pictures(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    """Batches of at most BATCH pictures that end once they hold BATCH_BYTES."""
+    batch: list[Picture] = []
+    held = 0
+    for picture in pictures:
+        batch.append(picture)
+        held += len(picture.content)
+        if len(batch) >= BATCH or held >= BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch

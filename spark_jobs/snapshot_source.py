@@ -1,0 +1,127 @@
+"""Train again on a snapshot that is there: its labels, groups and sides instead of MongoDB's."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+
+from serving.job import store
+from serving.job.errors import UserError
+from spark_jobs.database import connect
+from spark_jobs.snapshots import (
+    LABELS,
+    LABELS_FILE,
+    MANIFEST_FILE,
+    SnapshotManifest,
+    read_labels,
+)
+from spark_jobs.spec import EtlSpec
+
+SHOWN = 10
+SOURCE = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("sha256", "name", "label", "group")),
+        *(pa.field(name, pa.string()) for name in ("split", "side", "segment")),
+        pa.field("size_bytes", pa.int64()),
+    ]
+)
+
+
+def read_snapshot_samples(spark: SparkSession, spec: EtlSpec) -> DataFrame:
+    """The columns of tables.read_samples, as the snapshot has them; UserError where one is gone."""
+    rows = read_labels(spec.snapshots_uri, spec.snapshot_id).to_pylist()
+    manifest = _read_manifest(spec)
+    if manifest.dataset != spec.dataset:
+        raise UserError(
+            f"Snapshot {spec.snapshot_id} is one of dataset {manifest.dataset!r}, not of "
+            f"{spec.dataset!r}: ./modelmill snapshots --dataset {spec.dataset} lists those."
+        )
+    with connect() as database:
+        shape = {"sha256": 1, "segment": 1, "size_bytes": 1}
+        found = database["samples"].find({"dataset": spec.dataset}, shape)
+        stored = {document["sha256"]: document for document in found}
+    _check_bytes(spec, rows, stored)
+    source = [
+        {
+            **{name: row[name] for name in ("sha256", "name", "label", "group", "side")},
+            "split": None,
+            # Where the bytes lie now: a segment may have been written anew since.
+            "segment": store.join(
+                spec.raw_uri, stored[row["sha256"]]["segment"].rsplit("/", 1)[-1]
+            ),
+            "size_bytes": stored[row["sha256"]]["size_bytes"],
+        }
+        for row in rows
+    ]
+    return spark.createDataFrame(pa.Table.from_pylist(source, SOURCE))
+
+
+def _read_manifest(spec: EtlSpec) -> SnapshotManifest:
+    uri = store.join(spec.snapshots_uri, spec.snapshot_id, MANIFEST_FILE)
+    return store.read_model(uri, SnapshotManifest)
+
+
+def _refuse(spec: EtlSpec, count: int, why: str, details: Sequence[str]) -> UserError:
+    more = f"; and {count - SHOWN} more" if count > SHOWN else ""
+    return UserError(
+        f"Snapshot {spec.snapshot_id} cannot be trained on again: {count} of its samples {why}: "
+        f"{'; '.join(details[:SHOWN])}{more}. Leave the snapshot empty to train on what is there."
+    )
+
+
+def _check_bytes(
+    spec: EtlSpec, rows: Sequence[Mapping[str, Any]], stored: Mapping[str, Mapping[str, Any]]
+) -> None:
+    gone = sorted(
+        f"{row['name']} ({row['sha256'][:12]})"
+        for row in rows
+        if not stored.get(row["sha256"], {}).get("segment")
+    )
+    if gone:
+        raise _refuse(spec, len(gone), "were purged", gone)
+
+
+def confirm_snapshot(spec: EtlSpec, rows: pa.Table, missing: pa.Table) -> SnapshotManifest:
+    """The snapshot's manifest, if the stages left every row as it is; raises UserError."""
+    lost = [f"{row['name']} (its raw bytes are missing)" for row in missing.to_pylist()]
+    rejected = rows.filter(pc.is_valid(rows["reject_reason"])).to_pylist()
+    lost += [f"{row['name']} ({row['reject_reason']})" for row in rejected]
+    if lost:
+        raise _refuse(spec, len(lost), "cannot be used any more", sorted(lost))
+    columns = ["sha256", "label", "side"]
+    kept = {
+        row["sha256"]: row
+        for row in read_labels(spec.snapshots_uri, spec.snapshot_id).select(columns).to_pylist()
+    }
+    changed = [
+        f"{row['sha256'][:12]}"
+        for row in rows.select(columns).to_pylist()
+        if row != kept.get(row["sha256"])
+    ]
+    if changed:
+        raise _refuse(spec, len(changed), "got another label or side from a stage", changed)
+    return _read_manifest(spec)
+
+
+def place_labels(spec: EtlSpec, snapshot_id: str, labels: pa.Table) -> str:
+    """URI of labels.parquet with today's segments.
+
+    A snapshot is immutable and its segments are not: after a purge its samples lie in others.
+    Then the run gets a copy of its own, which says where they are.
+    """
+    table = read_labels(spec.snapshots_uri, snapshot_id)
+    now = dict(zip(labels["sha256"].to_pylist(), labels["segment"].to_pylist(), strict=True))
+    segments = [now[sha256] for sha256 in table["sha256"].to_pylist()]
+    if segments == table["segment"].to_pylist():
+        return store.join(spec.snapshots_uri, snapshot_id, LABELS_FILE)
+    index = table.schema.get_field_index("segment")
+    current = table.set_column(index, LABELS.field("segment"), pa.array(segments, pa.string()))
+    buffer = io.BytesIO()
+    pq.write_table(current, buffer)
+    uri = store.join(spec.output_uri, LABELS_FILE)
+    store.write_bytes(uri, buffer.getvalue())
+    return uri

@@ -1,0 +1,133 @@
+"""Find near-duplicates, so that no two of them end on two sides.
+
+Low frequencies propose pairs, aligned thumbnails confirm them; only pictures of one label join.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from spark_jobs.context import StageContext
+from spark_jobs.facts import COLUMNS, FactsCache, add_looks
+from spark_jobs.near_duplicates.confirm import compare_thumbnails
+from spark_jobs.near_duplicates.groups import (
+    Labelled,
+    describe_groups,
+    describe_pairs,
+    find_groups,
+)
+from spark_jobs.near_duplicates.look import FREQUENCIES, read_thumbnail
+from spark_jobs.near_duplicates.propose import Proposal, propose_pairs
+from spark_jobs.report_models import NearDuplicates
+from spark_jobs.spec import StageParams
+
+Batches = Iterator[pa.RecordBatch]
+COMPARED = pa.schema([("a", pa.string()), ("b", pa.string()), ("difference", pa.float32())])
+PAIRS_PER_TASK = 64
+
+
+class Params(StageParams):
+    """min_similarity: cosine of two pictures' low frequencies that proposes them.
+
+    max_difference: largest local difference of their aligned thumbnails, grey levels.
+    max_group_share, max_group_size: a group larger than both, the first as a share of its class,
+    is a scene and no set of copies: reported, not used.
+    """
+
+    min_similarity: float = Field(default=0.4, ge=-1, le=1)
+    max_difference: float = Field(default=8.0, ge=0)
+    max_group_share: float = Field(default=0.05, gt=0, le=1)
+    max_group_size: int = Field(default=10, ge=2)
+
+
+def _compare(batches: Batches) -> Batches:
+    """Runs in the executors."""
+    for batch in batches:
+        rows = batch.to_pylist()
+        found = [
+            compare_thumbnails(read_thumbnail(row["first"]), read_thumbnail(row["second"]))
+            for row in rows
+        ]
+        yield pa.RecordBatch.from_arrays(
+            [batch["a"], batch["b"], pa.array(found, pa.float32())], schema=COMPARED
+        )
+
+
+def compare_pairs(
+    pairs: list[tuple[str, str]], facts: DataFrame, context: StageContext
+) -> dict[tuple[str, str], float]:
+    """Largest local difference of each pair, computed in the executors."""
+    if not pairs:
+        return {}
+    table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]})
+    asked = F.broadcast(context.spark.createDataFrame(table))
+    first = facts.select(F.col("sha256").alias("a"), F.col("thumbnail").alias("first"))
+    second = facts.select(F.col("sha256").alias("b"), F.col("thumbnail").alias("second"))
+    joined = first.join(asked, on="a", how="inner").join(second, on="b", how="inner")
+    tasks = -(-len(pairs) // PAIRS_PER_TASK)
+    most = context.spark.sparkContext.defaultParallelism * 4
+    spread = joined.select("a", "b", "first", "second").repartition(min(tasks, most))
+    compared = spread.mapInArrow(_compare, "a string, b string, difference float").toArrow()
+    return {(row["a"], row["b"]): row["difference"] for row in compared.to_pylist()}
+
+
+def _propose(rows: pa.Table, min_similarity: float) -> tuple[list[tuple[str, str]], Proposal]:
+    raw = b"".join(rows["frequencies"].to_pylist())
+    frequencies = np.frombuffer(raw, np.float32).reshape(-1, FREQUENCIES)
+    sides = (rows[name].to_numpy().astype(np.float32) for name in ("width", "height"))
+    width, height = sides
+    proposal = propose_pairs(frequencies, width / np.maximum(height, 1), min_similarity)
+    hashes = rows["sha256"].to_pylist()
+    return [(hashes[a], hashes[b]) for a, b in proposal.pairs.tolist()], proposal
+
+
+def _read_rows(samples: DataFrame, cache: FactsCache) -> tuple[pa.Table, DataFrame]:
+    """What pairs are proposed from, in the order of the hashes; and the facts."""
+    facts = cache.read()
+    # A sample that is left out today keeps its side, so it still binds those that resemble it.
+    bound = samples.where(F.col("reject_reason").isNull() | F.col("side").isNotNull())
+    wanted = bound.select("sha256", "name", "label", "width", "height")
+    joined = wanted.join(facts.select("sha256", "frequencies"), on="sha256", how="inner")
+    return joined.dropDuplicates(["sha256"]).toArrow().sort_by("sha256"), facts
+
+
+def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
+    """Set `near`: the sha256 of each sample's near-duplicates of its own label."""
+    if not set(COLUMNS) <= set(samples.columns):
+        samples = add_looks(samples, context.facts).persist(StorageLevel.MEMORY_AND_DISK)
+    context.facts.add(samples)
+    rows, facts = _read_rows(samples, context.facts)
+    asked, proposal = _propose(rows, params.min_similarity)
+    differences = compare_pairs(asked, facts, context)
+    pairs = [pair for pair, off in sorted(differences.items()) if off <= params.max_difference]
+    known = {
+        row["sha256"]: Labelled(row["name"], row["label"])
+        for row in rows.select(["sha256", "name", "label"]).to_pylist()
+    }
+    found = find_groups(known, pairs, params.max_group_share, params.max_group_size)
+    context.findings.near_duplicates = NearDuplicates(
+        samples=len(known),
+        proposed=len(asked),
+        confirmed=len(pairs),
+        full_buckets=proposal.full_buckets,
+        pairs_left_out=proposal.pairs_left_out,
+        groups=len(found.groups),
+        samples_in_groups=len(found.near),
+        largest=describe_groups(found.groups, known),
+        over_large=describe_groups(found.over_large, known),
+        cross_label=len(found.cross_label),
+        cross_label_pairs=describe_pairs(found.cross_label, known),
+    )
+    near = pa.table(
+        {
+            "sha256": pa.array(found.near.keys(), pa.string()),
+            "near": pa.array(found.near.values(), pa.list_(pa.string())),
+        }
+    )
+    decided = F.broadcast(context.spark.createDataFrame(near))
+    return samples.drop("near", *COLUMNS).join(decided, on="sha256", how="left")

@@ -1,0 +1,67 @@
+"""Model images in a real engine: ours are found, others' and those in use are left alone."""
+
+import io
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.context import read_installation
+from pipelines.images import SNAPSHOT_LABEL, list_images, remove_image, use_engine
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    with use_engine(read_installation()) as found:
+        if found is None:
+            pytest.skip("no Docker engine answers: set MODELMILL_DOCKER_HOST")
+        yield found
+
+
+@pytest.fixture
+def built(client: Any) -> Iterator[tuple[str, str]]:
+    """A snapshot's id, and the tag of an empty image that was trained on it."""
+    snapshot, tag = uuid.uuid4().hex[:20], f"modelmill/test-{uuid.uuid4().hex[:8]}:7"
+    dockerfile = f'FROM scratch\nCOPY x /x\nCMD ["/x"]\nLABEL {SNAPSHOT_LABEL}={snapshot}\n'
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        for name, content in (("Dockerfile", dockerfile.encode()), ("x", b"x")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    context.seek(0)
+    client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True, forcerm=True)
+    yield snapshot, tag
+    remove_image(client, tag)
+
+
+def test_only_images_of_our_snapshots_are_listed(client: Any, built: tuple[str, str]) -> None:
+    snapshot, tag = built
+    assert list_images(client, {"0" * 20}) == ()
+    (image,) = list_images(client, {snapshot})
+    assert (image.tag, image.version) == (tag, 7)
+    assert image.size_bytes >= 1
+    assert remove_image(client, tag) == ""
+    assert list_images(client, {snapshot}) == ()
+    assert remove_image(client, tag) == ""
+
+
+def test_an_image_in_use_is_left_alone(client: Any, built: tuple[str, str]) -> None:
+    snapshot, tag = built
+    container = client.containers.create(tag)
+    try:
+        assert "container" in remove_image(client, tag)
+        assert list_images(client, {snapshot})
+    finally:
+        container.remove()
+
+
+def test_without_an_engine(tmp_path: Path) -> None:
+    installation = read_installation(
+        {"MODELMILL_HOME": str(tmp_path), "MODELMILL_DOCKER_HOST": "none"}
+    )
+    with use_engine(installation) as client:
+        assert client is None

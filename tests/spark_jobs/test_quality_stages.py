@@ -1,0 +1,172 @@
+"""Near-duplicates, flags and sides through whole etl jobs, against real servers."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+from pyspark.sql import SparkSession
+
+from serving.job import store
+from spark_jobs.etl import run_etl
+from spark_jobs.importing.job import run_import
+from spark_jobs.report_models import EtlReport
+from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.stages.flag_quality import Params as FlagParams
+from tests.spark_jobs.near_duplicates.pictures import copy_picture, encode, make_scene
+from tests.spark_jobs.tiny import PREPROCESSING
+
+CHAIN = (
+    "decode_image",
+    "flag_quality",
+    "compute_features",
+    "group_near_duplicates",
+    "assign_sides",
+)
+CLASSES = ("<b>bold", "键盘")
+RunEtl = Callable[..., EtlOutcome]
+
+
+def make_picture(seed: int) -> bytes:
+    pixels = np.clip(make_scene(160, 120, seed), 0, 255).astype(np.uint8)
+    return encode(Image.fromarray(pixels).convert("RGB"), "PNG")
+
+
+def write(folder: Path, name: str, content: bytes) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def import_all(
+    import_root: Path, tmp_path: Path, dataset: str, database: Any
+) -> Callable[[], object]:
+    spec = ImportSpec(
+        output_uri=(tmp_path / "import").as_uri(),
+        dataset=dataset,
+        source_uri=import_root.as_uri(),
+        raw_uri=(tmp_path / "raw").as_uri(),
+    )
+    return lambda: run_import(spec)
+
+
+@pytest.fixture
+def etl(
+    spark: SparkSession, connector: None, tmp_path: Path, dataset: str, backbone: BackboneFile
+) -> RunEtl:
+    def run(**params: dict[str, Any]) -> EtlOutcome:
+        return run_etl(
+            EtlSpec(
+                output_uri=(tmp_path / "etl").as_uri(),
+                dataset=dataset,
+                cutoff=datetime.now(UTC) + timedelta(seconds=5),
+                seed=0,
+                raw_uri=(tmp_path / "raw").as_uri(),
+                snapshots_uri=(tmp_path / "snapshots").as_uri(),
+                features_uri=(tmp_path / "features").as_uri(),
+                facts_uri=(tmp_path / "facts").as_uri(),
+                backbone=backbone,
+                preprocessing=PREPROCESSING,
+                stages=tuple(StageSpec(name=n, params=params.get(n, {})) for n in CHAIN),
+            )
+        )
+
+    return run
+
+
+def read_labels(outcome: EtlOutcome) -> dict[str, dict[str, Any]]:
+    path = outcome.labels_uri.removeprefix("file://")
+    return {row["sha256"]: row for row in pq.read_table(path).to_pylist()}
+
+
+def read_report(outcome: EtlOutcome) -> EtlReport:
+    return store.read_model(outcome.report_uri, EtlReport)
+
+
+def list_facts(tmp_path: Path) -> list[str]:
+    files = (tmp_path / "facts").rglob("*.parquet")
+    return [sha for file in files for sha in pq.read_table(file)["sha256"].to_pylist()]
+
+
+def test_copies_stay_together_and_everything_is_reported(
+    import_all: Callable[[], object],
+    etl: RunEtl,
+    tmp_path: Path,
+    dataset: str,
+    database: Any,
+) -> None:
+    chance = np.random.default_rng(0)
+    folders = [tmp_path / "import" / name for name in CLASSES]
+    pictures = [[make_picture(10 * c + i) for i in range(8)] for c in range(2)]
+    hashes = [
+        [write(folder, f"{i}.png", content) for i, content in enumerate(contents)]
+        for folder, contents in zip(folders, pictures, strict=True)
+    ]
+    copy = write(
+        folders[0], "copy.jpg", copy_picture(pictures[0][0], "re-encoded at quality 70", chance)
+    )
+    write(folders[1], "wrong.jpg", copy_picture(pictures[0][1], "re-encoded at quality 70", chance))
+    write(folders[1], "night.png", encode(Image.new("RGB", (90, 90), (9, 9, 9)), "PNG"))
+    write(
+        folders[1],
+        "speck.png",
+        encode(Image.open(folders[1] / "7.png").crop((0, 0, 40, 90)), "PNG"),
+    )
+    import_all()
+    first = etl()
+    rows, report = read_labels(first), read_report(first)
+    group = min(hashes[0][0], copy)
+    assert {rows[sha]["group"] for sha in (hashes[0][0], copy)} == {group}
+    assert rows[hashes[0][0]]["side"] == rows[copy]["side"]
+    assert sum(row["group"] is not None for row in rows.values()) == 2
+    near = report.near_duplicates
+    assert near is not None
+    assert (near.groups, near.samples_in_groups, near.cross_label) == (1, 2, 1)
+    assert near.largest[0].names == ("<b>bold/0.png", "<b>bold/copy.jpg")
+    assert set(near.cross_label_pairs[0].names) == {"<b>bold/1.png", "键盘/wrong.jpg"}
+    assert report.flags == {"blurred": 1, "too_dark": 1, "too_small": 1}
+    assert (report.kept, report.rejected, report.counts) == (20, 0, first.counts)
+    assert sorted(list_facts(tmp_path)) == sorted(rows)
+
+    # As if these two had been split before anyone looked: now a third copy would join two sides.
+    other = {"train": "test"}.get(rows[copy]["side"], "train")
+    samples = database["samples"]
+    samples.update_one({"_id": f"{dataset}/{copy}"}, {"$set": {"side": other}})
+    bridge = write(folders[0], "bridge.png", copy_picture(pictures[0][0], "cropped by 3 %", chance))
+    follower = write(
+        folders[1], "follower.jpg", copy_picture(pictures[1][3], "resized to 80 %", chance)
+    )
+    import_all()
+    second = etl(flag_quality={"reject": ["too_dark", "too_small"]})
+    later, report = read_labels(second), read_report(second)
+    assert bridge not in later
+    assert later[follower]["side"] == rows[hashes[1][3]]["side"]
+    assert {
+        sha: row["side"] for sha, row in rows.items() if sha in later and sha != copy
+    }.items() <= {sha: row["side"] for sha, row in later.items()}.items()
+    assert later[copy]["side"] == other
+    rejected = pq.read_table(tmp_path / "etl" / "rejected" / "rejected.parquet").to_pylist()
+    reasons = {row["name"]: row["reason"] for row in rejected}
+    assert reasons.pop("<b>bold/bridge.png").startswith("bridges_split: belongs together with")
+    assert reasons == {
+        "键盘/night.png": "quality: too_dark",
+        "键盘/speck.png": "quality: too_small",
+    }
+    assert report.sides is not None
+    assert (report.sides.leaks, report.sides.bridges) == (1, 1)
+    assert report.sides.leaking_groups[0].names == ("<b>bold/0.png", "<b>bold/copy.jpg")
+    # Every picture was looked at once, ever.
+    assert sorted(list_facts(tmp_path)) == sorted({*rows, bridge, follower})
+    assert (second.features_made, second.features_reused) == (1, 18)
+
+
+def test_only_flags_that_exist_reject() -> None:
+    with pytest.raises(ValidationError, match="blurred"):
+        FlagParams.model_validate({"reject": ["blury"]})
