@@ -4,6 +4,7 @@ Made once per sample, ever, and kept in the facts cache; groups and flags are de
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +106,7 @@ def look_at(data: bytes) -> Look:
     )
 
 
-def read_thumbnail(content: bytes) -> Grey:
-    """[96, 96] grey levels."""
-    return np.frombuffer(content, np.uint8).reshape(THUMBNAIL_SIDE, -1).astype(np.float32)
+def read_thumbnails(contents: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """[n, 96, 96] grey levels."""
+    flat = np.frombuffer(b"".join(contents), np.uint8)
+    return flat.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)

@@ -4,6 +4,7 @@ Low frequencies propose pairs, aligned thumbnails confirm them; only pictures of
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
+from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.facts import COLUMNS, FactsCache, add_looks
 from spark_jobs.near_duplicates.confirm import compare_thumbnails
@@ -21,7 +23,7 @@ from spark_jobs.near_duplicates.groups import (
     describe_pairs,
     find_groups,
 )
-from spark_jobs.near_duplicates.look import FREQUENCIES, read_thumbnail
+from spark_jobs.near_duplicates.look import FREQUENCIES, read_thumbnails
 from spark_jobs.near_duplicates.propose import Proposal, propose_pairs
 from spark_jobs.report_models import NearDuplicates
 from spark_jobs.spec import StageParams
@@ -45,23 +47,20 @@ class Params(StageParams):
     max_group_size: int = Field(default=10, ge=2)
 
 
-def _compare(batches: Batches) -> Batches:
+def _compare(batches: Batches, allowed: float) -> Batches:
     """Runs in the executors."""
     for batch in batches:
-        rows = batch.to_pylist()
-        found = [
-            compare_thumbnails(read_thumbnail(row["first"]), read_thumbnail(row["second"]))
-            for row in rows
-        ]
+        first, second = (read_thumbnails(batch[n].to_pylist()) for n in ("first", "second"))
+        found = compare_thumbnails(first, second, allowed).tolist()
         yield pa.RecordBatch.from_arrays(
-            [batch["a"], batch["b"], pa.array(found, pa.float32())], schema=COMPARED
+            [batch["a"], batch["b"], make_array(found, pa.float32())], schema=COMPARED
         )
 
 
 def compare_pairs(
-    pairs: list[tuple[str, str]], facts: DataFrame, context: StageContext
+    pairs: list[tuple[str, str]], allowed: float, facts: DataFrame, context: StageContext
 ) -> dict[tuple[str, str], float]:
-    """Largest local difference of each pair, computed in the executors."""
+    """Largest local difference of each pair, computed in the executors; exact up to `allowed`."""
     if not pairs:
         return {}
     table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]})
@@ -72,7 +71,8 @@ def compare_pairs(
     tasks = -(-len(pairs) // PAIRS_PER_TASK)
     most = context.spark.sparkContext.defaultParallelism * 4
     spread = joined.select("a", "b", "first", "second").repartition(min(tasks, most))
-    compared = spread.mapInArrow(_compare, "a string, b string, difference float").toArrow()
+    compare = partial(_compare, allowed=allowed)
+    compared = spread.mapInArrow(compare, "a string, b string, difference float").toArrow()
     return {(row["a"], row["b"]): row["difference"] for row in compared.to_pylist()}
 
 
@@ -103,7 +103,7 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     context.facts.add(samples)
     rows, facts = _read_rows(samples, context.facts)
     asked, proposal = _propose(rows, params.min_similarity)
-    differences = compare_pairs(asked, facts, context)
+    differences = compare_pairs(asked, params.max_difference, facts, context)
     pairs = [pair for pair, off in sorted(differences.items()) if off <= params.max_difference]
     known = {
         row["sha256"]: Labelled(row["name"], row["label"])

@@ -13,7 +13,7 @@ import numpy as np
 from serving.bundle import codec
 from spark_jobs.near_duplicates.confirm import compare_thumbnails
 from spark_jobs.near_duplicates.groups import Groups, Labelled, find_groups
-from spark_jobs.near_duplicates.look import Look, look_at, read_thumbnail
+from spark_jobs.near_duplicates.look import Look, look_at, read_thumbnails
 from spark_jobs.near_duplicates.propose import propose_pairs
 from spark_jobs.stages.group_near_duplicates import Params
 from tests.spark_jobs.near_duplicates.pictures import (
@@ -59,18 +59,17 @@ def search(pictures: Sequence[Picture]) -> Search:
     frequencies = np.stack([np.frombuffer(p.look.frequencies, np.float32) for p in pictures])
     aspects = np.array([p.aspect for p in pictures], np.float32)
     proposal = propose_pairs(frequencies, aspects, PARAMS.min_similarity)
-    asked = [(a, b) for a, b in proposal.pairs.tolist()]
-    thumbnails = [read_thumbnail(p.look.thumbnail) for p in pictures]
-    pairs = [
-        (str(a), str(b))
-        for a, b in asked
-        if compare_thumbnails(thumbnails[a], thumbnails[b]) <= PARAMS.max_difference
-    ]
+    thumbnails = read_thumbnails([p.look.thumbnail for p in pictures])
+    first, second = (thumbnails[ends] for ends in proposal.pairs.T)
+    limit = PARAMS.max_difference
+    is_copy = compare_thumbnails(first, second, limit) <= limit
+    asked = [(str(a), str(b)) for a, b in proposal.pairs.tolist()]
+    pairs = [pair for pair, copy in zip(asked, is_copy.tolist(), strict=True) if copy]
     samples = {str(i): picture.sample for i, picture in enumerate(pictures)}
     groups = find_groups(samples, pairs, PARAMS.max_group_share, PARAMS.max_group_size)
     return Search(
         groups=groups,
-        proposed={(str(a), str(b)) for a, b in asked},
+        proposed=set(asked),
         confirmed=len(pairs),
         full_buckets=proposal.full_buckets,
         seconds=round(time.monotonic() - begin, 2),
