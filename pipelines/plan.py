@@ -178,6 +178,7 @@ def evaluate_spec(
         labels_uri=etl.labels_uri,
         raw_uri=plan.artifacts.raw(plan.request.dataset),
         bundle_uri=train.bundle_uri,
+        etl_report_uri=etl.report_uri,
         mlflow_run_id=train.mlflow_run_id,
         min_accuracy=plan.request.min_accuracy,
     )

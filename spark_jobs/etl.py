@@ -30,7 +30,7 @@ from spark_jobs.runner import (
 from spark_jobs.session import open_session
 from spark_jobs.snapshot_source import confirm_snapshot, place_labels, read_snapshot_samples
 from spark_jobs.snapshots import MANIFEST_FILE, record_snapshot, write_snapshot
-from spark_jobs.spec import EtlOutcome, EtlSpec, StageCount
+from spark_jobs.spec import EtlOutcome, EtlSpec, Rejection, StageCount
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import FeatureCache, check_dataset, feature_key, find_raw, read_samples
 
@@ -40,6 +40,7 @@ RESULT = (
     *("sha256", "name", "label", "group", "side", "segment", "flags"),
     *("reject_reason", "rejected_by"),
 )
+SHOWN_REJECTIONS = 20
 BYTES_MISSING = "its raw bytes are missing: import it again"
 
 
@@ -92,8 +93,8 @@ def run_chain(wanted: DataFrame, stages: list[Stage], context: StageContext) -> 
     return Result(table, by, missing)
 
 
-def _write_rejected(uri: str, result: Result) -> int:
-    """rejected.parquet: sha256, name, label, reason; the number of its rows."""
+def _write_rejected(uri: str, result: Result) -> tuple[int, tuple[Rejection, ...]]:
+    """rejected.parquet: sha256, name, label, reason; the number of its rows, and the first."""
     stages = result.rows.filter(pc.is_valid(result.rows["reject_reason"]))
     columns = stages.select(["sha256", "name", "label", "reject_reason"])
     reasons = make_array([BYTES_MISSING] * result.missing.num_rows, pa.string())
@@ -104,9 +105,11 @@ def _write_rejected(uri: str, result: Result) -> int:
     buffer = io.BytesIO()
     pq.write_table(table.sort_by("name"), buffer)
     store.write_bytes(store.join(uri, "rejected.parquet"), buffer.getvalue())
-    for row in table.slice(0, 20).to_pylist():
+    first = table.slice(0, SHOWN_REJECTIONS).to_pylist()
+    for row in first:
         print(f"rejected: {row['name']}: {row['reason']}")
-    return int(table.num_rows)
+    shown = tuple(Rejection(name=row["name"], reason=row["reason"]) for row in first)
+    return int(table.num_rows), shown
 
 
 def _check_result(labels: pa.Table, dataset: str) -> None:
@@ -148,7 +151,7 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     labels = result.rows.filter(pc.is_null(result.rows["reject_reason"]))
     _check_result(labels, spec.dataset)
     rejected_uri = store.join(spec.output_uri, "rejected")
-    rejected = _write_rejected(rejected_uri, result)
+    rejected, rejections = _write_rejected(rejected_uri, result)
     if spec.snapshot_id:
         manifest = confirm_snapshot(spec, result.rows, result.missing)
     else:
@@ -158,7 +161,14 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         record_snapshot(database, manifest, store.join(snapshot_uri, MANIFEST_FILE), cutoff)
     states = labels["features"].to_pylist()
     counts = tuple(StageCount(stage=s.name, rejected=result.rejected_by[s.name]) for s in stages)
-    report = make_report(manifest, labels["flags"], counts, rejected, context.findings)
+    report = make_report(
+        manifest,
+        labels["flags"],
+        counts,
+        context.findings,
+        rejected=rejected,
+        rejections=rejections,
+    )
     outcome = EtlOutcome(
         snapshot_id=manifest.snapshot_id,
         labels_uri=place_labels(spec, manifest.snapshot_id, labels),

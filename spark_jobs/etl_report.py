@@ -8,7 +8,7 @@ from serving.job import store
 from spark_jobs.findings import Findings
 from spark_jobs.report_models import EtlReport
 from spark_jobs.snapshots import SnapshotManifest
-from spark_jobs.spec import StageCount
+from spark_jobs.spec import Rejection, StageCount
 
 REPORT_FILE = "etl_report.json"
 
@@ -30,8 +30,10 @@ def make_report(
     manifest: SnapshotManifest,
     flags: pa.ChunkedArray,
     stages: tuple[StageCount, ...],
-    rejected: int,
     findings: Findings,
+    *,
+    rejected: int,
+    rejections: tuple[Rejection, ...],
 ) -> EtlReport:
     """flags: a list of strings for each sample that was kept."""
     classes: Counter[str] = Counter()
@@ -43,6 +45,7 @@ def make_report(
         samples=manifest.samples + rejected,
         kept=manifest.samples,
         rejected=rejected,
+        rejections=rejections,
         stages=stages,
         counts=manifest.counts,
         imbalance=round(measure_imbalance(classes), 3),

@@ -21,6 +21,7 @@ from spark_jobs.arrays import make_array
 from spark_jobs.database import connect
 from spark_jobs.metrics.classification import Metrics, compute_metrics, count_pairs
 from spark_jobs.report.page import BadCase, ReportData, make_thumbnail, render_report
+from spark_jobs.report_models import EtlReport
 from spark_jobs.scoring import open_bundle, pack_bundle, score_samples
 from spark_jobs.session import make_frame, open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
@@ -171,6 +172,7 @@ def _make_report(
         wrong=metrics.wrong,
         bad_cases=bad,
         champion=champion,
+        etl=store.read_model(spec.etl_report_uri, EtlReport),
     )
     return render_report(data)
 

@@ -90,13 +90,17 @@ class SideFindings(Spec):
 
 
 class EtlReport(Spec):
-    """etl_report.json. imbalance: largest class over smallest; None: that stage did not run."""
+    """etl_report.json. imbalance: largest class over smallest; None: that stage did not run.
+
+    rejections: the first of those that were left out; rejected.parquet has them all.
+    """
 
     dataset: str
     snapshot_id: str
     samples: int
     kept: int
     rejected: int
+    rejections: tuple[Rejection, ...]
     stages: tuple[StageCount, ...]
     counts: dict[Side, dict[str, int]]
     imbalance: float

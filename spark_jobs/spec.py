@@ -149,6 +149,7 @@ class EvaluateSpec(JobSpec):
     labels_uri: str
     raw_uri: str
     bundle_uri: str
+    etl_report_uri: str
     mlflow_run_id: str
     min_accuracy: float
     max_bad_cases: int = Field(default=50, ge=0)

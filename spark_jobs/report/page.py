@@ -10,6 +10,7 @@ from PIL import Image
 from serving.bundle import codec
 from serving.bundle.manifest import Lineage
 from serving.job.spec import Spec
+from spark_jobs.report_models import EtlReport
 from spark_jobs.spec import Champion, ClassMetrics
 
 TEMPLATE = "report.html"
@@ -17,6 +18,8 @@ THUMBNAIL_SIDE = 320
 # Beyond so many classes the matrix shows colours only; each cell tells its number when pointed at.
 MAX_NUMBERED_CLASSES = 15
 HEAT_STEPS = 10
+# Of each kind of finding in the data, so many are named; etl_report.json has more.
+SHOWN_FINDINGS = 5
 
 
 class BadCase(Spec):
@@ -47,6 +50,7 @@ class ReportData(Spec):
     wrong: int
     bad_cases: tuple[BadCase, ...]
     champion: Champion
+    etl: EtlReport
 
 
 class Cell(Spec):
@@ -101,17 +105,30 @@ def heat_map(classes: tuple[str, ...], confusion: tuple[tuple[int, ...], ...]) -
     return rows
 
 
+def _read_template(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
 def render_report(data: ReportData) -> str:
     """The page. Names come from strangers: every value is escaped."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(_read_template),
     )
-    source = resources.files(__package__).joinpath(TEMPLATE).read_text("utf-8")
+    sides = data.etl.counts.values()
+    class_counts = {name: [by.get(name, 0) for by in sides] for name in data.classes}
     low, high = wilson_interval(data.accuracy * data.test_samples, data.test_samples)
-    return environment.from_string(source).render(
+    return environment.get_template(TEMPLATE).render(
         data=data,
+        etl=data.etl,
+        class_counts=class_counts,
+        largest=max(1, *map(sum, class_counts.values())),
+        shown=SHOWN_FINDINGS,
         rows=heat_map(data.classes, data.confusion),
         numbered=len(data.classes) <= MAX_NUMBERED_CLASSES,
         low=low,

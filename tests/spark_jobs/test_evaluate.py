@@ -20,8 +20,10 @@ from serving.bundle.predictor import Predictor
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.smoke import SmokeSamples
+from spark_jobs.etl_report import write_report
 from spark_jobs.evaluate import run_evaluate
 from spark_jobs.importing.segments import SegmentWriter
+from spark_jobs.report_models import EtlReport
 from spark_jobs.smoke import choose_smoke
 from spark_jobs.snapshots import LABELS, LABELS_FILE, write_snapshot
 from spark_jobs.spec import EvaluateOutcome, EvaluateSpec, Prediction
@@ -78,6 +80,20 @@ def spec(
     labels = pa.Table.from_pylist(complete, LABELS)
     snapshots = (tmp_path / "snapshots").as_uri()
     manifest = write_snapshot(snapshots, dataset, labels)
+    report = EtlReport(
+        dataset=dataset,
+        snapshot_id=manifest.snapshot_id,
+        samples=manifest.samples,
+        kept=manifest.samples,
+        rejected=0,
+        rejections=(),
+        stages=(),
+        counts=manifest.counts,
+        imbalance=1.0,
+        flags=None,
+        near_duplicates=None,
+        sides=None,
+    )
     return EvaluateSpec(
         output_uri=(tmp_path / "out").as_uri(),
         run_id="20260102T030405-abcdef",
@@ -87,6 +103,7 @@ def spec(
         labels_uri=store.join(snapshots, manifest.snapshot_id, LABELS_FILE),
         raw_uri=raw,
         bundle_uri=write_bundle(tmp_path / "bundle").as_uri(),
+        etl_report_uri=write_report((tmp_path / "etl").as_uri(), report),
         mlflow_run_id=mlflow_run,
         min_accuracy=0.8,
         max_bad_cases=1,

@@ -15,7 +15,14 @@ from spark_jobs.report.page import (
     render_report,
     wilson_interval,
 )
-from spark_jobs.spec import Champion
+from spark_jobs.report_models import (
+    EtlReport,
+    LabelledPair,
+    NearDuplicates,
+    SampleGroup,
+    SideFindings,
+)
+from spark_jobs.spec import Champion, Rejection, StageCount
 from tests.spark_jobs.tiny import CLASSES, make_picture
 
 EVIL = "<img src=x onerror=alert(1)>\"'"
@@ -37,6 +44,45 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def make_etl(classes: tuple[str, ...]) -> EtlReport:
+    """Every kind of finding, with names that are markup."""
+    group = SampleGroup(size=9, labels=(classes[0],), names=(f"{EVIL}1.png", f"{EVIL}2.png"))
+    pair = LabelledPair(names=(EVIL, "b.png"), labels=(classes[0], classes[1]))
+    return EtlReport(
+        dataset="signs",
+        snapshot_id="0123456789abcdef0123",
+        samples=104,
+        kept=101,
+        rejected=3,
+        rejections=(Rejection(name=EVIL, reason=f"truncated {EVIL}"),),
+        stages=(
+            StageCount(stage="decode_image", rejected=3),
+            StageCount(stage="flag_quality", rejected=0),
+        ),
+        counts={"train": {classes[0]: 80}, "val": {classes[1]: 9}, "test": {classes[0]: 12}},
+        imbalance=10.2,
+        flags={"too_dark": 4},
+        near_duplicates=NearDuplicates(
+            samples=101,
+            proposed=7,
+            confirmed=6,
+            full_buckets=0,
+            pairs_left_out=0,
+            groups=1,
+            samples_in_groups=9,
+            largest=(group,),
+            over_large=(group.model_copy(update={"size": 77}),),
+            cross_label=1,
+            cross_label_pairs=(pair,),
+        ),
+        sides=SideFindings(
+            leaks=1,
+            leaking_groups=(group.model_copy(update={"sides": ("train", "test")}),),
+            bridges=2,
+        ),
+    )
 
 
 def make_data(
@@ -78,6 +124,7 @@ def make_data(
         wrong=metrics.wrong,
         bad_cases=(case,) if wrong else (),
         champion=champion or Champion(generation=0),
+        etl=make_etl(classes),
     )
 
 
@@ -143,3 +190,31 @@ def test_interval() -> None:
     low, high = wilson_interval(145, 153)
     assert (round(low, 3), round(high, 3)) == (0.9, 0.973)
     assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+def test_tells_what_it_learned_from() -> None:
+    text = " ".join(Page(render_report(make_data())).text.split())
+    for told in (
+        "101 of 104 samples were used; 3 were left out.",
+        "10.2 times the pictures of the smallest",
+        "4 too dark",
+        "9 samples in 1 group,",
+        f"{EVIL}1.png, {EVIL}2.png and 7 more",
+        "1 pair: one label is wrong",
+        "not used: 77 pictures",
+        "1 group on two sides",
+        "train and test",
+        "Left out by decode_image",
+        f"truncated {EVIL}",
+    ):
+        assert told in text
+    assert "flag_quality" not in text
+
+
+def test_stages_that_did_not_run_are_not_told() -> None:
+    data = make_data()
+    silent = {"near_duplicates": None, "sides": None, "flags": None}
+    bare = data.model_copy(update={"etl": data.etl.model_copy(update=silent)})
+    text = Page(render_report(bare)).text
+    for absent in ("Near-duplicates", "Leaks", "Looks odd", "None"):
+        assert absent not in text
