@@ -115,7 +115,7 @@ def test(quick: bool) -> None:
             }
             checks = [
                 _pytest("tests of the jobs", jobs, JOB_TESTS),
-                _pytest("attempts on HDFS", control, ("tests/pipelines",), "-m", "integration"),
+                _pytest("control, on a stack", control, ("tests/pipelines",), "-m", "integration"),
             ]
             failed += _run(checks, environment | servers)
             failed += _run([_pytest("the whole way", control, (INTEGRATION,))], environment)

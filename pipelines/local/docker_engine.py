@@ -2,11 +2,15 @@
 
 import os
 import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipelines.local.layout import Layout
 from pipelines.settings import Settings
 
 NO_DOCKER = "none"
+# Where Docker's client looks for an engine when nothing tells it where to.
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
 
 def does_engine_answer(address: str) -> bool:
@@ -17,6 +21,10 @@ def does_engine_answer(address: str) -> bool:
 
     import docker
 
+    socket = urlsplit(address or os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET)
+    # Docker's client leaves its own socket open where there is none to connect to.
+    if socket.scheme == "unix" and not Path(socket.path).exists():
+        return False
     try:
         client = DockerClient(base_url=address, timeout=10) if address else docker.from_env()
         try:

@@ -16,6 +16,16 @@ from pipelines.cli import main
 from serving.job.mongo import DATABASE
 from tests.mongo_server import find_jars, run_mongo
 
+SERVERS = {"mongo_server", "engine"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a server needs what a started stack has: its jars, its Docker engine."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
+
 
 class Done(NamedTuple):
     code: int

@@ -14,7 +14,7 @@ from pipelines.images import SNAPSHOT_LABEL, list_images, remove_image, use_engi
 
 
 @pytest.fixture
-def client() -> Iterator[Any]:
+def engine() -> Iterator[Any]:
     with use_engine(read_installation()) as found:
         if found is None:
             pytest.skip("no Docker engine answers: set MODELMILL_DOCKER_HOST")
@@ -22,7 +22,7 @@ def client() -> Iterator[Any]:
 
 
 @pytest.fixture
-def built(client: Any) -> Iterator[tuple[str, str]]:
+def built(engine: Any) -> Iterator[tuple[str, str]]:
     """A snapshot's id, and the tag of an empty image that was trained on it."""
     snapshot, tag = uuid.uuid4().hex[:20], f"modelmill/test-{uuid.uuid4().hex[:8]}:7"
     dockerfile = f'FROM scratch\nCOPY x /x\nCMD ["/x"]\nLABEL {SNAPSHOT_LABEL}={snapshot}\n'
@@ -33,28 +33,28 @@ def built(client: Any) -> Iterator[tuple[str, str]]:
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
     context.seek(0)
-    client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True, forcerm=True)
+    engine.images.build(fileobj=context, custom_context=True, tag=tag, rm=True, forcerm=True)
     yield snapshot, tag
-    remove_image(client, tag)
+    remove_image(engine, tag)
 
 
-def test_only_images_of_our_snapshots_are_listed(client: Any, built: tuple[str, str]) -> None:
+def test_only_images_of_our_snapshots_are_listed(engine: Any, built: tuple[str, str]) -> None:
     snapshot, tag = built
-    assert list_images(client, {"0" * 20}) == ()
-    (image,) = list_images(client, {snapshot})
+    assert list_images(engine, {"0" * 20}) == ()
+    (image,) = list_images(engine, {snapshot})
     assert (image.tag, image.version) == (tag, 7)
     assert image.size_bytes >= 1
-    assert remove_image(client, tag) == ""
-    assert list_images(client, {snapshot}) == ()
-    assert remove_image(client, tag) == ""
+    assert remove_image(engine, tag) == ""
+    assert list_images(engine, {snapshot}) == ()
+    assert remove_image(engine, tag) == ""
 
 
-def test_an_image_in_use_is_left_alone(client: Any, built: tuple[str, str]) -> None:
+def test_an_image_in_use_is_left_alone(engine: Any, built: tuple[str, str]) -> None:
     snapshot, tag = built
-    container = client.containers.create(tag)
+    container = engine.containers.create(tag)
     try:
-        assert "container" in remove_image(client, tag)
-        assert list_images(client, {snapshot})
+        assert "container" in remove_image(engine, tag)
+        assert list_images(engine, {snapshot})
     finally:
         container.remove()
 

@@ -1,0 +1,99 @@
+"""A whole etl over many small pictures, and once more after one in a hundred came new."""
+
+import os
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from serving.job.mongo import MONGO_VARIABLE
+from spark_jobs.etl import run_etl
+from spark_jobs.importing.job import run_import
+from spark_jobs.importing.source import ROOTS_VARIABLE
+from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from tests.mongo_server import find_jars, run_mongo
+from tests.spark_jobs.measuring.processes import Cost, measure
+from tests.spark_jobs.tiny import PREPROCESSING, encode, write_backbone
+
+CLASSES = 4
+CHAIN = (
+    *("decode_image", "flag_quality", "compute_features"),
+    *("group_near_duplicates", "assign_sides"),
+)
+
+
+class Growth(NamedTuple):
+    """imported, first, grown: costs; made: features that the second etl made."""
+
+    imported: Cost
+    first: Cost
+    grown: Cost
+    made: int
+    added: int
+
+
+def write_small_pictures(folder: Path, first: int, count: int) -> None:
+    """JPEGs of about 3 kB: a few soft blobs, no two alike."""
+    for number in range(first, first + count):
+        chance = np.random.default_rng([7, number])
+        blobs = Image.fromarray(chance.integers(0, 255, (5, 7, 3), np.uint8))
+        picture = np.asarray(blobs.resize((112, 80), Image.Resampling.BICUBIC), np.float32)
+        noisy = np.clip(picture + chance.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+        place = folder / f"class {number % CLASSES}"
+        place.mkdir(exist_ok=True)
+        (place / f"{number:06}.jpg").write_bytes(encode(Image.fromarray(noisy), "JPEG"))
+
+
+def prepare_spark(memory: str) -> None:
+    """Spark's driver is its only executor here; it reads this when the first session opens."""
+    jars = ":".join(str(path) for path in find_jars("spark"))
+    os.environ["PYSPARK_SUBMIT_ARGS"] = (
+        f"--master local[*] --driver-memory {memory} --driver-class-path {jars} "
+        "--conf spark.driver.host=127.0.0.1 --conf spark.driver.bindAddress=127.0.0.1 pyspark-shell"
+    )
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+
+
+def grow(folder: Path, count: int) -> Growth:
+    """Import `count` pictures and run the etl; the same with a hundredth more."""
+    pictures, dataset = folder / "pictures", f"bench-{uuid.uuid4().hex[:8]}"
+    pictures.mkdir()
+    os.environ[ROOTS_VARIABLE] = str(pictures)
+    backbone = write_backbone(folder)
+
+    def take_in() -> None:
+        uri, raw = pictures.as_uri(), (folder / "raw").as_uri()
+        out = (folder / "import").as_uri()
+        run_import(ImportSpec(output_uri=out, dataset=dataset, source_uri=uri, raw_uri=raw))
+
+    def prepare() -> EtlOutcome:
+        return run_etl(
+            EtlSpec(
+                output_uri=(folder / "etl").as_uri(),
+                dataset=dataset,
+                cutoff=datetime.now(UTC) + timedelta(seconds=5),
+                seed=0,
+                raw_uri=(folder / "raw").as_uri(),
+                snapshots_uri=(folder / "snapshots").as_uri(),
+                features_uri=(folder / "features").as_uri(),
+                facts_uri=(folder / "facts").as_uri(),
+                backbone=backbone,
+                preprocessing=PREPROCESSING,
+                stages=tuple(StageSpec(name=name) for name in CHAIN),
+            )
+        )
+
+    (folder / "mongo").mkdir()
+    with run_mongo(find_jars("mongo"), folder / "mongo") as address:
+        os.environ[MONGO_VARIABLE] = address
+        write_small_pictures(pictures, 0, count)
+        imported, first = measure(take_in), measure(prepare)
+        added = max(1, count // 100)
+        write_small_pictures(pictures, count, added)
+        take_in()
+        outcomes: list[EtlOutcome] = []
+        grown = measure(lambda: outcomes.append(prepare()))
+    return Growth(imported, first, grown, outcomes[0].features_made, added)
