@@ -103,7 +103,8 @@ def _write_rejected(uri: str, result: Result) -> tuple[int, tuple[Rejection, ...
         [columns.rename_columns(REJECTED.names).cast(REJECTED), missing.cast(REJECTED)]
     )
     buffer = io.BytesIO()
-    pq.write_table(table.sort_by("name"), buffer)
+    table = table.sort_by("name")
+    pq.write_table(table, buffer)
     store.write_bytes(store.join(uri, "rejected.parquet"), buffer.getvalue())
     first = table.slice(0, SHOWN_REJECTIONS).to_pylist()
     for row in first:

@@ -65,7 +65,8 @@ def describe_stage(name: str) -> StageInfo:
         module = load_module(name, folder)
         # What is no stage is told as a run would tell it; values that it needs are not.
         params = getattr(module, "Params", StageParams)
-        if not any(field.is_required() for field in params.model_fields.values()):
+        known = isinstance(params, type) and issubclass(params, StageParams)
+        if not known or not any(field.is_required() for field in params.model_fields.values()):
             load_stages([StageSpec(name=name)], folder)
     except UserError as error:
         return StageInfo(name=name, origin=origin, problem=str(error))

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from bson import ObjectId, json_util
+from bson.errors import BSONError
 
 from serving.job.errors import UserError
 from serving.job.store import WEBHDFS_VARIABLE
@@ -137,7 +138,10 @@ class PictureReader:
 
 def read_path(place: str) -> bytes:
     """A file on HDFS, or on this machine below the import roots; raises RefusedFileError."""
-    parts = urlsplit(place)
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise RefusedFileError(f"its picture {place[:200]!r} is no path: {error}") from None
     if parts.scheme == "hdfs":
         return HdfsTree("/", os.environ[WEBHDFS_VARIABLE]).read(unquote(parts.path))
     if parts.scheme not in ("", "file") or not parts.path.startswith("/"):
@@ -146,7 +150,11 @@ def read_path(place: str) -> bytes:
             "file:///PATH and /PATH"
         )
     path = Path(unquote(parts.path) if parts.scheme else place)
-    resolved = check_allowed(path)
+    try:
+        resolved = check_allowed(path)
+    # A NUL in it, or links that lead round in a circle.
+    except (ValueError, RuntimeError) as error:
+        raise RefusedFileError(f"its picture {place[:200]!r} is no path: {error}") from None
     if not resolved.exists():
         raise RefusedFileError(MISSING)
     return LocalTree("/").read(str(resolved))
@@ -158,7 +166,8 @@ def parse_value(value: str | None) -> object:
         return value
     try:
         found: object = json_util.loads(value)
-    except (ValueError, TypeError):
+    # A text that only looks like extended JSON fails in as many ways as there are types in it.
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, BSONError):
         return value
     return found
 

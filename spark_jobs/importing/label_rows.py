@@ -78,7 +78,7 @@ def find_columns(text: str, fields: LabelFields) -> Columns:
 def _keys(line: str) -> tuple[str, ...]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     return tuple(found) if isinstance(found, dict) else ()
 
@@ -139,7 +139,7 @@ def _read_json(text: str, columns: Columns) -> Iterator[Row]:
             continue
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield Row(number, {}, f"no JSON: {error}")
             continue
         if not isinstance(found, dict):
@@ -159,4 +159,6 @@ def as_text(value: object) -> str:
     """A single value as a person would write it; empty for none."""
     if value is None:
         return ""
-    return value.strip() if isinstance(value, str) else json.dumps(value, default=str).strip('"')
+    text = value if isinstance(value, str) else json.dumps(value, default=str).strip('"')
+    # Half a character, which JSON can spell and no store takes, becomes a visible escape.
+    return text.strip().encode("utf-8", "backslashreplace").decode()

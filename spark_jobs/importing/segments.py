@@ -64,5 +64,9 @@ class SegmentWriter:
         if self._writer is not None:
             self._writer.close()
         uri = store.join(raw_uri, f"{uuid.uuid4().hex}.parquet")
-        store.write_bytes(uri, self._buffer.getvalue(), overwrite=False)
+        # Under its name there is never half a segment, whoever is killed.
+        aside = f"{uri}.part"
+        store.write_bytes(aside, self._buffer.getvalue(), overwrite=False)
+        if not store.rename(aside, uri):
+            raise RuntimeError(f"{aside} could not be renamed")
         return uri

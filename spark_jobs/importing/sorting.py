@@ -44,7 +44,8 @@ class Sorter:
         self._writer = SegmentWriter()
         self._pending: dict[str, NewSample] = {}
         self._disputes: list[tuple[str, str]] = []
-        self._classes: set[str] | None = None
+        self._classes: set[str] = set()
+        self._written: set[str] | None = None
         self.tally = Tally()
 
     def take(self, pictures: list[Picture]) -> None:
@@ -79,6 +80,9 @@ class Sorter:
             self._count_known(sha256, item.name, known, item.label)
 
     def _count_known(self, sha256: str, name: str, known: Known, claimed: str) -> None:
+        # Of samples that were there, too: an import may have been killed before it told.
+        if known.label == claimed and not known.deleted:
+            self._classes.add(claimed)
         if known.label == claimed or known.deleted or claimed in known.overruled:
             self.tally.already_there[claimed] += 1
             return
@@ -103,7 +107,9 @@ class Sorter:
 
     def _add(self, batch: list[NewSample], segment: str) -> None:
         added = self._ledger.add(batch, segment)
-        self.tally.added.update(s.label for s in batch if s.sha256 in added)
+        labels = [s.label for s in batch if s.sha256 in added]
+        self.tally.added.update(labels)
+        self._classes.update(labels)
         # The rest was added by another import since we looked.
         others = [sample for sample in batch if sample.sha256 not in added]
         known = self._ledger.find([sample.sha256 for sample in others])
@@ -111,12 +117,9 @@ class Sorter:
             self._count_known(sample.sha256, sample.name, known[sample.sha256], sample.label)
 
     def _write_classes(self) -> None:
-        # Classes of samples that were there, too: an import may have been killed between the two.
-        classes = {label for label, count in self.tally.added.items() if count}
-        classes |= {label for label, count in self.tally.already_there.items() if count}
-        if classes != self._classes:
-            self._ledger.write_dataset(self._title, classes)
-            self._classes = classes
+        if self._classes != self._written:
+            self._written = set(self._classes)
+            self._ledger.write_dataset(self._title, self._written)
 
 
 def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -14,6 +14,7 @@ from serving.job.store import WEBHDFS_VARIABLE
 ROOTS_VARIABLE = "MODELMILL_IMPORT_ROOTS"
 MAX_BYTES = 100_000_000
 MISSING = "there is no such file"
+CIRCLE = "a link that leads round in a circle"
 LEAVES = "a link that leaves the imported folder"
 
 
@@ -61,8 +62,11 @@ class LocalTree:
         return Path(path).is_file()
 
     def list(self, path: str) -> list[Entry]:
-        with os.scandir(path) as found:
-            entries = sorted(found, key=lambda e: e.name)
+        try:
+            with os.scandir(path) as found:
+                entries = sorted(found, key=lambda e: e.name)
+        except OSError as error:
+            raise UserError(f"The folder {path} cannot be read: {error.strerror}.") from None
         return [
             Entry(e.name, e.path, e.is_dir(follow_symlinks=False), self._refusal(e))
             for e in entries
@@ -70,7 +74,10 @@ class LocalTree:
 
     def _refusal(self, entry: os.DirEntry[str]) -> str:
         if entry.is_symlink():
-            target = Path(entry.path).resolve()
+            try:
+                target = Path(entry.path).resolve()
+            except RuntimeError:
+                return CIRCLE
             if not target.is_relative_to(self.root):
                 return LEAVES
             if target.is_dir():
@@ -83,7 +90,11 @@ class LocalTree:
         for form in dict.fromkeys((plain, *(unicodedata.normalize(f, plain) for f in _FORMS))):
             path = Path(self.root, form)
             if os.path.lexists(path):
-                if not path.resolve().is_relative_to(self.root):
+                try:
+                    inside = path.resolve().is_relative_to(self.root)
+                except RuntimeError:
+                    raise RefusedFileError(CIRCLE) from None
+                if not inside:
                     raise RefusedFileError(LEAVES)
                 return str(path)
         raise RefusedFileError(MISSING)

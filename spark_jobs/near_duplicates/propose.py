@@ -109,6 +109,8 @@ def propose_pairs(
             low, high = np.minimum(a[good], b[good]), np.maximum(a[good], b[good])
             keys.append(low * count + high)
             found.append(similarity[good])
+    if not keys:
+        return nothing
     merged, first = np.unique(np.concatenate(keys), return_index=True)
     if not len(merged):
         return Proposal(nothing.pairs, full_buckets, 0)

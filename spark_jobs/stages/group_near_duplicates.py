@@ -60,7 +60,7 @@ def _compare(batches: Batches, allowed: float) -> Batches:
 def compare_pairs(
     pairs: list[tuple[str, str]], allowed: float, facts: DataFrame, context: StageContext
 ) -> dict[tuple[str, str], float]:
-    """Largest local difference of each pair, computed in the executors; exact up to `allowed`."""
+    """Largest local difference of the pairs within `allowed`, computed in the executors."""
     if not pairs:
         return {}
     table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]})
@@ -72,8 +72,9 @@ def compare_pairs(
     most = context.spark.sparkContext.defaultParallelism * 4
     spread = joined.select("a", "b", "first", "second").repartition(min(tasks, most))
     compare = partial(_compare, allowed=allowed)
-    compared = spread.mapInArrow(compare, "a string, b string, difference float").toArrow()
-    return {(row["a"], row["b"]): row["difference"] for row in compared.to_pylist()}
+    compared = spread.mapInArrow(compare, "a string, b string, difference float")
+    near = compared.where(F.col("difference") <= allowed).toArrow()
+    return {(row["a"], row["b"]): row["difference"] for row in near.to_pylist()}
 
 
 def _propose(rows: pa.Table, min_similarity: float) -> tuple[list[tuple[str, str]], Proposal]:
@@ -104,7 +105,7 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     rows, facts = _read_rows(samples, context.facts)
     asked, proposal = _propose(rows, params.min_similarity)
     differences = compare_pairs(asked, params.max_difference, facts, context)
-    pairs = [pair for pair, off in sorted(differences.items()) if off <= params.max_difference]
+    pairs = sorted(differences)
     known = {
         row["sha256"]: Labelled(row["name"], row["label"])
         for row in rows.select(["sha256", "name", "label"]).to_pylist()

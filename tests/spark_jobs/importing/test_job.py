@@ -225,7 +225,11 @@ def test_what_a_person_decided_stays_when_the_folder_comes_again(
     relabel_sample(database, disputed, CLASSES[1], "me")
     delete_sample(database, gone, "me")
     shutil.copy(import_root / CLASSES[0] / "002.png", import_root / CLASSES[1] / "gone.png")
+    (import_root / "misspelt").mkdir()
+    shutil.copy(import_root / CLASSES[0] / "002.png", import_root / "misspelt" / "gone.png")
     before = list(database["samples"].find({"dataset": spec.dataset}))
     outcome = run_import(spec)
-    assert (outcome.read, outcome.already_there, outcome.conflicts) == (11, 11, 0)
+    assert (outcome.read, outcome.already_there, outcome.conflicts) == (12, 12, 0)
+    (document,) = database["datasets"].find({"_id": spec.dataset})
+    assert document["classes"] == sorted(CLASSES)
     assert list(database["samples"].find({"dataset": spec.dataset})) == before

@@ -11,7 +11,7 @@ from spark_jobs.importing.detecting import find_layout
 from spark_jobs.importing.folders import FolderLayout
 from spark_jobs.importing.items import Item
 from spark_jobs.importing.reading import read_picture
-from spark_jobs.importing.source import LocalTree, open_tree
+from spark_jobs.importing.source import LocalTree, RefusedFileError, open_tree
 from spark_jobs.spec import LabelFields
 from tests.spark_jobs.tiny import make_picture
 
@@ -121,3 +121,11 @@ def test_no_class_folders(import_root: Path) -> None:
     put(import_root / "1.png")
     with pytest.raises(UserError, match=r"FOLDER/CLASS/picture\.jpg"):
         find_layout(import_root.as_uri(), LabelFields())
+
+
+def test_a_link_to_itself_is_refused(import_root: Path) -> None:
+    put(import_root / "a" / "1.png")
+    (import_root / "a" / "round.png").symlink_to("round.png")
+    assert items(import_root)["a/round.png"].refusal == "a link that leads round in a circle"
+    with pytest.raises(RefusedFileError, match="round in a circle"):
+        LocalTree(str(import_root)).locate("a/round.png")

@@ -188,3 +188,16 @@ def test_a_broken_quote_is_told_with_its_line(pictures: Path) -> None:
     put(pictures / "t.csv", 'file,label\n1.png,"' + "x" * 200_000 + '"\n')
     with pytest.raises(UserError, match="Line 2 cannot be read as CSV: field larger"):
         items(pictures)
+
+
+def test_half_a_character_and_endless_nesting_are_one_rows_trouble(pictures: Path) -> None:
+    good = json.dumps({"file": "1.png", "label": "a"})
+    half = '{"file": "2.png", "label": "caf\\ud83d"}'
+    lost = '{"file": "x\\ud83d.png", "label": "a"}'
+    text = "\n".join([good, half, lost, '{"file": ' * 100_000])
+    put(pictures / "labels.jsonl", text)
+    assert labels(pictures) == {"1.png": "a", "2.png": "caf\\ud83d"}
+    told = refusals(pictures)
+    assert told["x\\ud83d.png"] == "there is no such file"
+    assert told["labels.jsonl, line 4"].startswith("no JSON")
+    assert "".join(item.name + item.label for item in items(pictures)).encode()

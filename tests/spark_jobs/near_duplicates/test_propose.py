@@ -61,3 +61,8 @@ def test_full_buckets_cost_little_and_are_told(monkeypatch: pytest.MonkeyPatch) 
     found = propose_pairs(rows, ones(400), 0.9, tables=2)
     assert found.full_buckets > 0
     assert len(found.pairs) <= 400 * propose.MOST_PAIRS
+
+
+def test_opposites_alone_propose_nothing() -> None:
+    row = make_rows(1)
+    assert not len(propose_pairs(np.concatenate([row, -row]), ones(2), 0.4).pairs)
