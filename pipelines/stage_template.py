@@ -8,6 +8,7 @@ from string import Template
 
 from serving.job.errors import UserError
 
+OWN_STAGES = Path(__file__).parents[1] / "spark_jobs" / "stages"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 STAGE = Template('''\
 """Reject files that are too small to show anything. (Say here what $name does.)"""
@@ -66,6 +67,8 @@ def write_stage(name: str, folder: Path) -> tuple[Path, Path]:
         )
     if name in sys.stdlib_module_names:
         raise UserError(f"NAME was {name!r}, which is a module of Python's own: choose another.")
+    if (OWN_STAGES / f"{name}.py").exists():
+        raise UserError(f"NAME was {name!r}, which is a stage that ships: choose another.")
     stage, test = folder / f"{name}.py", folder / f"test_{name}.py"
     for path in (stage, test):
         if path.exists():

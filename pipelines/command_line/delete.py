@@ -39,33 +39,45 @@ class Deletion(BaseModel):
 @click.command()
 @dataset_option
 @click.argument("samples", metavar="[SAMPLE]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All of the dataset's samples.")
 @click.option(
     "--purge", is_flag=True, help="Also remove the bytes, for good, from the raw segments."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def delete(dataset: str, samples: tuple[str, ...], purge: bool, yes: bool, as_json: bool) -> None:
-    """Leave samples out of every later snapshot; without SAMPLE, all of the dataset's.
+def delete(
+    dataset: str,
+    samples: tuple[str, ...],
+    *,
+    everything: bool,
+    purge: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Leave samples out of every later snapshot.
 
     SAMPLE is a sha256, at least its first 8 digits, or the file's name as it was imported. What
     was deleted can come back by ./modelmill relabel, unless it was purged. Snapshots stay as they
     are, but one that held a purged sample cannot be trained on again.
 
-    A purge covers the raw segments. Pictures shown in reports of earlier runs, the test pictures
-    that a deployment is checked with, and vectors in the feature caches stay: ./modelmill prune
-    removes old ones.
+    A purge covers the raw segments. Pictures shown in reports of earlier runs and the test pictures
+    that a deployment is checked with stay until ./modelmill prune removes those runs. What is kept
+    by the picture's hash stays, too: its vector, and a grey thumbnail of 96 by 96 pixels.
     """
+    # An empty list in somebody's script must not mean everything.
+    if everything == bool(samples):
+        raise click.UsageError("Name the samples, or say --all; one of the two.")
     installation = use_installation()
     check_dataset(dataset)
     with use_database() as database:
-        if samples:
+        if not everything:
             chosen = [find_sample(database, dataset, text) for text in samples]
         else:
             chosen = list_samples(database, dataset)
     # Two arguments may mean one sample; what was purged before is done.
     found = [one for one in {one.sha256: one for one in chosen}.values() if not one.is_purged]
     if not yes:
-        ask(dataset, found, everything=not samples, purge=purge)
+        ask(dataset, found, everything=everything, purge=purge)
     answer = delete_samples(dataset, found, purge=purge, installation=installation)
     if as_json:
         emit_json(answer)

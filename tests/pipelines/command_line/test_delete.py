@@ -39,7 +39,7 @@ def test_delete_leaves_a_tombstone(run: Run, pets: str, database: Any) -> None:
 
 
 def test_nothing_happens_unasked(run: Run, pets: str, database: Any) -> None:
-    done = run("delete", "--dataset", pets)
+    done = run("delete", "--dataset", pets, "--all")
     assert done.code == 1
     assert "All 2 samples" in done.err
     assert "add --yes" in done.err
@@ -56,7 +56,7 @@ def test_asked(
 ) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: answer.strip())
-    assert run("delete", "--dataset", pets).code == code
+    assert run("delete", "--dataset", pets, "--all").code == code
 
 
 def test_one_unknown_sample_deletes_none(run: Run, pets: str, database: Any) -> None:
@@ -67,6 +67,15 @@ def test_one_unknown_sample_deletes_none(run: Run, pets: str, database: Any) -> 
 def read_tree(folder: Path) -> dict[str, bytes]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("named", [(), (CAT, "--all")])
+def test_an_empty_list_does_not_mean_everything(
+    run: Run, pets: str, database: Any, named: tuple[str, ...]
+) -> None:
+    done = run("delete", "--dataset", pets, *named, "--purge", "--yes")
+    assert (done.code, "--all" in done.err) == (2, True)
+    assert not database["samples"].count_documents({"dataset": pets, "state": "deleted"})
 
 
 def test_from_import_to_purge(

@@ -51,7 +51,9 @@ def test_nothing_is_overwritten(run: Run, folder: Path) -> None:
     assert [path.read_text() for path in folder.iterdir()] == ["mine"]
 
 
-@pytest.mark.parametrize("name", ["Blur", "a-b", "class", "../x", "test_it", "json", ""])
+@pytest.mark.parametrize(
+    "name", ["Blur", "a-b", "class", "../x", "test_it", "json", "flag_quality", ""]
+)
 def test_names_that_cannot_be(run: Run, folder: Path, name: str) -> None:
     done = run("stage", "new", name)
     assert (done.code, "NAME was" in done.err) == (1, True)
