@@ -59,10 +59,10 @@ def _compare(batches: Batches, allowed: float) -> Batches:
 
 def compare_pairs(
     pairs: list[tuple[str, str]], allowed: float, facts: DataFrame, context: StageContext
-) -> dict[tuple[str, str], float]:
-    """Largest local difference of the pairs within `allowed`, computed in the executors."""
+) -> list[tuple[str, str]]:
+    """Those whose largest local difference is within `allowed`, sorted; told by the executors."""
     if not pairs:
-        return {}
+        return []
     table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]})
     asked = F.broadcast(context.spark.createDataFrame(table))
     first = facts.select(F.col("sha256").alias("a"), F.col("thumbnail").alias("first"))
@@ -73,8 +73,8 @@ def compare_pairs(
     spread = joined.select("a", "b", "first", "second").repartition(min(tasks, most))
     compare = partial(_compare, allowed=allowed)
     compared = spread.mapInArrow(compare, "a string, b string, difference float")
-    near = compared.where(F.col("difference") <= allowed).toArrow()
-    return {(row["a"], row["b"]): row["difference"] for row in near.to_pylist()}
+    near = compared.where(F.col("difference") <= allowed).select("a", "b").toArrow()
+    return sorted(zip(near["a"].to_pylist(), near["b"].to_pylist(), strict=True))
 
 
 def _propose(rows: pa.Table, min_similarity: float) -> tuple[list[tuple[str, str]], Proposal]:
@@ -104,8 +104,7 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     context.facts.add(samples)
     rows, facts = _read_rows(samples, context.facts)
     asked, proposal = _propose(rows, params.min_similarity)
-    differences = compare_pairs(asked, params.max_difference, facts, context)
-    pairs = sorted(differences)
+    pairs = compare_pairs(asked, params.max_difference, facts, context)
     known = {
         row["sha256"]: Labelled(row["name"], row["label"])
         for row in rows.select(["sha256", "name", "label"]).to_pylist()

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from pydantic import ValidationError
-from pyspark.sql import SparkSession
 
 from serving.job import store
 from spark_jobs.etl import run_etl
-from spark_jobs.importing.job import run_import
 from spark_jobs.report_models import EtlReport
-from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.spec import EtlOutcome, StageSpec
 from spark_jobs.stages.flag_quality import Params as FlagParams
+from tests.spark_jobs.conftest import MakeSpec
 from tests.spark_jobs.near_duplicates.pictures import copy_picture, encode, make_scene
-from tests.spark_jobs.tiny import PREPROCESSING
 
 CHAIN = (
     "decode_image",
@@ -45,38 +42,10 @@ def write(folder: Path, name: str, content: bytes) -> str:
 
 
 @pytest.fixture
-def import_all(
-    import_root: Path, tmp_path: Path, dataset: str, database: Any
-) -> Callable[[], object]:
-    spec = ImportSpec(
-        output_uri=(tmp_path / "import").as_uri(),
-        dataset=dataset,
-        source_uri=import_root.as_uri(),
-        raw_uri=(tmp_path / "raw").as_uri(),
-    )
-    return lambda: run_import(spec)
-
-
-@pytest.fixture
-def etl(
-    spark: SparkSession, connector: None, tmp_path: Path, dataset: str, backbone: BackboneFile
-) -> RunEtl:
+def etl(make_spec: MakeSpec) -> RunEtl:
     def run(**params: dict[str, Any]) -> EtlOutcome:
-        return run_etl(
-            EtlSpec(
-                output_uri=(tmp_path / "etl").as_uri(),
-                dataset=dataset,
-                cutoff=datetime.now(UTC) + timedelta(seconds=5),
-                seed=0,
-                raw_uri=(tmp_path / "raw").as_uri(),
-                snapshots_uri=(tmp_path / "snapshots").as_uri(),
-                features_uri=(tmp_path / "features").as_uri(),
-                facts_uri=(tmp_path / "facts").as_uri(),
-                backbone=backbone,
-                preprocessing=PREPROCESSING,
-                stages=tuple(StageSpec(name=n, params=params.get(n, {})) for n in CHAIN),
-            )
-        )
+        stages = tuple(StageSpec(name=n, params=params.get(n, {})) for n in CHAIN)
+        return run_etl(make_spec(stages=stages))
 
     return run
 
@@ -96,7 +65,7 @@ def list_facts(tmp_path: Path) -> list[str]:
 
 
 def test_copies_stay_together_and_everything_is_reported(
-    import_all: Callable[[], object],
+    run_import_of: Callable[[], object],
     etl: RunEtl,
     tmp_path: Path,
     dataset: str,
@@ -119,7 +88,7 @@ def test_copies_stay_together_and_everything_is_reported(
         "speck.png",
         encode(Image.open(folders[1] / "7.png").crop((0, 0, 40, 90)), "PNG"),
     )
-    import_all()
+    run_import_of()
     first = etl()
     rows, report = read_labels(first), read_report(first)
     group = min(hashes[0][0], copy)
@@ -143,7 +112,7 @@ def test_copies_stay_together_and_everything_is_reported(
     follower = write(
         folders[1], "follower.jpg", copy_picture(pictures[1][3], "resized to 80 %", chance)
     )
-    import_all()
+    run_import_of()
     second = etl(flag_quality={"reject": ["too_dark", "too_small"]})
     later, report = read_labels(second), read_report(second)
     assert bridge not in later

@@ -1,45 +1,19 @@
 """An earlier snapshot is trained on again, whatever became of the dataset since."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 from serving.job.errors import UserError
 from serving.job.samples import delete_sample, read_sample, relabel_sample
 from spark_jobs.etl import run_etl
-from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, StageSpec
-from tests.spark_jobs.tiny import CLASSES, PREPROCESSING
+from spark_jobs.spec import EtlOutcome, StageSpec
+from tests.spark_jobs.conftest import CHAIN, MakeSpec
+from tests.spark_jobs.tiny import CLASSES
 
-CHAIN = ("decode_image", "compute_features", "assign_sides")
-MakeSpec = Callable[..., EtlSpec]
-
-
-@pytest.fixture
-def make_spec(
-    spark: SparkSession, connector: None, tmp_path: Path, imported: str, backbone: BackboneFile
-) -> MakeSpec:
-    def make(**changes: Any) -> EtlSpec:
-        fields: dict[str, Any] = {
-            "output_uri": (tmp_path / "etl").as_uri(),
-            "dataset": imported,
-            "cutoff": datetime.now(UTC) + timedelta(seconds=5),
-            "seed": 0,
-            "raw_uri": (tmp_path / "raw").as_uri(),
-            "snapshots_uri": (tmp_path / "snapshots").as_uri(),
-            "features_uri": (tmp_path / "features").as_uri(),
-            "facts_uri": (tmp_path / "facts").as_uri(),
-            "backbone": backbone,
-            "preprocessing": PREPROCESSING,
-            "stages": tuple(StageSpec(name=name) for name in CHAIN),
-        }
-        return EtlSpec(**fields | changes)
-
-    return make
+pytestmark = pytest.mark.usefixtures("imported")
 
 
 def read_rows(outcome: EtlOutcome) -> list[dict[str, Any]]:
