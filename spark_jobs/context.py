@@ -13,7 +13,7 @@ from spark_jobs.tables import FeatureCache, RawContent
 
 @dataclass(frozen=True)
 class StageContext:
-    """The run around a stage."""
+    """The run around a stage. snapshot_id: what is trained on again, empty for what is there."""
 
     spark: SparkSession
     dataset: str
@@ -24,3 +24,4 @@ class StageContext:
     facts: FactsCache
     raw: RawContent
     findings: Findings
+    snapshot_id: str = ""

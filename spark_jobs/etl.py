@@ -32,7 +32,15 @@ from spark_jobs.snapshot_source import confirm_snapshot, place_labels, read_snap
 from spark_jobs.snapshots import MANIFEST_FILE, record_snapshot, write_snapshot
 from spark_jobs.spec import EtlOutcome, EtlSpec, Rejection, StageCount
 from spark_jobs.stage_progress import show_progress
-from spark_jobs.tables import FeatureCache, check_dataset, feature_key, find_raw, read_samples
+from spark_jobs.tables import (
+    BYTES_MISSING,
+    INACTIVE,
+    FeatureCache,
+    check_dataset,
+    feature_key,
+    find_raw,
+    read_samples,
+)
 
 REJECTED = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label", "reason")])
 MISSING = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label")])
@@ -41,7 +49,6 @@ RESULT = (
     *("reject_reason", "rejected_by"),
 )
 SHOWN_REJECTIONS = 20
-BYTES_MISSING = "its raw bytes are missing: import it again"
 
 
 @dataclass(frozen=True)
@@ -64,16 +71,16 @@ def _observe(rows: DataFrame, stages: list[Stage]) -> tuple[DataFrame, Observati
     return observed, observation
 
 
-def _find_missing(wanted: DataFrame, context: StageContext) -> pa.Table:
-    present = context.raw.read().select("sha256").distinct()
-    missing = wanted.join(present, on="sha256", how="left_anti")
-    return missing.select("sha256", "name", "label").toArrow()
+def _find_missing(wanted: pa.Table, found: pa.Table) -> pa.Table:
+    there = set(found["sha256"].to_pylist())
+    rows = [row for row in wanted.select(MISSING.names).to_pylist() if row["sha256"] not in there]
+    return pa.Table.from_pylist(rows, MISSING)
 
 
-def run_chain(wanted: DataFrame, stages: list[Stage], context: StageContext) -> Result:
+def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> Result:
     """Run the stages over samples that have no bytes yet."""
-    asked, read = Observation("etl samples"), Observation("etl input")
-    samples = context.raw.join_to(wanted.observe(asked, F.count(F.lit(1)).alias("rows")))
+    read = Observation("etl input")
+    samples = context.raw.join_to(wanted)
     result = run_stages(samples.observe(read, F.count(F.lit(1)).alias("rows")), stages, context)
     state = F.col("features") if "features" in result.columns else F.lit(None).cast("string")
     rows, observation = _observe(result.select(*RESULT, state.alias("features")), stages)
@@ -86,9 +93,11 @@ def run_chain(wanted: DataFrame, stages: list[Stage], context: StageContext) -> 
             f"{counts['rows']} came out of the chain. A stage sets reject_reason instead."
         )
     missing = MISSING.empty_table()
-    # Where one side of a join is empty, Spark may leave the other side unread and uncounted.
-    if not counts["rows"] or asked.get["rows"] > table.num_rows:
-        missing = _find_missing(wanted, context)
+    if wanted.num_rows > table.num_rows:
+        missing = _find_missing(wanted, table)
+    # They were there to bind others, and are in no count.
+    inactive = pc.fill_null(pc.starts_with(table["reject_reason"], INACTIVE), False)
+    table = table.filter(pc.invert(inactive))
     by = {stage.name: int(counts[f"stage_{i}"]) for i, stage in enumerate(stages)}
     return Result(table, by, missing)
 
@@ -141,12 +150,13 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         facts=FactsCache(spark, spec.facts_uri),
         raw=find_raw(spark, spec.dataset, spec.raw_uri),
         findings=Findings(),
+        snapshot_id=spec.snapshot_id,
     )
     cutoff = spec.cutoff if spec.cutoff.tzinfo else spec.cutoff.replace(tzinfo=UTC)
     if spec.snapshot_id:
-        wanted = read_snapshot_samples(spark, spec)
+        wanted = read_snapshot_samples(spec)
     else:
-        wanted = read_samples(spark, spec.dataset, cutoff, spec.raw_uri)
+        wanted = read_samples(spark, spec.dataset, cutoff, spec.raw_uri).toArrow()
     with show_progress(spark):
         result = run_chain(wanted, stages, context)
     labels = result.rows.filter(pc.is_null(result.rows["reject_reason"]))

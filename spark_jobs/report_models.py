@@ -79,9 +79,9 @@ class NearDuplicates(Spec):
 
 
 class SideFindings(Spec):
-    """leaks: groups on two sides, because the sides were given or older than the group.
+    """leaks: groups on two sides, because the user gave the sides or the snapshot has them so.
 
-    bridges: new samples left out because they resemble samples of two sides.
+    bridges: samples left out because they belong together with samples of another side.
     """
 
     leaks: int

@@ -176,8 +176,9 @@ def _run_one(samples: DataFrame, stage: Stage, context: StageContext) -> DataFra
 
 
 def run_stages(samples: DataFrame, stages: Iterable[Stage], context: StageContext) -> DataFrame:
-    """Chain the stages; `rejected_by` names the stage that set reject_reason."""
-    rows = samples.withColumn("rejected_by", F.lit(None).cast("string"))
+    """Chain the stages; `rejected_by` names the stage that set reject_reason, "" if none did."""
+    before = F.when(F.col("reject_reason").isNotNull(), F.lit(""))
+    rows = samples.withColumn("rejected_by", before)
     for stage in stages:
         rows = _run_one(rows, stage, context)
         here = F.when(F.col("reject_reason").isNotNull(), F.lit(stage.name))

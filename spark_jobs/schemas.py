@@ -47,7 +47,8 @@ RAW = StructType(
 )
 # One row per sample. width, height and format are facts of the decoded picture; pixels holds
 # [size, size, 3] bytes between decoding and features, for samples without a cached vector.
-# flags: what is doubtful about the picture. near: near-duplicates of the sample's own label.
+# flags: what is doubtful about the picture. near: near-duplicates of the sample's own label, its
+# group. follows: samples outside the group whose side it takes while it has none.
 SAMPLES = StructType(
     [
         StructField("sha256", StringType()),
@@ -65,6 +66,7 @@ SAMPLES = StructType(
         StructField("pixels", BinaryType()),
         StructField("flags", ArrayType(StringType())),
         StructField("near", ArrayType(StringType())),
+        StructField("follows", ArrayType(StringType())),
         StructField("reject_reason", StringType()),
     ]
 )

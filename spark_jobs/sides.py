@@ -10,13 +10,15 @@ from spark_jobs.components import find_components
 from spark_jobs.spec import Side
 
 SIDES: tuple[Side, ...] = get_args(Side)
+KEPT_FIRST: tuple[Side, ...] = ("train", "test", "val")
 
 
 @dataclass(frozen=True)
 class SideRequest:
     """A sample; `split` as the user's folders gave it, `side` as it was assigned earlier.
 
-    group: the user's own (same object, same camera). near: sha256 of its near-duplicates.
+    group: the user's own (same object, same camera). near: sha256 of its near-duplicates, which
+    form a group with it. follows: of others whose side it takes as long as it has none.
     """
 
     sha256: str
@@ -25,6 +27,7 @@ class SideRequest:
     side: Side | None
     group: str | None = None
     near: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,28 @@ def find_units(requests: Sequence[SideRequest]) -> list[list[str]]:
     return find_components((request.sha256 for request in requests), link(requests))
 
 
+def find_conflicts(
+    requests: Sequence[SideRequest], sides: Mapping[str, Side]
+) -> dict[str, dict[Side, str]]:
+    """What has to be left out so that no unit lies on two sides: sample → a witness of each side.
+
+    Sides are for life, what belongs together is not: a label is corrected, a class grows, two
+    runs give sides at once. Then the samples on one side stay: those on train, for a model may
+    have learned from them, else those on test. Sides that the user gave are the user's word.
+    """
+    splits = frozenset(request.split for request in requests if request.split is not None)
+    free = [r for r in requests if len(allowed_sides(r.split, splits)) > 1]
+    conflicts: dict[str, dict[Side, str]] = {}
+    for unit in find_units(free):
+        there = {sides[sha256] for sha256 in unit}
+        if len(there) > 1:
+            kept = next(side for side in KEPT_FIRST if side in there)
+            witness = next(sha256 for sha256 in unit if sides[sha256] == kept)
+            leaving = [sha256 for sha256 in unit if sides[sha256] != kept]
+            conflicts |= {sha: {kept: witness, sides[sha]: sha} for sha in leaving}
+    return conflicts
+
+
 def _rank(seed: int, sha256: str) -> str:
     return hashlib.sha256(f"{seed}/{sha256}".encode()).hexdigest()
 
@@ -107,7 +132,7 @@ class _Placing:
         """Side → a sample on it that one of these belongs together with."""
         found: dict[Side, str] = {}
         for request in requests:
-            for other in request.near:
+            for other in (*request.near, *request.follows):
                 if other in self.sides:
                     found.setdefault(self.sides[other], other)
             if request.group is not None:

@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
 
 from serving.job import store
 from serving.job.errors import UserError
@@ -27,11 +26,12 @@ SOURCE = pa.schema(
         *(pa.field(name, pa.string()) for name in ("sha256", "name", "label", "group")),
         *(pa.field(name, pa.string()) for name in ("split", "side", "segment")),
         pa.field("size_bytes", pa.int64()),
+        pa.field("reject_reason", pa.string()),
     ]
 )
 
 
-def read_snapshot_samples(spark: SparkSession, spec: EtlSpec) -> DataFrame:
+def read_snapshot_samples(spec: EtlSpec) -> pa.Table:
     """The columns of tables.read_samples, as the snapshot has them; UserError where one is gone."""
     rows = read_labels(spec.snapshots_uri, spec.snapshot_id).to_pylist()
     manifest = _read_manifest(spec)
@@ -54,10 +54,11 @@ def read_snapshot_samples(spark: SparkSession, spec: EtlSpec) -> DataFrame:
                 spec.raw_uri, stored[row["sha256"]]["segment"].rsplit("/", 1)[-1]
             ),
             "size_bytes": stored[row["sha256"]]["size_bytes"],
+            "reject_reason": None,
         }
         for row in rows
     ]
-    return spark.createDataFrame(pa.Table.from_pylist(source, SOURCE))
+    return pa.Table.from_pylist(source, SOURCE)
 
 
 def _read_manifest(spec: EtlSpec) -> SnapshotManifest:

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -16,11 +17,15 @@ from serving.job import store
 from serving.job.errors import UserError
 from serving.job.mongo import DATABASE, mongo_uri
 from spark_jobs.database import connect
-from spark_jobs.schemas import FEATURES, MONGO_SAMPLE, RAW, SAMPLES
+from spark_jobs.schemas import FEATURES, MONGO_SAMPLE, RAW, SAMPLES, reject
+from spark_jobs.session import make_frame
 from spark_jobs.spec import Side
 
 VECTORS_PER_FILE = 20_000
 UPDATES = 1000
+# Reasons that samples come with: no stage has to look at them.
+INACTIVE = "not active: "
+BYTES_MISSING = "its raw bytes are missing: import it again"
 # The others ask for collStats or $sample, which the embedded server lacks.
 PARTITIONER = "com.mongodb.spark.sql.connector.read.partitioner.SinglePartitionPartitioner"
 
@@ -46,7 +51,11 @@ def list_segments(dataset: str) -> list[str]:
 
 
 def read_samples(spark: SparkSession, dataset: str, cutoff: datetime, raw_uri: str) -> DataFrame:
-    """Active samples as they were at the cut-off, one row each; no bytes yet."""
+    """Samples as they were at the cut-off, one row each; no bytes yet.
+
+    Those that are active; and those that are not but have a side, as rejected ones: whatever
+    resembles them has to go to that side, for they may come back, and models may have seen them.
+    """
     stored = (
         spark.read.format("mongodb")
         .schema(MONGO_SAMPLE)
@@ -64,7 +73,9 @@ def select_state(stored: DataFrame, cutoff: datetime, raw_uri: str) -> DataFrame
     """The last history entry up to the cut-off decides label and state."""
     past = F.filter("history", lambda entry: entry["at"] <= F.lit(cutoff))
     latest = stored.withColumn("latest", F.try_element_at(past, F.lit(-1)))
-    return latest.where(F.col("latest.state") == "active").select(
+    active = F.col("latest.state") == "active"
+    known = F.col("latest").isNotNull() & F.col("side").isNotNull()
+    return latest.where(active | known).select(
         "sha256",
         "name",
         F.col("latest.label").alias("label"),
@@ -76,6 +87,19 @@ def select_state(stored: DataFrame, cutoff: datetime, raw_uri: str) -> DataFrame
             "segment"
         ),
         "size_bytes",
+        F.when(~active, F.concat(F.lit(INACTIVE), "latest.state")).alias("reject_reason"),
+    )
+
+
+def _fill(rows: DataFrame) -> DataFrame:
+    """Columns of SAMPLES; null where the rows have none."""
+    return rows.select(
+        *[
+            F.col(field.name)
+            if field.name in rows.columns
+            else F.lit(None).cast(field.dataType).alias(field.name)
+            for field in SAMPLES.fields
+        ]
     )
 
 
@@ -94,18 +118,20 @@ class RawContent:
         files = self.spark.read.schema(RAW).parquet(*self.uris)
         return files.select("sha256", "content", F.col("_metadata.file_name").alias("file"))
 
-    def join_to(self, samples: DataFrame) -> DataFrame:
-        """Rows of SAMPLES for those samples whose bytes are there; the bytes are not moved."""
-        wanted = samples.withColumn("file", F.substring_index("segment", "/", -1))
-        joined = self.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner")
-        return joined.select(
-            *[
-                F.col(field.name)
-                if field.name in joined.columns
-                else F.lit(None).cast(field.dataType).alias(field.name)
-                for field in SAMPLES.fields
-            ]
-        )
+    def join_to(self, samples: pa.Table) -> DataFrame:
+        """Rows of SAMPLES with their bytes, which are not moved.
+
+        Samples whose segment is gone are rejected; those that their segment does not hold fall out.
+        """
+        wanted = make_frame(self.spark, samples)
+        wanted = wanted.withColumn("file", F.substring_index("segment", "/", -1))
+        rows = _fill(self.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner"))
+        named = {uri.rsplit("/", 1)[-1] for uri in samples["segment"].to_pylist()}
+        gone = named - {uri.rsplit("/", 1)[-1] for uri in self.uris}
+        if not gone:
+            return rows
+        lost = wanted.where(F.col("file").isin(sorted(gone)))
+        return rows.unionByName(_fill(reject(lost, F.lit(True), BYTES_MISSING)))
 
     def attach(self, samples: DataFrame) -> DataFrame:
         """Give rows without bytes their bytes back.

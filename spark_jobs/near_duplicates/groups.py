@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from spark_jobs.components import find_components
 from spark_jobs.report_models import LabelledPair, SampleGroup
+from spark_jobs.spec import Side
 
 # Reports name so many; the totals stand beside them.
 MOST_GROUPS = 20
@@ -15,16 +16,19 @@ MOST_PAIRS = 100
 
 @dataclass(frozen=True)
 class Labelled:
-    """What the report calls a sample, and its class."""
+    """What the report calls a sample, its class, its side; left_out: not used today."""
 
     name: str
     label: str
+    side: Side | None = None
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
 class Groups:
-    """near: sample → its confirmed near-duplicates of the same label, both ways, sorted.
+    """What belongs together, among the samples that are used today.
 
+    near: sample → its confirmed near-duplicates of the same label, both ways, sorted.
     groups: components of two and more, of which `over_large` are no part.
     """
 
@@ -34,38 +38,80 @@ class Groups:
     cross_label: list[tuple[str, str]]
 
 
-def find_groups(
-    samples: Mapping[str, Labelled],
-    pairs: Sequence[tuple[str, str]],
-    max_share: float,
-    max_size: int,
-) -> Groups:
-    """Join confirmed pairs of one label.
+@dataclass(frozen=True)
+class Limits:
+    """When a component is a scene and no set of copies: larger than both.
 
-    A component larger than max_size and than max_share of its class is not used: its edges fall
-    away, all of them, for nobody can say which of them are copies.
+    share: of its class, which has so many samples.
     """
-    label = {sha: sample.label for sha, sample in samples.items()}
-    same = [(a, b) for a, b in pairs if label[a] == label[b]]
-    cross = sorted((min(a, b), max(a, b)) for a, b in pairs if label[a] != label[b])
-    classes = Counter(label.values())
+
+    share: float
+    size: int
+    classes: Mapping[str, int]
+
+    def exceeded_by(self, component: Sequence[str], label: str) -> bool:
+        """True where nobody can say which of its samples are copies."""
+        return len(component) > max(self.size, self.share * self.classes[label])
+
+
+def count_classes(samples: Mapping[str, Labelled]) -> Counter[str]:
+    """Samples a class, of those that are used today."""
+    return Counter(sample.label for sample in samples.values() if not sample.left_out)
+
+
+def _find_components(
+    samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]]
+) -> list[list[str]]:
+    same = [(a, b) for a, b in pairs if samples[a].label == samples[b].label]
+    return find_components({end for pair in same for end in pair}, same)
+
+
+def find_groups(
+    samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]], limits: Limits
+) -> Groups:
+    """Join confirmed pairs of one label; a component over the limits loses all its edges."""
+    used = [(a, b) for a, b in pairs if not (samples[a].left_out or samples[b].left_out)]
+    cross = [(min(p), max(p)) for p in used if samples[p[0]].label != samples[p[1]].label]
     groups: list[list[str]] = []
     over_large: list[list[str]] = []
-    for component in find_components({end for pair in same for end in pair}, same):
-        limit = max(max_size, max_share * classes[label[component[0]]])
-        (over_large if len(component) > limit else groups).append(component)
-    used = {sha for group in groups for sha in group}
+    for component in _find_components(samples, used):
+        large = limits.exceeded_by(component, samples[component[0]].label)
+        (over_large if large else groups).append(component)
+    grouped = {sha for group in groups for sha in group}
     near: dict[str, list[str]] = defaultdict(list)
-    for a, b in same:
-        if a in used:
+    for a, b in used:
+        if a in grouped and samples[a].label == samples[b].label:
             near[a].append(b)
             near[b].append(a)
     return Groups(
         near={sha: tuple(sorted(others)) for sha, others in sorted(near.items())},
         groups=groups,
         over_large=over_large,
-        cross_label=cross,
+        cross_label=sorted(cross),
     )
+
+
+def find_leaders(
+    samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]], limits: Limits
+) -> dict[str, tuple[str, ...]]:
+    """Sample that has no side → samples whose side it takes, though it forms no group with them.
+
+    They are left out today and may be back tomorrow; or they are the larger part, on one side, of
+    a group that grows too large with it: what was kept together is not torn by one sample more.
+    """
+    leaders: dict[str, tuple[str, ...]] = {}
+    for component in _find_components(samples, pairs):
+        first: dict[Side, str] = {}
+        large = limits.exceeded_by(component, samples[component[0]].label)
+        sided = [sha for sha in component if samples[sha].side is not None]
+        for sha in sided:
+            side = samples[sha].side
+            if side is not None and (large or samples[sha].left_out):
+                first.setdefault(side, sha)
+        if first and not (large and (len(first) > 1 or 2 * len(sided) < len(component))):
+            found = tuple(sorted(first.values()))
+            leaders |= {sha: found for sha in component if samples[sha].side is None}
+    return leaders
 
 
 def describe_groups(

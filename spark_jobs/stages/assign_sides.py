@@ -1,7 +1,8 @@
 """Give each sample its side - train, val or test - for life; what belongs together stays so."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 from pydantic import Field
@@ -13,7 +14,15 @@ from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.report_models import SampleGroup, SideFindings
 from spark_jobs.session import make_frame
-from spark_jobs.sides import SIDES, SideRequest, assign_sides, count_sides, find_units
+from spark_jobs.sides import (
+    SIDES,
+    Assignment,
+    SideRequest,
+    assign_sides,
+    count_sides,
+    find_conflicts,
+    find_units,
+)
 from spark_jobs.spec import Side, StageParams
 from spark_jobs.tables import claim_sides
 
@@ -29,9 +38,112 @@ class Params(StageParams):
     test: float = Field(default=0.15, gt=0, lt=0.5)
 
 
-def check_sides(labels: dict[str, str], sides: dict[str, Side], dataset: str) -> None:
+@dataclass(frozen=True)
+class Unit:
+    """Samples that belong together, and the name that they share; None: a sample alone."""
+
+    members: list[SideRequest]
+    group: str | None
+
+
+def list_units(requests: Sequence[SideRequest]) -> list[Unit]:
+    """The user's group keeps its name; where near-duplicates joined, the smallest sha256 is it."""
+    known = {request.sha256: request for request in requests}
+    units = []
+    for unit in find_units(requests):
+        members = [known[sha256] for sha256 in unit]
+        groups = {member.group for member in members}
+        alone = len(groups) == 1 and not any(other in known for m in members for other in m.near)
+        units.append(Unit(members, groups.pop() if alone else unit[0]))
+    return units
+
+
+def find_leaks(
+    units: Sequence[Unit], sides: Mapping[str, Side], names: Mapping[str, str]
+) -> SideFindings:
+    """Groups on two sides: the sides were given by the user, or a snapshot has them so."""
+    leaks = [unit for unit in units if len({sides[m.sha256] for m in unit.members}) > 1]
+    largest = sorted(leaks, key=lambda unit: (-len(unit.members), unit.members[0].sha256))
+    return SideFindings(
+        leaks=len(leaks),
+        leaking_groups=tuple(
+            SampleGroup(
+                size=len(unit.members),
+                labels=tuple(sorted({m.label for m in unit.members})),
+                sides=tuple(s for s in SIDES if s in {sides[m.sha256] for m in unit.members}),
+                names=tuple(sorted(names[m.sha256] for m in unit.members)[:MOST_NAMES]),
+            )
+            for unit in largest[:MOST_GROUPS]
+        ),
+        bridges=0,
+    )
+
+
+def tell_bridge(sha256: str, witnesses: Mapping[Side, str], names: Mapping[str, str]) -> str:
+    """Why a sample is left out; it may be a witness itself, where it has a side."""
+    own = [side for side, witness in witnesses.items() if witness == sha256]
+    others = [(side, witnesses[side]) for side in SIDES if side in witnesses and side not in own]
+    found = " and ".join(f"{names[witness]} ({side})" for side, witness in others)
+    itself = "".join(f", and is on {side} itself" for side in own)
+    return f"bridges_split: belongs together with {found}{itself}"
+
+
+def _read_requests(samples: DataFrame) -> tuple[list[SideRequest], dict[str, str], set[str]]:
+    """Requests, names, and the hashes of those that are left out but bind others."""
+    # A sample that is left out today keeps its side, so it still binds those that resemble it.
+    bound = samples.where(F.col("reject_reason").isNull() | F.col("side").isNotNull())
+    columns = ("sha256", "label", "split", "side", "group", "name", "near", "follows")
+    rejected = F.col("reject_reason").isNotNull().alias("rejected")
+    rows = bound.select(*columns, rejected).toArrow().to_pylist()
+    requests = [
+        SideRequest(
+            sha256=row["sha256"],
+            label=row["label"],
+            split=row["split"],
+            side=row["side"],
+            group=row["group"],
+            near=tuple(row["near"] or ()),
+            follows=tuple(row["follows"] or ()),
+        )
+        for row in rows
+    ]
+    names = {row["sha256"]: row["name"] for row in rows}
+    return requests, names, {row["sha256"] for row in rows if row["rejected"]}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """used: samples that are left, with their `sides`; reasons: why others are left out."""
+
+    used: list[SideRequest]
+    sides: dict[str, Side]
+    reasons: dict[str, str]
+
+
+def decide(
+    usable: Sequence[SideRequest],
+    assignment: Assignment,
+    names: Mapping[str, str],
+    *,
+    as_they_are: bool,
+) -> Decision:
+    """Leave out what cannot lie on one side with what it belongs to; as_they_are: leave out none.
+
+    usable: those that no stage has rejected.
+    """
+    placed = [request for request in usable if request.sha256 in assignment.sides]
+    conflicts = {} if as_they_are else find_conflicts(placed, assignment.sides)
+    used = [request for request in placed if request.sha256 not in conflicts]
+    sides = {request.sha256: assignment.sides[request.sha256] for request in used}
+    apart = assignment.bridges | conflicts
+    reasons = {sha: tell_bridge(sha, found, names) for sha, found in apart.items()}
+    return Decision(used, sides, reasons)
+
+
+def check_sides(decision: Decision, dataset: str) -> None:
     """UserError where there is one class only, or a class that is missing on a side."""
-    counts = count_sides(labels, sides)
+    labels = {request.sha256: request.label for request in decision.used}
+    counts = count_sides(labels, decision.sides)
     if len(counts) < 2:
         raise UserError(
             f"Dataset {dataset!r} has {len(labels)} usable samples of "
@@ -53,87 +165,15 @@ def check_sides(labels: dict[str, str], sides: dict[str, Side], dataset: str) ->
         )
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """Samples that belong together, and the name that they share; None: a sample alone."""
-
-    members: list[SideRequest]
-    group: str | None
-
-
-def list_units(requests: Sequence[SideRequest]) -> list[_Unit]:
-    """The user's group keeps its name; where near-duplicates joined, the smallest sha256 is it."""
-    known = {request.sha256: request for request in requests}
-    units = []
-    for unit in find_units(requests):
-        members = [known[sha256] for sha256 in unit]
-        groups = {member.group for member in members}
-        alone = len(groups) == 1 and not any(other in known for m in members for other in m.near)
-        units.append(_Unit(members, groups.pop() if alone else unit[0]))
-    return units
-
-
-def find_leaks(
-    units: Sequence[_Unit], sides: Mapping[str, Side], names: Mapping[str, str]
-) -> SideFindings:
-    """Groups on two sides: the sides were given by the user, or are older than the group."""
-    leaks = [unit for unit in units if len({sides[m.sha256] for m in unit.members}) > 1]
-    largest = sorted(leaks, key=lambda unit: (-len(unit.members), unit.members[0].sha256))
-    return SideFindings(
-        leaks=len(leaks),
-        leaking_groups=tuple(
-            SampleGroup(
-                size=len(unit.members),
-                labels=tuple(sorted({m.label for m in unit.members})),
-                sides=tuple(s for s in SIDES if s in {sides[m.sha256] for m in unit.members}),
-                names=tuple(sorted(names[m.sha256] for m in unit.members)[:MOST_NAMES]),
-            )
-            for unit in largest[:MOST_GROUPS]
-        ),
-        bridges=0,
-    )
-
-
-def tell_bridge(witnesses: Mapping[Side, str], names: Mapping[str, str]) -> str:
-    """Why a sample has no side."""
-    found = " and ".join(
-        f"{names[witnesses[side]]} ({side})" for side in SIDES if side in witnesses
-    )
-    return f"bridges_split: belongs together with {found}"
-
-
-def _read_requests(samples: DataFrame) -> tuple[list[SideRequest], dict[str, str], set[str]]:
-    """Requests, names, and the hashes of those that are left out but bind others."""
-    # A sample that is left out today keeps its side, so it still binds those that resemble it.
-    bound = samples.where(F.col("reject_reason").isNull() | F.col("side").isNotNull())
-    columns = ("sha256", "label", "split", "side", "group", "name")
-    rejected = F.col("reject_reason").isNotNull().alias("rejected")
-    rows = bound.select(*columns, "near", rejected).toArrow().to_pylist()
-    requests = [
-        SideRequest(
-            sha256=row["sha256"],
-            label=row["label"],
-            split=row["split"],
-            side=row["side"],
-            group=row["group"],
-            near=tuple(row["near"] or ()),
-        )
-        for row in rows
-    ]
-    names = {row["sha256"]: row["name"] for row in rows}
-    return requests, names, {row["sha256"] for row in rows if row["rejected"]}
-
-
-def _to_table(
-    sides: Mapping[str, Side], groups: Mapping[str, str | None], bridges: Mapping[str, str]
-) -> pa.Table:
-    hashes = [*sides, *bridges]
+def _to_table(decision: Decision, units: Sequence[Unit]) -> pa.Table:
+    groups = {member.sha256: unit.group for unit in units for member in unit.members}
+    hashes = [*decision.sides, *decision.reasons]
     return pa.table(
         {
             "sha256": make_array(hashes, pa.string()),
-            "side": make_array([sides.get(sha) for sha in hashes], pa.string()),
+            "side": make_array([decision.sides.get(sha) for sha in hashes], pa.string()),
             "unit": make_array([groups.get(sha) for sha in hashes], pa.string()),
-            "bridge": make_array([bridges.get(sha) for sha in hashes], pa.string()),
+            "apart": make_array([decision.reasons.get(sha) for sha in hashes], pa.string()),
         }
     )
 
@@ -144,26 +184,29 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     `group` becomes the name that samples of one unit share.
     """
     requests, names, left_out = _read_requests(samples)
+    usable = [request for request in requests if request.sha256 not in left_out]
+    # What a model learned from once is learned from again, whatever is known by now.
+    settle = partial(decide, usable, names=names, as_they_are=bool(context.snapshot_id))
     wanted = assign_sides(
         requests,
         quotas={"train": 1 - params.val - params.test, "val": params.val, "test": params.test},
         seed=context.seed,
     )
-    usable = [r for r in requests if r.sha256 in wanted.sides and r.sha256 not in left_out]
-    check_sides({r.sha256: r.label for r in usable}, wanted.sides, context.dataset)
-    fresh = {r.sha256: wanted.sides[r.sha256] for r in usable if r.side is None}
-    sides = {r.sha256: wanted.sides[r.sha256] for r in usable}
-    sides |= claim_sides(context.dataset, fresh)
-    units = list_units(usable)
-    findings = find_leaks(units, sides, names)
-    context.findings.sides = findings.model_copy(update={"bridges": len(wanted.bridges)})
-    groups = {member.sha256: unit.group for unit in units for member in unit.members}
-    bridges = {sha: tell_bridge(found, names) for sha, found in wanted.bridges.items()}
-    decided = make_frame(context.spark, _to_table(sides, groups, bridges))
+    decision = settle(wanted)
+    check_sides(decision, context.dataset)
+    fresh = {r.sha256: decision.sides[r.sha256] for r in decision.used if r.side is None}
+    claimed = claim_sides(context.dataset, fresh)
+    if claimed != fresh:
+        decision = settle(replace(wanted, sides=wanted.sides | claimed))
+        check_sides(decision, context.dataset)
+    units = list_units(decision.used)
+    findings = find_leaks(units, decision.sides, names)
+    context.findings.sides = findings.model_copy(update={"bridges": len(decision.reasons)})
+    decided = make_frame(context.spark, _to_table(decision, units))
     rows = samples.drop("side").join(F.broadcast(decided), on="sha256", how="left")
     return rows.withColumns(
         {
             "group": F.coalesce("unit", "group"),
-            "reject_reason": F.coalesce("reject_reason", "bridge"),
+            "reject_reason": F.coalesce("reject_reason", "apart"),
         }
-    ).drop("unit", "bridge")
+    ).drop("unit", "apart")

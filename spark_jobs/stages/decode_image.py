@@ -62,10 +62,10 @@ def make_decoder(preprocessing: Preprocessing, min_side: int) -> Callable[[Batch
                 batch["reject_reason"].to_pylist(),
                 strict=True,
             )
+            # A sample that is left out is looked at as little as one that was decoded before.
             facts = [
-                dict.fromkeys(FACTS) | {"reject_reason": reason}
-                if reason is not None
-                else decode_one(content, cached, preprocessing, min_side)
+                decode_one(content, cached or reason is not None, preprocessing, min_side)
+                | ({} if reason is None else {"reject_reason": reason})
                 for content, cached, reason in rows
             ]
             for field in DECODED:

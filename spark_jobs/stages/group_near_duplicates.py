@@ -3,7 +3,7 @@
 Low frequencies propose pairs, aligned thumbnails confirm them; only pictures of one label join.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -19,17 +19,22 @@ from spark_jobs.facts import COLUMNS, FactsCache, add_looks
 from spark_jobs.near_duplicates.confirm import compare_thumbnails
 from spark_jobs.near_duplicates.groups import (
     Labelled,
+    Limits,
+    count_classes,
     describe_groups,
     describe_pairs,
     find_groups,
+    find_leaders,
 )
 from spark_jobs.near_duplicates.look import FREQUENCIES, read_thumbnails
 from spark_jobs.near_duplicates.propose import Proposal, propose_pairs
 from spark_jobs.report_models import NearDuplicates
+from spark_jobs.session import make_frame
 from spark_jobs.spec import StageParams
 
 Batches = Iterator[pa.RecordBatch]
 COMPARED = pa.schema([("a", pa.string()), ("b", pa.string()), ("difference", pa.float32())])
+STRINGS = pa.list_(pa.string())
 PAIRS_PER_TASK = 64
 
 
@@ -64,7 +69,7 @@ def compare_pairs(
     if not pairs:
         return []
     table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]})
-    asked = F.broadcast(context.spark.createDataFrame(table))
+    asked = F.broadcast(make_frame(context.spark, table))
     first = facts.select(F.col("sha256").alias("a"), F.col("thumbnail").alias("first"))
     second = facts.select(F.col("sha256").alias("b"), F.col("thumbnail").alias("second"))
     joined = first.join(asked, on="a", how="inner").join(second, on="b", how="inner")
@@ -87,18 +92,33 @@ def _propose(rows: pa.Table, min_similarity: float) -> tuple[list[tuple[str, str
     return [(hashes[a], hashes[b]) for a, b in proposal.pairs.tolist()], proposal
 
 
+def _to_table(
+    near: Mapping[str, tuple[str, ...]], follows: Mapping[str, tuple[str, ...]]
+) -> pa.Table:
+    hashes = sorted(near.keys() | follows.keys())
+    return pa.table(
+        {
+            "sha256": make_array(hashes, pa.string()),
+            "near": make_array([near.get(sha) for sha in hashes], STRINGS),
+            "follows": make_array([follows.get(sha) for sha in hashes], STRINGS),
+        }
+    )
+
+
 def _read_rows(samples: DataFrame, cache: FactsCache) -> tuple[pa.Table, DataFrame]:
     """What pairs are proposed from, in the order of the hashes; and the facts."""
     facts = cache.read()
     # A sample that is left out today keeps its side, so it still binds those that resemble it.
     bound = samples.where(F.col("reject_reason").isNull() | F.col("side").isNotNull())
-    wanted = bound.select("sha256", "name", "label", "width", "height")
+    left_out = F.col("reject_reason").isNotNull().alias("left_out")
+    wanted = bound.select("sha256", "name", "label", "side", left_out, "width", "height")
+    wanted = wanted.where(F.col("width").isNotNull())
     joined = wanted.join(facts.select("sha256", "frequencies"), on="sha256", how="inner")
     return joined.dropDuplicates(["sha256"]).toArrow().sort_by("sha256"), facts
 
 
 def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
-    """Set `near`: the sha256 of each sample's near-duplicates of its own label."""
+    """Set `near` and `follows`: what each sample resembles among those of its own label."""
     if not set(COLUMNS) <= set(samples.columns):
         samples = add_looks(samples, context.facts).persist(StorageLevel.MEMORY_AND_DISK)
     context.facts.add(samples)
@@ -106,10 +126,11 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     asked, proposal = _propose(rows, params.min_similarity)
     pairs = compare_pairs(asked, params.max_difference, facts, context)
     known = {
-        row["sha256"]: Labelled(row["name"], row["label"])
-        for row in rows.select(["sha256", "name", "label"]).to_pylist()
+        row.pop("sha256"): Labelled(**row)
+        for row in rows.select(["sha256", "name", "label", "side", "left_out"]).to_pylist()
     }
-    found = find_groups(known, pairs, params.max_group_share, params.max_group_size)
+    limits = Limits(params.max_group_share, params.max_group_size, count_classes(known))
+    found = find_groups(known, pairs, limits)
     context.findings.near_duplicates = NearDuplicates(
         samples=len(known),
         proposed=len(asked),
@@ -123,11 +144,6 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
         cross_label=len(found.cross_label),
         cross_label_pairs=describe_pairs(found.cross_label, known),
     )
-    near = pa.table(
-        {
-            "sha256": pa.array(found.near.keys(), pa.string()),
-            "near": pa.array(found.near.values(), pa.list_(pa.string())),
-        }
-    )
-    decided = F.broadcast(context.spark.createDataFrame(near))
-    return samples.drop("near", *COLUMNS).join(decided, on="sha256", how="left")
+    table = _to_table(found.near, find_leaders(known, pairs, limits))
+    decided = F.broadcast(make_frame(context.spark, table))
+    return samples.drop("near", "follows", *COLUMNS).join(decided, on="sha256", how="left")

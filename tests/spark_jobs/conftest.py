@@ -11,12 +11,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from serving.job.mongo import DATABASE, MONGO_VARIABLE
+from spark_jobs.etl import run_etl
 from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.session import open_session
-from spark_jobs.spec import BackboneFile, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from tests.mongo_server import find_jars, run_mongo
 from tests.spark_jobs.tiny import PREPROCESSING, write_backbone
+from tests.spark_jobs.whole_chain import CHAIN as WHOLE_CHAIN
+from tests.spark_jobs.whole_chain import RunEtl
 
 REPO = Path(__file__).parents[2]
 CHAIN = ("decode_image", "compute_features", "assign_sides")
@@ -121,3 +124,12 @@ def make_spec(
         return EtlSpec(**fields | changes)
 
     return make
+
+
+@pytest.fixture
+def etl(make_spec: MakeSpec) -> RunEtl:
+    def run(*, snapshot_id: str = "", **params: dict[str, Any]) -> EtlOutcome:
+        stages = tuple(StageSpec(name=n, params=params.get(n, {})) for n in WHOLE_CHAIN)
+        return run_etl(make_spec(stages=stages, snapshot_id=snapshot_id))
+
+    return run

@@ -21,6 +21,7 @@ CASES: list[tuple[list[Any], pa.DataType]] = [
     ([b"", b"\x00\xff", None], pa.binary()),
     ([TWO, None, np.empty(0, np.float32), TWO], LISTS),
     ([[1.0]] * 9 + [None], LISTS),
+    ([["a", "键盘"], None, [], [None, ""]], pa.list_(pa.string())),
 ]
 
 

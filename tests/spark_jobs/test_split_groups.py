@@ -130,7 +130,7 @@ def test_a_bridge_is_left_out_and_named_and_its_neighbours_are_not() -> None:
     found = assign_sides(requests, QUOTAS, seed=0)
     assert found.bridges == {"bridge": {"train": "a", "test": "b"}}
     assert found.sides["c"] == "train"
-    told = tell_bridge(found.bridges["bridge"], {"a": "a.png", "b": "b.png"})
+    told = tell_bridge("bridge", found.bridges["bridge"], {"a": "a.png", "b": "b.png"})
     assert told == "bridges_split: belongs together with a.png (train) and b.png (test)"
 
 

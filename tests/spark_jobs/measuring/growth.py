@@ -17,12 +17,9 @@ from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from tests.mongo_server import find_jars, run_mongo
 from tests.spark_jobs.measuring.processes import Cost, measure
 from tests.spark_jobs.tiny import PREPROCESSING, encode, write_backbone
+from tests.spark_jobs.whole_chain import CHAIN
 
 CLASSES = 4
-CHAIN = (
-    *("decode_image", "flag_quality", "compute_features"),
-    *("group_near_duplicates", "assign_sides"),
-)
 
 
 class Growth(NamedTuple):

@@ -12,7 +12,13 @@ import numpy as np
 
 from serving.bundle import codec
 from spark_jobs.near_duplicates.confirm import compare_thumbnails
-from spark_jobs.near_duplicates.groups import Groups, Labelled, find_groups
+from spark_jobs.near_duplicates.groups import (
+    Groups,
+    Labelled,
+    Limits,
+    count_classes,
+    find_groups,
+)
 from spark_jobs.near_duplicates.look import Look, look_at, read_thumbnails
 from spark_jobs.near_duplicates.propose import propose_pairs
 from spark_jobs.stages.group_near_duplicates import Params
@@ -66,7 +72,8 @@ def search(pictures: Sequence[Picture]) -> Search:
     asked = [(str(a), str(b)) for a, b in proposal.pairs.tolist()]
     pairs = [pair for pair, copy in zip(asked, is_copy.tolist(), strict=True) if copy]
     samples = {str(i): picture.sample for i, picture in enumerate(pictures)}
-    groups = find_groups(samples, pairs, PARAMS.max_group_share, PARAMS.max_group_size)
+    limits = Limits(PARAMS.max_group_share, PARAMS.max_group_size, count_classes(samples))
+    groups = find_groups(samples, pairs, limits)
     return Search(
         groups=groups,
         proposed=set(asked),
