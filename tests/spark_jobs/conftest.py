@@ -17,11 +17,11 @@ from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.session import open_session
 from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from tests.mongo_server import find_jars, run_mongo
+from tests.spark_jobs.cluster import Cluster, run_cluster
 from tests.spark_jobs.tiny import PREPROCESSING, write_backbone
 from tests.spark_jobs.whole_chain import CHAIN as WHOLE_CHAIN
 from tests.spark_jobs.whole_chain import RunEtl
 
-REPO = Path(__file__).parents[2]
 CHAIN = ("decode_image", "compute_features", "assign_sides")
 MakeSpec = Callable[..., EtlSpec]
 
@@ -133,3 +133,9 @@ def etl(make_spec: MakeSpec) -> RunEtl:
         return run_etl(make_spec(stages=stages, snapshot_id=snapshot_id))
 
     return run
+
+
+@pytest.fixture
+def bare_worker(tmp_path: Path) -> Iterator[Cluster]:
+    with run_cluster(tmp_path / "elsewhere", workers=1, cores=2) as cluster:
+        yield cluster

@@ -10,7 +10,8 @@ import pytest
 from spark_jobs.etl import run_etl
 from spark_jobs.runner import STAGES_VARIABLE
 from spark_jobs.spec import StageSpec
-from tests.spark_jobs.conftest import REPO, MakeSpec
+from tests.spark_jobs.cluster import REPO
+from tests.spark_jobs.conftest import MakeSpec
 from tests.spark_jobs.tiny import encode, write_tree
 
 

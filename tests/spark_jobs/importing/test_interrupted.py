@@ -19,7 +19,7 @@ from serving.job.mongo import MONGO_VARIABLE
 from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.spec import ImportOutcome, ImportSpec
-from tests.spark_jobs.conftest import REPO
+from tests.spark_jobs.cluster import REPO
 from tests.spark_jobs.tiny import CLASSES, make_picture
 
 # A process of its own whose segments are small, so that a kill finds it between two of them.
