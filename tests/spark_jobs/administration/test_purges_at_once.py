@@ -19,6 +19,7 @@ from tests.spark_jobs.administration.conftest import (
 
 
 def test_two_purges_at_once_leave_no_byte(
+    *,
     make_purge: MakePurge,
     samples: list[Sample],
     imported: str,
@@ -46,6 +47,7 @@ def test_two_purges_at_once_leave_no_byte(
 
 @pytest.mark.parametrize("moment", ["purge_segment", "mark_samples"])
 def test_relabelling_cannot_bring_back_what_is_being_purged(
+    *,
     make_purge: MakePurge,
     samples: list[Sample],
     imported: str,
@@ -76,6 +78,7 @@ def test_relabelling_cannot_bring_back_what_is_being_purged(
 
 
 def test_relabelled_just_before_stays(
+    *,
     make_purge: MakePurge,
     samples: list[Sample],
     imported: str,
@@ -98,6 +101,7 @@ def test_relabelled_just_before_stays(
 
 @pytest.mark.parametrize("moment", ["claim", "purge_segment", "mark_samples", "mark_snapshots"])
 def test_killed_anywhere_the_snapshots_are_marked_by_the_next(
+    *,
     make_purge: MakePurge,
     make_snapshot: MakeSnapshot,
     samples: list[Sample],
