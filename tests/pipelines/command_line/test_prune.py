@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pipelines.artifacts import Artifacts, make_run_id
 from pipelines.plan import make_plan
 from pipelines.request import RunRequest
 from serving.job import store
-from tests.pipelines.airflow_server import PASSWORD, USER, Row, make_row, serve_airflow
+from tests.pipelines.airflow_server import Row, make_row
 from tests.pipelines.conftest import Done, Run
 from tests.pipelines.literals import BACKBONE, CUTOFF, ETL, IMAGE
 
@@ -41,16 +40,9 @@ def write_run(
     store.write_bytes(f"{artifacts.features}/{features}/x.parquet", b"12345")
 
 
-@pytest.fixture
-def airflow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Row]]:
-    """Runs that Airflow knows; none at first."""
-    rows: list[Row] = []
-    (home / "secrets").mkdir()
-    (home / "secrets" / "airflow-users.json").write_text(json.dumps({USER: PASSWORD}))
-    with serve_airflow(rows) as port:
-        monkeypatch.setenv("MODELMILL_PORT_AIRFLOW", str(port))
-        monkeypatch.setenv("MODELMILL_DOCKER_HOST", "none")
-        yield rows
+@pytest.fixture(autouse=True)
+def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELMILL_DOCKER_HOST", "none")
 
 
 @pytest.fixture
