@@ -113,7 +113,9 @@ def look(
         failures = (Failure(location=f"{installation.artifacts.root}/runs", reason=reason),)
     with use_database() as database:
         snapshots = frozenset(database["snapshots"].distinct("_id"))
-        images = () if client is None else list_images(client, snapshots)
+        images = (
+            () if client is None else list_images(client, installation.layout.home_label, snapshots)
+        )
         now = datetime.now(UTC)
         found = find_prunable(installation, database, images, going, keep=keep, now=now)
     return found, failures
