@@ -14,6 +14,8 @@ from pipelines.settings import Settings
 from serving.job.errors import UserError
 
 TIMEOUT_S = 60
+# More than Airflow gives at once by default is not asked for.
+PAGE = 100
 # The states in which a run, or a task, stays.
 ENDED_RUN = frozenset({"success", "failed"})
 ENDED_TASK = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
@@ -101,6 +103,17 @@ class AirflowApi:
         answer = self._call("GET", "dags/~/dagRuns", params=query)
         runs = [DagRun.model_validate(row) for row in answer["dag_runs"]]
         return [run for run in runs if run.dag_id.startswith(dag_prefix)]
+
+    def list_unended(self, dag_prefix: str) -> list[DagRun]:
+        """Every run that goes on or waits; one that was cleared, too, however old it is."""
+        query = {"dag_id_prefix_pattern": dag_prefix, "limit": PAGE, "order_by": "run_after"}
+        rows: list[Any] = []
+        while True:
+            page = {**query, "state": ["queued", "running"], "offset": len(rows)}
+            found = self._call("GET", "dags/~/dagRuns", params=page)["dag_runs"]
+            rows += found
+            if len(found) < PAGE:
+                return [DagRun.model_validate(row) for row in rows]
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
         """Make a pool unless it is there."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 TAG = re.compile(r"modelmill/([a-z][a-z0-9-]{0,39}):(\d+)")
 # serving.image writes it: the snapshot that the model was trained on.
 SNAPSHOT_LABEL = "modelmill.lineage.snapshot_id"
+# And the installation that made the image.
+BUILDER_LABEL = "modelmill.builder"
 
 
 class ModelImage(BaseModel):
@@ -48,10 +50,16 @@ def use_engine(installation: Installation) -> "Iterator[DockerClient | None]":
         client.close()
 
 
-def list_images(client: "DockerClient", snapshots: Collection[str]) -> tuple[ModelImage, ...]:
-    """Images of models that were trained on these snapshots: others' on one engine are not ours."""
+def list_images(
+    client: "DockerClient", home_label: str, snapshots: Collection[str]
+) -> tuple[ModelImage, ...]:
+    """Images that this installation made of models that were trained on these snapshots.
+
+    Others on the same engine may have the same data; others on other machines, the same home.
+    """
     found = []
-    for image in client.images.list(filters={"label": SNAPSHOT_LABEL}):
+    ours = [SNAPSHOT_LABEL, f"{BUILDER_LABEL}={home_label}"]
+    for image in client.images.list(filters={"label": ours}):
         if image.labels.get(SNAPSHOT_LABEL) not in snapshots:
             continue
         size = int(image.attrs.get("Size", 0))

@@ -10,6 +10,8 @@ from pydantic import (
 
 from pipelines.request import Form, Name
 
+IMPORT_DAG = "modelmill_import"
+
 _COLUMNS = "Names of columns and fields"
 _MONGO = "From a MongoDB collection"
 _FIELD_RULE: dict[str, JsonValue] = {

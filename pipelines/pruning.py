@@ -1,29 +1,27 @@
-"""What may go: old runs, feature caches without a run, scratch, old images; what never may.
+"""What may go: old runs, feature caches without a run, leftovers, old images; what never may.
 
-In doubt a thing stays: a run that cannot be read, anything of the last day, caches while a run
-may be filling one.
+In doubt a thing stays: a run that goes on or cannot be read, anything of the last day, caches while
+a run may be filling one.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipelines.airflow_api import DagRun
+from pipelines.artifacts import RUN_ID
 from pipelines.context import Installation, RunFiles
 from pipelines.images import ModelImage
+from pipelines.import_request import IMPORT_DAG
+from pipelines.leftovers import GRACE, Kind, find_leftovers, find_scratch
 from pipelines.steps import BUILD_IMAGE, ETL
 from serving.job import store
 from serving.job.errors import UserError
 from serving.spec import BuildImageOutcome
 from spark_jobs.spec import EtlOutcome
-
-RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
-# A run may take this long before it counts as old, whatever state it is in.
-GRACE = timedelta(days=1)
 
 
 class _Fact(BaseModel):
@@ -56,7 +54,7 @@ class Needs(_Fact):
 class Prunable(_Fact):
     """Something that may go; location: a URI, or an image's tag."""
 
-    kind: Literal["run", "features", "scratch", "image"]
+    kind: Literal["run", "features", "scratch", "image"] | Kind
     location: str
     size_bytes: int
 
@@ -111,10 +109,16 @@ def _read_run(installation: Installation, run_id: str) -> KnownRun:
 
 
 def choose_kept_runs(
-    runs: Sequence[KnownRun], needs: Iterable[Needs], *, keep: int, now: datetime
+    runs: Sequence[KnownRun],
+    needs: Iterable[Needs],
+    going: Collection[str],
+    *,
+    keep: int,
+    now: datetime,
 ) -> frozenset[str]:
-    """Ids that stay: each deployment's newest, all of the last day, all that are needed."""
-    kept = {run.run_id for run in runs if not run.readable or now - run.at < GRACE}
+    """Ids that stay: each deployment's newest, all of the last day, all needed or going on."""
+    kept = {*going}
+    kept |= {run.run_id for run in runs if not run.readable or now - run.at < GRACE}
     by_deployment: dict[str, list[str]] = defaultdict(list)
     for run in runs:
         by_deployment[run.deployment].append(run.run_id)
@@ -147,12 +151,16 @@ def choose_old_images(
 
 
 def _find_features(
-    installation: Installation, runs: Sequence[KnownRun], kept: frozenset[str], now: datetime
+    installation: Installation,
+    runs: Sequence[KnownRun],
+    kept: Collection[str],
+    going: Sequence[DagRun],
 ) -> tuple[list[str], list[str]]:
     """URIs of caches that no kept run refers to; and why none may go, where that is so."""
-    # A run of the last day may be filling a cache right now; an older one has failed.
     unsure = [run.run_id for run in runs if not run.readable]
-    unsure += [run.run_id for run in runs if not run.features and now - run.at < GRACE]
+    # It may be filling a cache right now, and one that has ended without saying so has failed.
+    told = {run.run_id for run in runs if run.features}
+    unsure += [run.run_id for run in going if run.dag_id != IMPORT_DAG and run.run_id not in told]
     if unsure:
         note = (
             f"Feature caches stay: {len(unsure)} of the runs that stay have not said which one "
@@ -165,38 +173,30 @@ def _find_features(
     return [store.join(root, name) for name in names if name not in used], []
 
 
-def _find_scratch(installation: Installation, kept: frozenset[str], now: datetime) -> list[str]:
-    """Local folders of runs that do not stay, and what a killed command or Spark left."""
-    scratch = installation.layout.scratch
-    found = [path for path in scratch.glob("*") if RUN_ID.fullmatch(path.name)]
-    old = [path for path in found if path.name not in kept]
-    old += [*scratch.glob("commands/*"), *scratch.glob("spark/*")]
-    return [path.as_uri() for path in sorted(old) if _is_old(path, now)]
-
-
-def _is_old(path: Path, now: datetime) -> bool:
-    return now - datetime.fromtimestamp(path.lstat().st_mtime, UTC) >= GRACE
-
-
 def find_prunable(
     installation: Installation,
     database: Any,
     images: Sequence[ModelImage],
+    going: Sequence[DagRun] | None,
     *,
     keep: int,
     now: datetime,
 ) -> Found:
-    """Look at everything; nothing is changed."""
+    """Look at everything; nothing is changed.
+
+    going: Airflow's runs that have not ended; None where that is not known: then all runs stay.
+    """
     runs, needs = read_runs(installation), read_needs(database)
-    kept = choose_kept_runs(runs, needs, keep=keep, now=now)
-    root = f"{installation.artifacts.root}/runs"
-    locations: Mapping[Literal["run", "features", "scratch"], Sequence[str]]
-    caches, notes = _find_features(installation, runs, kept, now)
-    locations = {
-        "run": [store.join(root, run.run_id) for run in runs if run.run_id not in kept],
-        "features": caches,
-        "scratch": _find_scratch(installation, kept, now),
-    }
+    artifacts, notes = installation.artifacts, list[str]()
+    kept: frozenset[str] | None = None
+    locations: dict[Literal["run", "features", "scratch"] | Kind, Sequence[str]] = {}
+    if going is not None:
+        ids = [run.run_id for run in going]
+        kept = choose_kept_runs(runs, needs, ids, keep=keep, now=now)
+        locations["run"] = [artifacts.run(r.run_id) for r in runs if r.run_id not in kept]
+        locations["features"], notes = _find_features(installation, runs, kept, going)
+    locations["scratch"] = find_scratch(installation.layout.scratch, kept, now)
+    locations |= find_leftovers(artifacts, now, idle=going is not None and not going)
     items = [
         Prunable(kind=kind, location=uri, size_bytes=store.measure(uri))
         for kind, uris in locations.items()

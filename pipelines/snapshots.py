@@ -74,6 +74,15 @@ def find_snapshot(database: Any, dataset: str, text: str) -> SnapshotSummary:
 
 
 def check_snapshot(dataset: str, snapshot_id: str) -> None:
-    """Raise UserError, with those that are there, unless the dataset has this snapshot."""
+    """UserError unless the dataset has this snapshot and every sample of it has its bytes.
+
+    A run that ended after a purge began may have made one that says nothing of it: etl looks again.
+    """
     with use_database() as database:
-        find_snapshot(database, dataset, snapshot_id)
+        found = find_snapshot(database, dataset, snapshot_id)
+    if found.purged:
+        raise UserError(
+            f"Snapshot {found.snapshot_id} cannot be trained on again: {found.purged} of its "
+            f"{found.samples} samples were purged. Leave the snapshot empty to train on what is "
+            "there."
+        )

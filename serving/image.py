@@ -22,6 +22,8 @@ from serving.wheelhouse import LOCK, ensure_wheelhouse
 
 DOCKERFILES = REPO / "docker" / "serve"
 BUNDLE_LABEL = "modelmill.bundle"
+# Not the containers' label of the home: whoever runs an image by hand would inherit it.
+BUILDER_LABEL = "modelmill.builder"
 RUNTIME_REPOSITORY = "modelmill/runtime"
 # What the server is made of; a test starts it from these files alone.
 SERVER_CODE = (
@@ -168,7 +170,7 @@ def build_model_image(
         content={f"bundle/{name}": data for name, data in files.items()},
         buildargs={"RUNTIME": runtime.tag, "DEPLOYMENT": deployment, "VERSION": str(version)},
         labels=_label(deployment, version, manifest.lineage)
-        | {BUNDLE_LABEL: _hash_origin(bundle_uri)},
+        | {BUNDLE_LABEL: _hash_origin(bundle_uri), BUILDER_LABEL: home_label()},
     )
     return image, runtime
 

@@ -3,7 +3,7 @@
 import io
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.arrays import make_array
 from spark_jobs.database import connect
+from spark_jobs.held_out import open_raw, read_test_side
 from spark_jobs.metrics.classification import Metrics, compute_metrics, count_pairs
 from spark_jobs.report.page import BadCase, ReportData, make_thumbnail, render_report
 from spark_jobs.report_models import EtlReport
@@ -27,23 +28,11 @@ from spark_jobs.session import make_frame, open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
 from spark_jobs.spec import Champion, EvaluateOutcome, EvaluateSpec, Prediction
 from spark_jobs.stage_progress import show_progress
-from spark_jobs.tables import RawContent
 from spark_jobs.tracking import MlflowRun
 
 REPORT_FILE = "report.html"
 METRICS_FILE = "metrics.json"
 SMOKE_FILE = "smoke.json"
-
-
-def read_test_side(spec: EvaluateSpec) -> pa.Table:
-    """sha256, name, label, segment of the snapshot's test side."""
-    content = store.read_bytes(spec.labels_uri)
-    columns = ["sha256", "name", "label", "segment", "side"]
-    labels = pq.read_table(io.BytesIO(content), columns=columns)
-    test = labels.filter(pc.equal(labels["side"], make_array(["test"], pa.string())[0]))
-    if test.num_rows == 0:
-        raise UserError(f"Snapshot {spec.snapshot_id} has no test side: nothing can be measured.")
-    return test.drop_columns(["side"])
 
 
 def read_deployment(database: Any, name: str) -> tuple[Champion, str]:
@@ -67,18 +56,12 @@ def _pack_champion(bundle_uri: str) -> list[Path]:
     return [path]
 
 
-def _open_raw(spark: SparkSession, raw_uri: str, segments: Iterable[str]) -> RawContent:
-    """Those segments, wherever the store is now."""
-    names = sorted({uri.rsplit("/", 1)[-1] for uri in segments})
-    return RawContent(spark, tuple(store.join(raw_uri, name) for name in names))
-
-
 def _fetch_contents(
     spark: SparkSession, raw_uri: str, chosen: Sequence[Prediction]
 ) -> dict[str, bytes]:
     if not chosen:
         return {}
-    raw = _open_raw(spark, raw_uri, (p.segment for p in chosen)).read()
+    raw = open_raw(spark, raw_uri, (p.segment for p in chosen)).read()
     rows = raw.where(F.col("sha256").isin(sorted({p.sha256 for p in chosen})))
     return {row["sha256"]: bytes(row["content"]) for row in rows.collect()}
 
@@ -87,7 +70,7 @@ def _score(
     spark: SparkSession, raw_uri: str, test: pa.Table, bundles: tuple[Path, ...]
 ) -> pa.Table:
     """Rows of SCORED. The work is the executors'; what comes back is as small as the labels."""
-    raw = _open_raw(spark, raw_uri, test["segment"].to_pylist())
+    raw = open_raw(spark, raw_uri, test["segment"].to_pylist())
     wanted = make_frame(spark, test).withColumn("file", F.substring_index("segment", "/", -1))
     samples = raw.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner")
     scored = score_samples(spark, samples, bundles).toArrow().sort_by("sha256")

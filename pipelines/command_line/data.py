@@ -14,7 +14,7 @@ from pipelines.commands import Command, SparkMaster, python_command
 from pipelines.connections import ENVIRONMENT_PREFIX, read_mongo_variable
 from pipelines.context import Installation, RunFiles
 from pipelines.form import add_options
-from pipelines.import_request import ImportRequest
+from pipelines.import_request import IMPORT_DAG, ImportRequest
 from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
 from pipelines.results import REASON_KEY
@@ -25,7 +25,7 @@ from serving.job.errors import UserError
 from serving.job.spec import OUTCOME_FILE, JobSpec
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportOutcome
 
-IMPORT_DAG, IMPORT_TASK = "modelmill_import", "import"
+IMPORT_TASK = "import"
 ACTOR = "command line"
 
 # How many names a person is shown; --json has them all.

@@ -7,9 +7,8 @@ from pipelines.catalogue import check_dataset
 from pipelines.command_line.administration import dataset_option, read_actor
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.samples import DatasetSummary, check_label, find_sample, list_datasets
-from serving.job.errors import UserError
 from serving.job.mongo import use_database
-from serving.job.samples import Sample, add_class, relabel_sample
+from serving.job.samples import add_class, check_bytes, relabel_sample
 
 
 class DatasetList(BaseModel):
@@ -92,7 +91,7 @@ def relabel_by_name(
     """Find the sample, check the label, and append the decision. Raises UserError."""
     with use_database() as database:
         before = find_sample(database, dataset, text)
-        _check_bytes(before)
+        check_bytes(before)
         classes = database["datasets"].find_one({"_id": dataset})["classes"]
         clean = check_label(label, classes, new=new_class)
         # The class first: a label that no list holds would be a typing error for everybody else.
@@ -108,11 +107,3 @@ def relabel_by_name(
         state=after.state,
         changed=len(after.history) > len(before.history),
     )
-
-
-def _check_bytes(sample: Sample) -> None:
-    if sample.is_purged:
-        raise UserError(
-            f"Sample {sample.sha256} ({sample.name}) was purged: its bytes are gone, so it cannot "
-            "become active again."
-        )

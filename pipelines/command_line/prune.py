@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.airflow_api import DagRun
 from pipelines.command_line.output import emit_json, json_option, use_installation
+from pipelines.command_line.runs import use_airflow
 from pipelines.context import Installation
 from pipelines.images import list_images, remove_image, use_engine
 from pipelines.pruning import Found, Prunable, find_prunable
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
     from docker.client import DockerClient
 
 SHOWN = 20
+DAGS = "modelmill_"
 
 
 class Failure(BaseModel):
-    """Something that could not be removed, and why."""
+    """Something that was not removed, and why."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,7 +35,10 @@ class Failure(BaseModel):
 
 
 class Pruning(BaseModel):
-    """What `prune` answers. removed: false where it was only asked about."""
+    """What `prune` answers. removed: false where it was only asked about.
+
+    size_bytes: of the items without those that failed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,29 +64,32 @@ def prune(keep: int, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Remove what old runs left: their folders, feature caches, scratch, images.
 
     Stays, whatever --keep says: what a deployment and its previous version need, everything of
-    the last day, datasets and snapshots. Reports of removed runs are gone; their numbers stay in
-    MLflow. A feature cache that goes is made again when a run wants it.
+    the last day, runs that Airflow has not ended (where it does not answer: all), datasets and
+    snapshots. Reports of removed runs are gone; their numbers stay in MLflow. A feature cache
+    that goes is made again when a run wants it. What killed jobs left half written goes after a
+    day, and so do the outcomes of imports and of `up`. Exit code 1 where something stayed that
+    should have gone.
     """
     installation = use_installation()
     with use_engine(installation) as client:
-        found = look(installation, client, keep)
+        found, failures = look(installation, client, keep)
         if not as_json or not (yes or dry_run):
             show_found(found)
-        failures: tuple[Failure, ...] = ()
         if found.items and not dry_run:
             if not yes:
                 ask()
             # Somebody may have rolled back while the question stood there.
-            now = look(installation, client, keep)
+            now, failures = look(installation, client, keep)
             found = found.model_copy(
                 update={"items": tuple(i for i in found.items if i in now.items)}
             )
-            failures = remove(found.items, client)
+            failures += remove(found.items, client)
+    failed = {failure.location for failure in failures}
     answer = Pruning(
         removed=not dry_run,
         items=found.items,
         failures=failures,
-        size_bytes=sum(item.size_bytes for item in found.items),
+        size_bytes=sum(item.size_bytes for item in found.items if item.location not in failed),
         notes=found.notes,
     )
     if as_json:
@@ -90,12 +99,26 @@ def prune(keep: int, yes: bool, dry_run: bool, as_json: bool) -> None:
     sys.exit(bool(failures))
 
 
-def look(installation: Installation, client: "DockerClient | None", keep: int) -> Found:
-    """What may go now."""
+def look(
+    installation: Installation, client: "DockerClient | None", keep: int
+) -> tuple[Found, tuple[Failure, ...]]:
+    """What may go now, and what cannot be judged."""
+    going: list[DagRun] | None = None
+    failures: tuple[Failure, ...] = ()
+    try:
+        with use_airflow(installation) as api:
+            going = api.list_unended(DAGS)
+    except UserError as error:
+        reason = f"{error} Which runs go on is not known, so that none is removed."
+        failures = (Failure(location=f"{installation.artifacts.root}/runs", reason=reason),)
     with use_database() as database:
         snapshots = frozenset(database["snapshots"].distinct("_id"))
-        images = () if client is None else list_images(client, snapshots)
-        return find_prunable(installation, database, images, keep=keep, now=datetime.now(UTC))
+        images = (
+            () if client is None else list_images(client, installation.layout.home_label, snapshots)
+        )
+        now = datetime.now(UTC)
+        found = find_prunable(installation, database, images, going, keep=keep, now=now)
+    return found, failures
 
 
 def ask() -> None:
@@ -110,14 +133,24 @@ def remove(items: Sequence[Prunable], client: "DockerClient | None") -> tuple[Fa
     failures = []
     with click.progressbar(items, label="prune", file=sys.stderr) as shown:
         for item in shown:
-            reason = ""
-            if item.kind != "image":
-                store.delete(item.location)
-            elif client is not None:
-                reason = remove_image(client, item.location)
+            reason = remove_one(item, client)
             if reason:
                 failures.append(Failure(location=item.location, reason=reason))
     return tuple(failures)
+
+
+def remove_one(item: Prunable, client: "DockerClient | None") -> str:
+    """Remove it; why that failed, or nothing."""
+    from hdfs import HdfsError
+
+    try:
+        if item.kind != "image":
+            store.delete(item.location)
+        elif client is not None:
+            return remove_image(client, item.location)
+    except (OSError, HdfsError, UserError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def show_found(found: Found) -> None:

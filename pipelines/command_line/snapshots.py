@@ -101,10 +101,11 @@ def show_diff(found: SnapshotDiff) -> None:
 def export(dataset: str, snapshot: str, folder: Path, as_json: bool) -> None:
     """Write the pictures, byte for byte as they came, below DIR: one sub-folder per class.
 
-    A snapshot's go below train/, val/ and test/. Either can be imported again. Where two files
-    have one name, the start of the sha256 comes before it. An export that was broken off goes on
-    when it is started again; no file that stands in DIR is overwritten. Exit code 1 where a
-    picture's bytes are not there any more.
+    A snapshot's go below train/, val/ and test/. labels.csv beside them holds the labels as they
+    are, for not every label can be a folder's name, the sides and the groups: ./modelmill import
+    DIR makes the same dataset again. Where two files have one name, the start of the sha256 comes
+    before it. An export that was broken off goes on when it is started again; no file that stands
+    in DIR is overwritten. Exit code 1 where a picture's bytes are not there any more.
     """
     installation = use_installation()
     check_dataset(dataset)

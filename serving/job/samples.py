@@ -11,8 +11,12 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from serving.job.errors import UserError
+
 ATTEMPTS = 50
 State = Literal["active", "disputed", "deleted"]
+# Of a document; see Sample.
+_HAS_BYTES = {"segment": {"$ne": ""}, "purging": {"$ne": True}}
 
 
 class HistoryEntry(BaseModel):
@@ -28,7 +32,7 @@ class HistoryEntry(BaseModel):
 
 
 class Sample(BaseModel):
-    """One labelled thing; `segment` is empty once its bytes were purged."""
+    """One labelled thing. Its bytes are going while `purging`, and gone once `segment` is empty."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,6 +42,7 @@ class Sample(BaseModel):
     label: str
     state: State
     segment: str
+    purging: bool = False
     size_bytes: int
     side: str | None = None
     history: tuple[HistoryEntry, ...]
@@ -77,8 +82,25 @@ def read_sample(database: Any, dataset: str, sha256: str) -> Sample:
     return Sample.model_validate(document)
 
 
+def check_bytes(sample: Sample) -> None:
+    """UserError where a purge has taken its bytes, or is about to."""
+    if sample.is_purged:
+        raise UserError(
+            f"Sample {sample.sha256} ({sample.name}) was purged: its bytes are gone, so it cannot "
+            "become active again."
+        )
+    if sample.purging:
+        raise UserError(
+            f"Sample {sample.sha256} ({sample.name}) is being purged: it cannot become active "
+            "again. A purge that was broken off is finished by the same ./modelmill delete --purge."
+        )
+
+
 def relabel_sample(database: Any, sample: Sample, label: str, by: str) -> Sample:
-    """Give it this label, and make it active; as it is now. The same again changes nothing."""
+    """Give it this label, and make it active; as it is now. The same again changes nothing.
+
+    Raises UserError where it was purged.
+    """
 
     def decide(now: Sample) -> Decision | None:
         same = now.label == label and now.state == "active"
@@ -105,9 +127,13 @@ def _change(
         decision = decide(sample)
         if decision is None:
             return sample
+        guard: dict[str, Any] = {}
+        if decision.state == "active":
+            check_bytes(sample)
+            guard = _HAS_BYTES
         entry = make_entry(sample.history, decision, by, datetime.now(UTC))
         written = database["samples"].update_one(
-            {**key, "history": {"$size": len(sample.history)}},
+            {**key, **guard, "history": {"$size": len(sample.history)}},
             {
                 "$push": {"history": entry.model_dump(exclude_none=True)},
                 "$set": {"label": entry.label, "state": entry.state},

@@ -4,6 +4,7 @@ import logging
 import os
 import posixpath
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,7 @@ class Store(Protocol):
     def write(self, path: str, content: bytes, *, overwrite: bool) -> None: ...
     def exists(self, path: str) -> bool: ...
     def list(self, path: str) -> list[str]: ...
+    def list_times(self, path: str) -> dict[str, datetime]: ...
     def make_folder(self, path: str) -> None: ...
     def rename(self, source: str, target: str) -> bool: ...
     def delete(self, path: str) -> None: ...
@@ -46,6 +48,10 @@ class LocalStore:
     def list(self, path: str) -> list[str]:
         folder = Path(path)
         return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+
+    def list_times(self, path: str) -> dict[str, datetime]:
+        times = {name: Path(path, name).lstat().st_mtime for name in self.list(path)}
+        return {name: datetime.fromtimestamp(at, UTC) for name, at in times.items()}
 
     def make_folder(self, path: str) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -112,6 +118,14 @@ class HdfsStore:
             return []
         return sorted(str(name) for name in self._client.list(path))
 
+    def list_times(self, path: str) -> dict[str, datetime]:
+        if not self.exists(path):
+            return {}
+        return {
+            str(name): datetime.fromtimestamp(status["modificationTime"] / 1000, UTC)
+            for name, status in self._client.list(path, status=True)
+        }
+
     def make_folder(self, path: str) -> None:
         self._client.makedirs(path)
 
@@ -176,6 +190,12 @@ def list_names(uri: str) -> list[str]:
     """Sorted names in a folder; empty where it is missing."""
     store, path = open_store(uri)
     return store.list(path)
+
+
+def list_times(uri: str) -> dict[str, datetime]:
+    """Name in a folder → when it was last modified; empty where the folder is missing."""
+    store, path = open_store(uri)
+    return store.list_times(path)
 
 
 def make_folder(uri: str) -> None:

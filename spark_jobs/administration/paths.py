@@ -14,32 +14,36 @@ from dataclasses import dataclass
 MAX_BYTES = 180
 MAX_SUFFIX = 20
 PREFIX_DIGITS = 8
+# Beside the classes' folders; none of them is called like it.
+LABELS_NAME = "labels.csv"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A sample to be written; `side` only for a snapshot's."""
+    """A sample to be written. side: its folder, for a snapshot's; split and group: as imported."""
 
     sha256: str
     label: str
     name: str
     side: str | None = None
+    split: str = ""
+    group: str | None = None
 
 
 def make_component(text: str) -> str:
-    """One visible component of a path, near to the text."""
+    """One visible component of a path, near to the text; a table can name it."""
     clean = text.encode("utf-8", "backslashreplace").decode()
     clean = "".join(
-        "_" if letter in "/\\" or unicodedata.category(letter) == "Cc" else letter
+        "_" if letter in "/\\:" or unicodedata.category(letter) == "Cc" else letter
         for letter in unicodedata.normalize("NFC", clean)
-    )
+    ).strip()
     # Hidden files would be skipped by an import; among them are . and .. themselves.
     if not clean or clean.startswith("."):
         clean = f"_{clean[1:]}"
     stem, dot, suffix = clean.rpartition(".")
     if not stem or len(suffix.encode()) > MAX_SUFFIX:
         stem, dot, suffix = clean, "", ""
-    return _shorten(stem, MAX_BYTES - len(suffix.encode()) - len(dot)) + dot + suffix
+    return (_shorten(stem, MAX_BYTES - len(suffix.encode()) - len(dot)) + dot + suffix).rstrip()
 
 
 def _shorten(text: str, size: int) -> str:
@@ -51,12 +55,12 @@ def _fold(component: str) -> str:
     return unicodedata.normalize("NFC", component.casefold())
 
 
-def _tell_apart(plain: dict[str, str], digests: dict[str, str]) -> dict[str, str]:
+def _tell_apart(plain: dict[str, str], digests: dict[str, str], *reserved: str) -> dict[str, str]:
     """Key → a name of its own: the plain one, or, where two are alike, its digest's start before.
 
     The order of the keys is of no account, so that an export can go on where it ended.
     """
-    counts = Counter(_fold(name) for name in plain.values())
+    counts = Counter(_fold(name) for name in (*plain.values(), *reserved))
     taken = {name for name, count in counts.items() if count == 1}
     names: dict[str, str] = {}
     for key in sorted(plain):
@@ -78,7 +82,7 @@ def _hash_text(text: str) -> str:
 def name_classes(labels: Iterable[str]) -> dict[str, str]:
     """Class → its folder, each its own."""
     plain = {label: make_component(label) for label in labels}
-    return _tell_apart(plain, {label: _hash_text(label) for label in plain})
+    return _tell_apart(plain, {label: _hash_text(label) for label in plain}, LABELS_NAME)
 
 
 def plan_paths(samples: Sequence[Exported]) -> dict[str, tuple[str, ...]]:

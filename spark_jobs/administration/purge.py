@@ -1,10 +1,11 @@
 """The purge job: bytes of deleted samples leave the raw segments for good.
 
 Of each segment that holds one, the others are written to a new segment; samples are pointed
-there; then the old one is removed. Killed at any line, it is complete when it runs again.
+there; then the old one is removed. One purge of a dataset works at a time: another would write
+anew what this one takes out. Killed at any line, it is complete when it runs again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.samples import name_sample
+from spark_jobs.administration.lease import Lease, hold_lease
 from spark_jobs.administration.raw import name_segment, open_segment
 from spark_jobs.administration.spec import PurgeOutcome, PurgeSpec
 from spark_jobs.database import connect
@@ -26,23 +28,48 @@ BATCH = 1000
 class Purge:
     """One dataset's segments, without some samples."""
 
-    def __init__(self, database: Any, spec: PurgeSpec) -> None:
+    def __init__(self, database: Any, spec: PurgeSpec, lease: Lease) -> None:
         self._database, self._samples, self._spec = database, database["samples"], spec
+        self._lease = lease
         self._gone = frozenset(spec.sha256s)
+
+    @property
+    def size(self) -> int:
+        """Samples that are purged."""
+        return len(self._gone)
+
+    def _batch_ids(self, hashes: Collection[str]) -> Iterator[dict[str, Any]]:
+        """Queries that together mean these samples."""
+        ids = [name_sample(self._spec.dataset, sha256) for sha256 in sorted(hashes)]
+        for start in range(0, len(ids), BATCH):
+            yield {"_id": {"$in": ids[start : start + BATCH]}}
+
+    def _find(self, condition: dict[str, Any]) -> set[str]:
+        """Those of the samples to be purged that fit."""
+        return {
+            one["sha256"]
+            for part in self._batch_ids(self._gone)
+            for one in self._samples.find(part | condition, {"sha256": 1})
+        }
 
     def check_deleted(self) -> None:
         """UserError unless each is there and has a tombstone."""
-        ids = [name_sample(self._spec.dataset, sha256) for sha256 in self._gone]
-        deleted = set()
-        for start in range(0, len(ids), BATCH):
-            wanted = {"_id": {"$in": ids[start : start + BATCH]}, "state": "deleted"}
-            deleted |= {one["sha256"] for one in self._samples.find(wanted, {"sha256": 1})}
+        deleted = self._find({"state": "deleted"})
         if self._gone - deleted:
             raise UserError(
                 f"{len(self._gone - deleted)} of {len(self._gone)} samples are not deleted "
                 f"(first: {min(self._gone - deleted)}): only deleted ones are purged. Somebody may "
                 "have relabelled them meanwhile: ./modelmill delete again."
             )
+
+    def claim(self) -> None:
+        """From here on they cannot be made active again; what was relabelled just now stays."""
+        for part in self._batch_ids(self._gone):
+            self._samples.update_many(part | {"state": "deleted"}, {"$set": {"purging": True}})
+        claimed = self._find({"purging": True})
+        for sha256 in sorted(self._gone - claimed):
+            print(f"{sha256} was relabelled meanwhile: it stays", flush=True)
+        self._gone = frozenset(claimed)
 
     def purge_segment(self, uri: str) -> bool:
         """Take the samples out of one segment; False where it holds none of them."""
@@ -58,6 +85,7 @@ class Purge:
         kept = {one["sha256"] for one in pointed} - self._gone
         if kept:
             self._move(segment, kept, addresses)
+        self._lease.confirm()
         store.delete(uri)
         return True
 
@@ -77,29 +105,28 @@ class Purge:
                     written.add(row["sha256"])
         if not written:
             return
-        moved = writer.write(self._spec.raw_uri)
-        ids = [name_sample(self._spec.dataset, sha256) for sha256 in sorted(written)]
-        for start in range(0, len(ids), BATCH):
+        self._lease.confirm()
+        self._point(written, addresses, writer.write(self._spec.raw_uri))
+
+    def _point(self, hashes: Collection[str], addresses: list[str], moved: str) -> None:
+        """Samples that lie in the old segment lie in the new one."""
+        for part in self._batch_ids(hashes):
+            self._lease.confirm()
             self._samples.update_many(
-                {"_id": {"$in": ids[start : start + BATCH]}, "segment": {"$in": addresses}},
-                {"$set": {"segment": moved}},
+                part | {"segment": {"$in": addresses}}, {"$set": {"segment": moved}}
             )
 
     def mark_samples(self) -> None:
         """Their tombstones point nowhere from here on."""
-        ids = [name_sample(self._spec.dataset, sha256) for sha256 in sorted(self._gone)]
-        for start in range(0, len(ids), BATCH):
-            wanted = {"_id": {"$in": ids[start : start + BATCH]}}
-            self._samples.update_many(wanted, {"$set": {"segment": ""}})
+        for part in self._batch_ids(self._gone):
+            self._samples.update_many(
+                part | {"purging": True}, {"$set": {"segment": ""}, "$unset": {"purging": ""}}
+            )
 
     def mark_snapshots(self) -> tuple[str, ...]:
         """Note in each snapshot how many of its samples are gone; ids of those that held one."""
-        purged = {
-            one["sha256"]
-            for one in self._samples.find(
-                {"dataset": self._spec.dataset, "segment": ""}, {"sha256": 1}
-            )
-        }
+        gone = {"dataset": self._spec.dataset, "$or": [{"segment": ""}, {"purging": True}]}
+        purged = {one["sha256"] for one in self._samples.find(gone, {"sha256": 1})}
         marked = []
         for one in self._database["snapshots"].find({"dataset": self._spec.dataset}, {"_id": 1}):
             try:
@@ -118,9 +145,12 @@ class Purge:
 
 def purge_samples(spec: PurgeSpec) -> PurgeOutcome:
     """Purge; every segment of the dataset is looked at, for a killed import may have left bytes."""
-    with connect() as database:
-        purge = Purge(database, spec)
+    with connect() as database, hold_lease(database, f"purge of {spec.dataset}") as lease:
+        purge = Purge(database, spec, lease)
         purge.check_deleted()
+        purge.claim()
+        # Before the samples: once those are marked, nobody would come back to do it.
+        snapshots = purge.mark_snapshots()
         names = [n for n in store.list_names(spec.raw_uri) if n.endswith(".parquet")]
         progress = Progress(f"purge {spec.dataset}", len(names))
         rewritten = 0
@@ -129,6 +159,4 @@ def purge_samples(spec: PurgeSpec) -> PurgeOutcome:
             progress.advance()
         progress.close()
         purge.mark_samples()
-        return PurgeOutcome(
-            purged=len(spec.sha256s), segments=rewritten, snapshots=purge.mark_snapshots()
-        )
+        return PurgeOutcome(purged=purge.size, segments=rewritten, snapshots=snapshots)

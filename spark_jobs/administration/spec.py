@@ -50,7 +50,7 @@ class SnapshotDiff(Spec):
 
 
 class ExportSpec(AdministrationJob):
-    """Write pictures below target_uri, a local folder: side/class/name, or class/name.
+    """Write pictures below target_uri, a local folder: side/class/name, or class/name; labels.csv.
 
     snapshot_id empty: the dataset's active samples as they are now.
     """

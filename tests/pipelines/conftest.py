@@ -1,5 +1,6 @@
 """A real database, an installation whose HDFS is a folder, and the command line as it is run."""
 
+import json
 import os
 import struct
 import sys
@@ -15,6 +16,7 @@ import pytest
 from pipelines.cli import main
 from serving.job.mongo import DATABASE
 from tests.mongo_server import find_jars, run_mongo
+from tests.pipelines.airflow_server import PASSWORD, USER, Row, serve_airflow
 
 SERVERS = {"mongo_server", "engine"}
 
@@ -91,6 +93,17 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtur
         return Done(code, out, err)
 
     return run_command
+
+
+@pytest.fixture
+def airflow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Row]]:
+    """Runs that Airflow knows; none at first."""
+    rows: list[Row] = []
+    (home / "secrets").mkdir()
+    (home / "secrets" / "airflow-users.json").write_text(json.dumps({USER: PASSWORD}))
+    with serve_airflow(rows) as port:
+        monkeypatch.setenv("MODELMILL_PORT_AIRFLOW", str(port))
+        yield rows
 
 
 def insert_sample(database: Any, dataset: str, sha256: str, label: str, **changes: Any) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from pipelines.context import read_installation
-from pipelines.images import SNAPSHOT_LABEL, list_images, remove_image, use_engine
+from pipelines.images import BUILDER_LABEL, SNAPSHOT_LABEL, list_images, remove_image, use_engine
+
+HOME = "test-home"
 
 
 @pytest.fixture
@@ -25,7 +27,8 @@ def engine() -> Iterator[Any]:
 def built(engine: Any) -> Iterator[tuple[str, str]]:
     """A snapshot's id, and the tag of an empty image that was trained on it."""
     snapshot, tag = uuid.uuid4().hex[:20], f"modelmill/test-{uuid.uuid4().hex[:8]}:7"
-    dockerfile = f'FROM scratch\nCOPY x /x\nCMD ["/x"]\nLABEL {SNAPSHOT_LABEL}={snapshot}\n'
+    labels = f"{SNAPSHOT_LABEL}={snapshot} {BUILDER_LABEL}={HOME}"
+    dockerfile = f'FROM scratch\nCOPY x /x\nCMD ["/x"]\nLABEL {labels}\n'
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         for name, content in (("Dockerfile", dockerfile.encode()), ("x", b"x")):
@@ -38,14 +41,15 @@ def built(engine: Any) -> Iterator[tuple[str, str]]:
     remove_image(engine, tag)
 
 
-def test_only_images_of_our_snapshots_are_listed(engine: Any, built: tuple[str, str]) -> None:
+def test_only_our_images_are_listed(engine: Any, built: tuple[str, str]) -> None:
     snapshot, tag = built
-    assert list_images(engine, {"0" * 20}) == ()
-    (image,) = list_images(engine, {snapshot})
+    assert list_images(engine, HOME, {"0" * 20}) == ()
+    assert list_images(engine, "another-home", {snapshot}) == ()
+    (image,) = list_images(engine, HOME, {snapshot})
     assert (image.tag, image.version) == (tag, 7)
     assert image.size_bytes >= 1
     assert remove_image(engine, tag) == ""
-    assert list_images(engine, {snapshot}) == ()
+    assert list_images(engine, HOME, {snapshot}) == ()
     assert remove_image(engine, tag) == ""
 
 
@@ -54,7 +58,7 @@ def test_an_image_in_use_is_left_alone(engine: Any, built: tuple[str, str]) -> N
     container = engine.containers.create(tag)
     try:
         assert "container" in remove_image(engine, tag)
-        assert list_images(engine, {snapshot})
+        assert list_images(engine, HOME, {snapshot})
     finally:
         container.remove()
 

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from serving.containers import ContainerHost
+from serving.docker_client import home_label
 from serving.environment import find_free_port
 from serving.hosts import Host, Served
 from serving.image import build_model_image, name_image
@@ -153,6 +154,7 @@ def test_container_is_locked_down(docker_client: Any, tmp_path: Path, deployment
         assert container.attrs["Config"]["Healthcheck"]
         assert container.exec_run(["touch", "/x"]).exit_code != 0
         assert container.labels["modelmill.lineage.snapshot_id"] == "0123abcd"
+        assert container.labels["modelmill.builder"] == home_label()
     finally:
         host.stop(deployment)
 

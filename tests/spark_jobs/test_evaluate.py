@@ -19,9 +19,13 @@ from pyspark.sql import SparkSession
 from serving.bundle.predictor import Predictor
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.samples import delete_sample, read_sample
 from serving.job.smoke import SmokeSamples
+from spark_jobs.administration.purge import purge_samples
+from spark_jobs.administration.spec import PurgeSpec
 from spark_jobs.etl_report import write_report
 from spark_jobs.evaluate import run_evaluate
+from spark_jobs.importing.ledger import Ledger, NewSample
 from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.report_models import EtlReport
 from spark_jobs.smoke import choose_smoke
@@ -32,6 +36,7 @@ from tests.mongo_server import free_port, wait_for_port
 from tests.spark_jobs.tiny import CLASSES, make_picture, write_bundle
 
 PER_CLASS = 6
+TRAINED_ON = "0" * 64
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +70,13 @@ def mlflow_run(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def spec(
     spark: SparkSession, database: Any, mlflow_run: str, tmp_path: Path, dataset: str
 ) -> EvaluateSpec:
-    """Six test pictures of each class; two red ones are labelled as the second class."""
-    raw, writer, rows = (tmp_path / "raw").as_uri(), SegmentWriter(), []
+    """Six test pictures of each class; two red ones are labelled as the second class.
+
+    In the same segment lies one picture to train on.
+    """
+    raw, writer = (tmp_path / "raw").as_uri(), SegmentWriter()
+    writer.add(TRAINED_ON, "train.png", b"never read")
+    rows = [{"sha256": TRAINED_ON, "label": CLASSES[0], "side": "train", "name": "train.png"}]
     for channel, name in enumerate(CLASSES):
         for seed in range(PER_CLASS):
             wrong = channel == 1 and seed < 2
@@ -78,6 +88,8 @@ def spec(
     segment = writer.write(raw)
     complete = [{**row, "group": None, "segment": segment} for row in rows]
     labels = pa.Table.from_pylist(complete, LABELS)
+    new = [NewSample(r["sha256"], r["name"], r["label"], None, None, 1) for r in rows]
+    Ledger(database, dataset, "me").add(new, segment)
     snapshots = (tmp_path / "snapshots").as_uri()
     manifest = write_snapshot(snapshots, dataset, labels)
     report = EtlReport(
@@ -180,6 +192,39 @@ def test_lost_test_pictures_are_told(spec: EvaluateSpec, tmp_path: Path) -> None
     table = pq.read_table(segment)
     pq.write_table(table.slice(0, table.num_rows - 2), segment)
     with pytest.raises(UserError, match="2 of 18 test samples"):
+        run_evaluate(spec)
+
+
+def purge(spec: EvaluateSpec, database: Any, sha256: str) -> None:
+    delete_sample(database, read_sample(database, spec.dataset, sha256), "me")
+    purge_samples(
+        PurgeSpec(
+            output_uri=spec.output_uri,
+            dataset=spec.dataset,
+            raw_uri=spec.raw_uri,
+            snapshots_uri=spec.labels_uri.rsplit("/", 2)[0],
+            sha256s=(sha256,),
+        )
+    )
+
+
+def test_a_purge_since_the_etl_is_no_matter(spec: EvaluateSpec, database: Any) -> None:
+    """It has written the segment that the snapshot names anew."""
+    purge(spec, database, TRAINED_ON)
+    check_outcome(run_evaluate(spec))
+
+
+def test_purged_test_pictures_are_told(spec: EvaluateSpec, database: Any) -> None:
+    tested = database["samples"].find_one({"dataset": spec.dataset, "name": f"{CLASSES[2]}/0.png"})
+    purge(spec, database, tested["sha256"])
+    with pytest.raises(UserError, match="1 of 18 test samples were purged"):
+        run_evaluate(spec)
+
+
+def test_a_lost_segment_is_told(spec: EvaluateSpec, tmp_path: Path) -> None:
+    for segment in (tmp_path / "raw").iterdir():
+        segment.unlink()
+    with pytest.raises(UserError, match="18 of 18 test samples"):
         run_evaluate(spec)
 
 

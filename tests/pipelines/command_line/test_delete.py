@@ -90,7 +90,7 @@ def test_from_import_to_purge(
     assert run("relabel", "--dataset", dataset, "a/2.png", "b").code == 0
     exported = tmp_path / "out"
     assert run("export", "--dataset", dataset, str(exported)).code == 0
-    assert set(read_tree(exported)) == {"a/1.png", "b/2.png", "b/3.png"}
+    assert set(read_tree(exported)) == {"a/1.png", "b/2.png", "b/3.png", "labels.csv"}
     assert read_tree(exported)["b/2.png"] == make_png(40)
     done = run("delete", "--dataset", dataset, "a/1.png", "--purge", "--yes", "--json")
     assert done.code == 0, done.err

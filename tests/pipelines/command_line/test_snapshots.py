@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.snapshots import check_snapshot
+from serving.job.errors import UserError
+from tests.pipelines.airflow_server import Row
 from tests.pipelines.conftest import Run, insert_sample
 
 OLD, NEW = "aaaa" + "0" * 16, "aabb" + "0" * 16
@@ -74,3 +77,15 @@ def test_export_of_what_has_no_bytes(run: Run, pets: str, tmp_path: Path, home: 
 def test_export_of_an_unknown_snapshot(run: Run, pets: str, tmp_path: Path) -> None:
     done = run("export", "--dataset", pets, "--snapshot", "0000", str(tmp_path / "out"))
     assert (done.code, "no snapshot's id begins so" in done.err) == (1, True)
+
+
+def test_a_snapshot_with_purged_samples_is_refused_at_once(
+    run: Run, pets: str, database: Any, airflow: list[Row]
+) -> None:
+    snapshot_id = OLD[:-8] + pets[-8:]
+    database["snapshots"].update_one({"_id": snapshot_id}, {"$set": {"purged": 1}})
+    with pytest.raises(UserError, match="1 of its 3 samples were purged"):
+        check_snapshot(pets, snapshot_id)
+    done = run("train", "--dataset", pets, "--snapshot", snapshot_id)
+    assert done.code == 1
+    assert "1 of its 3 samples were purged" in done.err

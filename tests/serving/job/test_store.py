@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,16 @@ def test_folders_are_measured(root: str) -> None:
     assert store.measure(store.join(root, "a")) == 300
     assert store.measure(store.join(root, "a", "b.bin")) == 256
     assert store.measure(store.join(root, "missing")) == 0
+
+
+def test_times_are_told(root: str) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    store.write_bytes(store.join(root, "a", "b.bin"), b"b")
+    store.write_bytes(store.join(root, "c.bin"), b"c")
+    times = store.list_times(root)
+    assert set(times) == {"a", "c.bin"}
+    assert all(before <= at <= datetime.now(UTC) + timedelta(seconds=1) for at in times.values())
+    assert store.list_times(store.join(root, "missing")) == {}
 
 
 def test_empty_file(root: str) -> None:

@@ -1,6 +1,5 @@
 """Purged bytes are nowhere any more; everything else is where it was, or can be found."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,68 +9,15 @@ import pytest
 
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.samples import Sample, delete_sample, read_sample
+from serving.job.samples import Sample, read_sample
 from spark_jobs.administration import purge
-from spark_jobs.administration.export import export_samples
 from spark_jobs.administration.purge import purge_samples
-from spark_jobs.administration.spec import ExportSpec, PurgeSpec
-from tests.spark_jobs.administration.conftest import MakeSnapshot
-
-MakePurge = Callable[..., PurgeSpec]
-
-
-@pytest.fixture
-def samples(imported: str, database: Any) -> list[Sample]:
-    """Three classes of three, by name."""
-    found = database["samples"].find({"dataset": imported}).sort("name", 1)
-    return [Sample.model_validate(document) for document in found]
-
-
-@pytest.fixture
-def make_purge(imported: str, tmp_path: Path, database: Any) -> MakePurge:
-    """Tombstones for these, and the job that purges them."""
-
-    def make(*samples: Sample) -> PurgeSpec:
-        for sample in samples:
-            delete_sample(database, sample, "me")
-        return PurgeSpec(
-            output_uri=(tmp_path / "job").as_uri(),
-            dataset=imported,
-            raw_uri=(tmp_path / "raw").as_uri(),
-            snapshots_uri=(tmp_path / "snapshots").as_uri(),
-            sha256s=tuple(sample.sha256 for sample in samples),
-        )
-
-    return make
-
-
-def read_raw(tmp_path: Path) -> dict[str, list[str]]:
-    """Segment's URI → hashes in it."""
-    return {
-        path.as_uri(): pq.read_table(path)["sha256"].to_pylist()
-        for path in (tmp_path / "raw").iterdir()
-    }
-
-
-def check_rest(tmp_path: Path, database: Any, dataset: str, gone: set[str]) -> None:
-    """No purged byte is left, nothing is left over, and every other sample is where it says."""
-    raw = read_raw(tmp_path)
-    there = [sha for hashes in raw.values() for sha in hashes]
-    assert len(there) == len(set(there)) == 9 - len(gone)
-    for document in database["samples"].find({"dataset": dataset}):
-        if document["sha256"] in gone:
-            assert (document["segment"], document["state"]) == ("", "deleted")
-        else:
-            assert document["sha256"] in raw[document["segment"]]
-    spec = ExportSpec(
-        output_uri="file:///x",
-        dataset=dataset,
-        raw_uri=(tmp_path / "raw").as_uri(),
-        snapshots_uri=(tmp_path / "snapshots").as_uri(),
-        target_uri=(tmp_path / "exported").as_uri(),
-    )
-    outcome = export_samples(spec)
-    assert (outcome.samples, outcome.missing) == (9 - len(gone), ())
+from tests.spark_jobs.administration.conftest import (
+    MakePurge,
+    MakeSnapshot,
+    check_rest,
+    read_raw,
+)
 
 
 def test_bytes_are_gone_and_the_rest_stays(
@@ -117,8 +63,7 @@ def test_killed_anywhere_it_is_complete_the_next_time(
 
     with monkeypatch.context() as patched:
         if moment == "before repointing":
-            patched.setattr(purge, "name_sample", lambda *_: die())
-            patched.setattr(purge.Purge, "check_deleted", lambda _: None)
+            patched.setattr(purge.Purge, "_point", die)
         elif moment == "before removing":
             patched.setattr(store, "delete", die)
         else:
