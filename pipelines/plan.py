@@ -70,7 +70,7 @@ def make_plan(
             sha256=backbone.sha256,
             licence=backbone.licence,
         ),
-        preprocessing=Preprocessing(size=backbone.size),
+        preprocessing=Preprocessing(size=backbone.size, resize=request.resize),
         stages=tuple(
             StageSpec(name=name, params=values) for name, values in request.stages.items()
         ),

@@ -14,6 +14,8 @@ from pydantic import (
     StringConstraints,
 )
 
+from serving.bundle.manifest import Resize
+
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
 NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
 _DETAILS = "Training in detail"
@@ -74,6 +76,22 @@ class RunRequest(Form):
                 "auto": "every GPU where there are any, else the CPU's cores",
                 "cpu": "the CPU's cores",
                 "gpu": "every GPU",
+            }
+        },
+    )
+    resize: Resize = Field(
+        default="crop",
+        title="Fit to size",
+        description=(
+            "How a picture becomes the square that the network sees. Crop where the thing is in "
+            "the middle; squash where it reaches the edges and its proportions say little; "
+            "letterbox where both its edges and its proportions matter."
+        ),
+        json_schema_extra={
+            "values_display": {
+                "crop": "crop: cuts off the edges",
+                "squash": "squash: keeps everything, distorts it",
+                "letterbox": "letterbox: keeps everything, adds grey borders",
             }
         },
     )

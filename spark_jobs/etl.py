@@ -27,6 +27,8 @@ from spark_jobs.runner import (
     ship_stages,
     user_folder,
 )
+from spark_jobs.sample_weights import check_weights
+from spark_jobs.schemas import WEIGHTS
 from spark_jobs.session import open_session
 from spark_jobs.snapshot_source import confirm_snapshot, place_labels, read_snapshot_samples
 from spark_jobs.snapshots import MANIFEST_FILE, record_snapshot, write_snapshot
@@ -53,7 +55,9 @@ SHOWN_REJECTIONS = 20
 
 @dataclass(frozen=True)
 class Result:
-    """Rows of RESULT and `features`; what each stage rejected; samples without bytes."""
+    """Rows of RESULT, `features`, and WEIGHTS where a stage set them; what each stage rejected;
+    samples without bytes.
+    """
 
     rows: pa.Table
     rejected_by: dict[str, int]
@@ -83,7 +87,13 @@ def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> R
     samples = context.raw.join_to(wanted)
     result = run_stages(samples.observe(read, F.count(F.lit(1)).alias("rows")), stages, context)
     state = F.col("features") if "features" in result.columns else F.lit(None).cast("string")
-    rows, observation = _observe(result.select(*RESULT, state.alias("features")), stages)
+    weights = [
+        F.col(field.name).cast(field.dataType).alias(field.name)
+        for field in WEIGHTS.fields
+        if field.name in result.columns
+    ]
+    selected = result.select(*RESULT, state.alias("features"), *weights)
+    rows, observation = _observe(selected, stages)
     table = rows.toArrow()
     counts = observation.get
     if counts["rows"] != read.get["rows"]:
@@ -161,6 +171,7 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         result = run_chain(wanted, stages, context)
     labels = result.rows.filter(pc.is_null(result.rows["reject_reason"]))
     _check_result(labels, spec.dataset)
+    check_weights(labels)
     rejected_uri = store.join(spec.output_uri, "rejected")
     rejected, rejections = _write_rejected(rejected_uri, result)
     if spec.snapshot_id:

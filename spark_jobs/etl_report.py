@@ -52,6 +52,7 @@ def make_report(
         flags=count_flags(flags),
         near_duplicates=findings.near_duplicates,
         sides=findings.sides,
+        balance=findings.balance,
     )
 
 
@@ -68,6 +69,9 @@ def write_report(output_uri: str, report: EtlReport) -> str:
         print(f"sides: {sides.leaks} groups on two sides, {sides.bridges} samples left out")
     if report.flags:
         print(f"flags: {', '.join(f'{count} {flag}' for flag, count in report.flags.items())}")
+    if report.balance is not None:
+        shown = (f"{label} {value:g}" for label, value in report.balance.per_class.items())
+        print(f"classes balanced by {report.balance.mode}: {', '.join(shown)}")
     uri = store.join(output_uri, REPORT_FILE)
     store.write_model(uri, report)
     return uri

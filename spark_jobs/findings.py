@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spark_jobs.report_models import NearDuplicates, SideFindings
+from spark_jobs.report_models import Balance, NearDuplicates, SideFindings
 
 
 @dataclass
@@ -11,3 +11,4 @@ class Findings:
 
     near_duplicates: NearDuplicates | None = None
     sides: SideFindings | None = None
+    balance: Balance | None = None

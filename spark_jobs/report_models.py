@@ -1,9 +1,12 @@
 """What the data jobs write down for people beside their outcomes."""
 
 from datetime import datetime
+from typing import Literal
 
 from serving.job.spec import Spec
 from spark_jobs.spec import Rejection, Side, StageCount
+
+BalanceMode = Literal["weights", "oversample"]
 
 
 class Conflict(Spec):
@@ -89,6 +92,16 @@ class SideFindings(Spec):
     bridges: int
 
 
+class Balance(Spec):
+    """How the classes of the train side were balanced.
+
+    per_class: a sample's weight, or how often the trainer sees it in an epoch.
+    """
+
+    mode: BalanceMode
+    per_class: dict[str, float]
+
+
 class EtlReport(Spec):
     """etl_report.json. imbalance: largest class over smallest; None: that stage did not run.
 
@@ -107,3 +120,4 @@ class EtlReport(Spec):
     flags: dict[str, int] | None
     near_duplicates: NearDuplicates | None
     sides: SideFindings | None
+    balance: Balance | None = None

@@ -22,7 +22,8 @@ from pyspark.sql import functions as F
 from serving.job.errors import UserError
 from spark_jobs import stages as own_stages
 from spark_jobs.context import StageContext
-from spark_jobs.schemas import SAMPLES
+from spark_jobs.sample_weights import find_unfit
+from spark_jobs.schemas import SAMPLES, WEIGHTS
 from spark_jobs.session import place_file
 from spark_jobs.spec import StageParams, StageSpec
 
@@ -134,7 +135,15 @@ def _load_stage(spec: StageSpec, folder: Path | None) -> Stage:
 
 def load_stages(specs: Sequence[StageSpec], folder: Path | None) -> list[Stage]:
     """All stages of a chain with their parameters; UserError at the first that cannot be used."""
-    return [_load_stage(spec, folder) for spec in specs]
+    stages = [_load_stage(spec, folder) for spec in specs]
+    for place, stage in enumerate(stages):
+        late = [other.name for other in stages[place:] if other.name in stage.params.comes_after]
+        if late:
+            raise UserError(
+                f"Stage {stage.name!r} needs what {late[0]!r} decides, but is named before it: "
+                f"name it after {late[0]!r}."
+            )
+    return stages
 
 
 def ship_stages(spark: SparkSession, folder: Path) -> None:
@@ -149,12 +158,13 @@ def ship_stages(spark: SparkSession, folder: Path) -> None:
     spark.sparkContext.addPyFile(str(placed))
 
 
-def _check_columns(rows: DataFrame, stage: str) -> None:
-    missing = [field.name for field in SAMPLES.fields if field.name not in rows.columns]
+def _check_columns(before: DataFrame, rows: DataFrame, stage: str) -> None:
+    kept = [*SAMPLES.names, *(name for name in WEIGHTS.names if name in before.columns)]
+    missing = [name for name in kept if name not in rows.columns]
     if missing:
         raise UserError(
             f"Stage {stage!r} took away {', '.join(missing)}: a stage may add columns, and keeps "
-            "those of SAMPLES."
+            "those of SAMPLES and of WEIGHTS."
         )
     wrong = [
         f"{field.name} is {rows.schema[field.name].dataType.simpleString()}, "
@@ -164,6 +174,9 @@ def _check_columns(rows: DataFrame, stage: str) -> None:
     ]
     if wrong:
         raise UserError(f"Stage {stage!r} changed types of SAMPLES: {'; '.join(wrong)}.")
+    unfit = find_unfit(rows.schema)
+    if unfit:
+        raise UserError(f"Stage {stage!r}: {'; '.join(unfit)}.")
 
 
 def _run_one(samples: DataFrame, stage: Stage, context: StageContext) -> DataFrame:
@@ -171,7 +184,7 @@ def _run_one(samples: DataFrame, stage: Stage, context: StageContext) -> DataFra
     rows = stage.run(samples, *arguments)
     if not isinstance(rows, DataFrame):
         raise UserError(f"Stage {stage.name!r} returned {type(rows).__name__}, not a DataFrame.")
-    _check_columns(rows, stage.name)
+    _check_columns(samples, rows, stage.name)
     return rows
 
 

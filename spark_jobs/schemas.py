@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
+    DoubleType,
     FloatType,
     IntegerType,
     LongType,
@@ -69,6 +70,12 @@ SAMPLES = StructType(
         StructField("follows", ArrayType(StringType())),
         StructField("reject_reason", StringType()),
     ]
+)
+# Columns that a stage may add: how much a sample of the train side counts in training. Where no
+# stage adds them, each counts as one. sample_weight: factor of its loss. sample_repeats: how often
+# the trainer sees it in an epoch.
+WEIGHTS = StructType(
+    [StructField("sample_weight", DoubleType()), StructField("sample_repeats", LongType())]
 )
 FEATURES = StructType(
     [StructField("sha256", StringType()), StructField("vector", ArrayType(FloatType()))]

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 
 from serving.job import store
 from serving.job.errors import UserError
+from spark_jobs.arrays import make_array
 from spark_jobs.database import connect
+from spark_jobs.schemas import WEIGHTS
 from spark_jobs.snapshots import (
     LABELS,
     LABELS_FILE,
@@ -109,18 +111,24 @@ def confirm_snapshot(spec: EtlSpec, rows: pa.Table, missing: pa.Table) -> Snapsh
 
 
 def place_labels(spec: EtlSpec, snapshot_id: str, labels: pa.Table) -> str:
-    """URI of labels.parquet with today's segments.
+    """URI of labels.parquet with today's segments, and with WEIGHTS where a stage set them.
 
-    A snapshot is immutable and its segments are not: after a purge its samples lie in others.
-    Then the run gets a copy of its own, which says where they are.
+    A snapshot is immutable. Its segments are not: after a purge its samples lie in others; and how
+    much a sample counts is the run's choice. Then the run gets a copy of its own.
     """
     table = read_labels(spec.snapshots_uri, snapshot_id)
-    now = dict(zip(labels["sha256"].to_pylist(), labels["segment"].to_pylist(), strict=True))
-    segments = [now[sha256] for sha256 in table["sha256"].to_pylist()]
-    if segments == table["segment"].to_pylist():
+    weights = [name for name in WEIGHTS.names if name in labels.column_names]
+    columns = labels.select(["sha256", "segment", *weights])
+    now = {row["sha256"]: row for row in columns.to_pylist()}
+    rows = [now[sha256] for sha256 in table["sha256"].to_pylist()]
+    segments = [row["segment"] for row in rows]
+    if not weights and segments == table["segment"].to_pylist():
         return store.join(spec.snapshots_uri, snapshot_id, LABELS_FILE)
     index = table.schema.get_field_index("segment")
     current = table.set_column(index, LABELS.field("segment"), pa.array(segments, pa.string()))
+    for name in weights:
+        values = make_array([row[name] for row in rows], columns.schema.field(name).type)
+        current = current.append_column(name, values)
     buffer = io.BytesIO()
     pq.write_table(current, buffer)
     uri = store.join(spec.output_uri, LABELS_FILE)

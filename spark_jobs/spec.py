@@ -1,7 +1,7 @@
 """What the data jobs accept and answer."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
@@ -14,7 +14,12 @@ SOURCE_MONGO_VARIABLE = "MODELMILL_SOURCE_MONGO_URI"
 
 
 class StageParams(Spec):
-    """Base of every stage's Params."""
+    """Base of every stage's Params.
+
+    comes_after: stages whose results it needs; where a chain names them, they stand before it.
+    """
+
+    comes_after: ClassVar[tuple[str, ...]] = ()
 
 
 class StageSpec(Spec):

@@ -84,22 +84,26 @@ class Trainer:
             apply_decay_param_fun=decayed.__contains__,
         )
         self.train, self.val = _Tensors(sides.train), _Tensors(sides.val)
+        self.weights = paddle.to_tensor(sides.train.weights)
+        # Rows of the train side, each as often as an epoch meets it.
+        self.rows = np.repeat(np.arange(len(self.train)), sides.train.repeats)
         self.epochs: list[Epoch] = []
         self.stopping = EarlyStopping(spec.patience, spec.min_delta)
         self.best = self._weights()
 
     def run_epoch(self) -> Epoch:
         """Train once over all samples, then validate; the same answer on every rank."""
-        samples = len(self.train)
+        samples = len(self.rows)
         # By epoch, so that a resumed training meets the same batches.
-        order = np.random.default_rng([self.spec.seed, len(self.epochs)]).permutation(samples)
+        chance = np.random.default_rng([self.spec.seed, len(self.epochs)])
+        order = self.rows[chance.permutation(samples)]
         total = paddle.zeros([], dtype="float32")
         self.network.train()
         for batch in make_batches(samples, self.spec.batch_size, order, self.ranks):
             rows = paddle.to_tensor(batch.rows)
             weights = paddle.to_tensor(batch.weights)
             outputs = self.network(self.train.inputs[rows])
-            losses = self.task.train_losses(outputs, self.train.targets[rows])
+            losses = self.task.train_losses(outputs, self.train.targets[rows]) * self.weights[rows]
             (losses * weights).sum().backward()
             self.optimizer.step()
             self.optimizer.clear_grad()

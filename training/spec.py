@@ -13,7 +13,8 @@ class TrainSpec(JobSpec):
 
     task: a folder below training/tasks. devices: what the caller chose; the number of processes
     is the launcher's.
-    labels_uri: the snapshot's labels.parquet (sha256, label, group, side, segment, name).
+    labels_uri: the snapshot's labels.parquet (sha256, label, group, side, segment, name), or the
+    run's own, which may also say how much a train sample counts (sample_weight, sample_repeats).
     features_uri: a folder of Parquet files (sha256, vector). scratch_uri: a file:// folder that
     outlives the attempt, where the checkpoint lies.
     """

@@ -69,6 +69,7 @@ def _params(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
         },
     )
     shown |= {"classes": len(spec.classes), "ranks": ranks.size}
+    shown |= {"resize": spec.preprocessing.resize}
     return {name: str(value) for name, value in shown.items()}
 
 

@@ -5,6 +5,7 @@ Spark decodes with it, training feeds from it, the server answers with it.
 
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from serving.bundle.manifest import Preprocessing
+from serving.bundle.manifest import Preprocessing, Resize
 
 # Part of every cache key: raise it whenever the same bytes give other pixels.
 CODEC_VERSION = "2"
@@ -121,16 +122,40 @@ def decode(data: bytes, min_side: int = 0) -> Pixels:
         raise BadImageError(f"unreadable: {error}") from error
 
 
-def prepare(data: bytes, preprocessing: Preprocessing) -> Pixels:
-    """Decode, scale and crop to [size, size, 3]; raises BadImageError."""
-    size, ratio = preprocessing.size, preprocessing.crop_ratio
-    pixels = decode(data, min_side=round(size / ratio))
-    height, width = pixels.shape[:2]
-    side = min(height, width) * ratio
-    left, top = (width - side) / 2, (height - side) / 2
+def _crop(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    size, side = preprocessing.size, min(image.size) * preprocessing.crop_ratio
+    left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
-    image = Image.fromarray(pixels)
-    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+
+
+def _squash(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    return image.resize((preprocessing.size, preprocessing.size), Image.Resampling.BICUBIC)
+
+
+def _letterbox(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    size, grey = preprocessing.size, round(preprocessing.mean)
+    scale = size / max(image.size)
+    # A hair must not vanish.
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    square = Image.new("RGB", (size, size), (grey, grey, grey))
+    scaled = image.resize((width, height), Image.Resampling.BICUBIC)
+    square.paste(scaled, ((size - width) // 2, (size - height) // 2))
+    return square
+
+
+_FITS: dict[Resize, Callable[[Image.Image, Preprocessing], Image.Image]] = {
+    "crop": _crop,
+    "squash": _squash,
+    "letterbox": _letterbox,
+}
+
+
+def prepare(data: bytes, preprocessing: Preprocessing) -> Pixels:
+    """Decode and fit to [size, size, 3] as the preprocessing says; raises BadImageError."""
+    cut = preprocessing.crop_ratio if preprocessing.resize == "crop" else 1
+    pixels = decode(data, min_side=round(preprocessing.size / cut))
+    return np.asarray(_FITS[preprocessing.resize](Image.fromarray(pixels), preprocessing))
 
 
 def to_batch(pictures: list[Pixels], preprocessing: Preprocessing) -> Batch:

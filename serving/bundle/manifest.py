@@ -8,6 +8,7 @@ SCHEMA_VERSION: Final = 1
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 PADDLE_FOLDER = "paddle"
+Resize = Literal["crop", "squash", "letterbox"]
 
 
 class _Frozen(BaseModel):
@@ -17,14 +18,19 @@ class _Frozen(BaseModel):
 class Preprocessing(_Frozen):
     """How bytes become the network's input.
 
-    The shorter side is scaled to size / crop_ratio (bicubic, aspect ratio kept), the centre
-    size × size is cut out, and each value v becomes (v - mean) / scale. RGB, channels first.
+    Scaled (bicubic) and fitted to size × size, then each value v becomes (v - mean) / scale. RGB,
+    channels first. resize:
+    crop: shorter side to size / crop_ratio, aspect ratio kept, the centre cut out.
+    squash: each side to size.
+    letterbox: longer side to size, aspect ratio kept, the rest filled with the mean.
     """
 
     size: int = Field(default=224, ge=16, le=1024)
     crop_ratio: float = Field(default=0.875, gt=0, le=1)
     mean: float = 127.0
     scale: float = 128.0
+    # Left out of JSON where it is the default: keys and hashes made before it existed still hold.
+    resize: Resize = Field(default="crop", exclude_if=lambda resize: resize == "crop")
 
 
 class Lineage(_Frozen):

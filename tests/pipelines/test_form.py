@@ -23,8 +23,9 @@ def test_help_holds_the_range_that_the_server_checks() -> None:
 
 
 def test_dropdown_has_a_label_for_each_value() -> None:
-    schema = make_params(RunRequest)["devices"].schema
-    assert set(schema["values_display"]) == set(schema["enum"])
+    for field in ("devices", "resize"):
+        schema = make_params(RunRequest)[field].schema
+        assert set(schema["values_display"]) == set(schema["enum"])
 
 
 def test_main_fields_stand_outside_the_accordion() -> None:
@@ -56,6 +57,7 @@ def test_emptied_text_means_the_default() -> None:
         ({"dataset": "herbs", "min_accuracy": 1.5}, ["min_accuracy", "1.5", "0 to 1"]),
         ({"dataset": "herbs", "learning_rate": 0}, ["learning_rate", "0", "more than 0"]),
         ({"dataset": "herbs", "devices": "tpu"}, ["devices", "'tpu'", "auto, cpu or gpu"]),
+        ({"dataset": "herbs", "resize": "pad"}, ["'pad'", "crop, squash or letterbox"]),
         ({"dataset": "herbs", "max_epochs": "many"}, ["max_epochs", "'many'", "1 to 10,000"]),
         ({"dataset": "herbs", "snapshot": "1234"}, ["snapshot", "'1234'", "20 digits"]),
         ({"dataset": "herbs", "epoch": 3}, ["epoch", "max_epochs"]),

@@ -65,6 +65,7 @@ REQUESTS = st.builds(
     min_accuracy=st.floats(0, 1),
     deploy=st.booleans(),
     devices=st.sampled_from(["auto", "cpu", "gpu"]),
+    resize=st.sampled_from(["crop", "squash", "letterbox"]),
     max_epochs=st.integers(1, 10_000),
     patience=st.integers(1, 1_000),
     learning_rate=st.floats(1e-9, 1),
@@ -104,6 +105,15 @@ def test_any_form_reaches_the_training_and_moves_no_side(request: RunRequest) ->
     fields = ("devices", "max_epochs", "patience", "learning_rate", "weight_decay", "seed")
     assert [getattr(spec, name) for name in fields] == [getattr(request, name) for name in fields]
     assert etl_spec(plan, ATTEMPT).seed == etl_spec(PLAN, ATTEMPT).seed == 0
+    assert spec.preprocessing == etl_spec(plan, ATTEMPT).preprocessing
+    assert spec.preprocessing.resize == request.resize
+
+
+def test_a_plan_made_before_pictures_could_be_fitted_otherwise_is_read() -> None:
+    content = PLAN.model_dump(mode="json")
+    assert "resize" not in content["preprocessing"]
+    del content["request"]["resize"]
+    assert RunPlan.model_validate(content) == PLAN
 
 
 @pytest.mark.parametrize(("given_name", "served_as"), [("", "boards"), ("floor", "floor")])

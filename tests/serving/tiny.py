@@ -10,7 +10,14 @@ import onnx
 from onnx import TensorProto, helper
 from PIL import Image
 
-from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Lineage, Manifest, Preprocessing
+from serving.bundle.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Lineage,
+    Manifest,
+    Preprocessing,
+    Resize,
+)
 from serving.spec import SmokeSample, SmokeSamples
 
 SIZE = 16
@@ -35,7 +42,9 @@ def make_network(*, sign: float = 1.0) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-def make_manifest(classes: tuple[str, ...] = ("bright", "dark")) -> Manifest:
+def make_manifest(
+    classes: tuple[str, ...] = ("bright", "dark"), resize: Resize = "crop"
+) -> Manifest:
     lineage = Lineage(
         dataset="brightness",
         snapshot_id="0123abcd",
@@ -48,18 +57,22 @@ def make_manifest(classes: tuple[str, ...] = ("bright", "dark")) -> Manifest:
     )
     return Manifest(
         classes=classes,
-        preprocessing=Preprocessing(size=SIZE),
+        preprocessing=Preprocessing(size=SIZE, resize=resize),
         metrics={"accuracy": 0.9},
         lineage=lineage,
     )
 
 
 def write_bundle(
-    folder: Path, *, classes: tuple[str, ...] = ("bright", "dark"), sign: float = 1.0
+    folder: Path,
+    *,
+    classes: tuple[str, ...] = ("bright", "dark"),
+    sign: float = 1.0,
+    resize: Resize = "crop",
 ) -> Path:
     folder.mkdir(parents=True)
     (folder / MODEL_FILE).write_bytes(make_network(sign=sign).SerializeToString())
-    (folder / MANIFEST_FILE).write_text(make_manifest(classes).model_dump_json())
+    (folder / MANIFEST_FILE).write_text(make_manifest(classes, resize).model_dump_json())
     return folder
 
 

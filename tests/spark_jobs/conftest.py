@@ -11,11 +11,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from serving.job.mongo import DATABASE, MONGO_VARIABLE
+from spark_jobs.context import StageContext
 from spark_jobs.etl import run_etl
+from spark_jobs.facts import FactsCache
+from spark_jobs.findings import Findings
 from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.session import open_session
 from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.tables import FeatureCache, RawContent
 from tests.mongo_server import find_jars, run_mongo
 from tests.spark_jobs.cluster import Cluster, run_cluster
 from tests.spark_jobs.tiny import PREPROCESSING, write_backbone
@@ -88,6 +92,21 @@ def import_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> BackboneFile:
     return write_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+@pytest.fixture
+def context(spark: SparkSession, backbone: BackboneFile, tmp_path: Path) -> StageContext:
+    return StageContext(
+        spark=spark,
+        dataset="d",
+        seed=0,
+        backbone=backbone,
+        preprocessing=PREPROCESSING,
+        features=FeatureCache(spark, tmp_path.as_uri(), "key"),
+        facts=FactsCache(spark, tmp_path.as_uri()),
+        raw=RawContent(spark, ()),
+        findings=Findings(),
+    )
 
 
 @pytest.fixture

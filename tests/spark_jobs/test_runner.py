@@ -8,13 +8,9 @@ from pyspark.sql import functions as F
 
 from serving.job.errors import UserError
 from spark_jobs.context import StageContext
-from spark_jobs.facts import FactsCache
-from spark_jobs.findings import Findings
 from spark_jobs.runner import find_dropping_stage, list_own_stages, load_stages, run_stages
 from spark_jobs.schemas import SAMPLES, reject
-from spark_jobs.spec import BackboneFile, StageSpec
-from spark_jobs.tables import FeatureCache, RawContent
-from tests.spark_jobs.tiny import PREPROCESSING
+from spark_jobs.spec import StageSpec
 
 LARGE = '''
 """Reject samples too large to decode."""
@@ -28,21 +24,6 @@ class Params(StageParams):
 def run(samples: DataFrame, params: Params) -> DataFrame:
     return reject(samples, F.col("size_bytes") > params.max_bytes, "larger than max_bytes")
 '''
-
-
-@pytest.fixture
-def context(spark: SparkSession, backbone: BackboneFile, tmp_path: Path) -> StageContext:
-    return StageContext(
-        spark=spark,
-        dataset="d",
-        seed=0,
-        backbone=backbone,
-        preprocessing=PREPROCESSING,
-        features=FeatureCache(spark, tmp_path.as_uri(), "key"),
-        facts=FactsCache(spark, tmp_path.as_uri()),
-        raw=RawContent(spark, ()),
-        findings=Findings(),
-    )
 
 
 @pytest.fixture
@@ -62,6 +43,7 @@ def write_stage(folder: Path, name: str, text: str) -> StageSpec:
 def test_stages_that_ship() -> None:
     assert list_own_stages() == [
         "assign_sides",
+        "balance_classes",
         "compute_features",
         "decode_image",
         "flag_quality",

@@ -108,6 +108,7 @@ def test_bundle_is_what_was_trained(job_spec: MakeSpec, tmp_path: Path, tracking
     assert run_data.info.status == "FINISHED"
     assert run_data.data.tags["modelmill.snapshot_id"] == "s"
     assert run_data.data.params["ranks"] == "2"
+    assert run_data.data.params["resize"] == "crop"
     assert run_data.data.metrics["best_val_accuracy"] == pytest.approx(outcome.val_accuracy)
     history = mlflow.MlflowClient(tracking).get_metric_history(outcome.mlflow_run_id, "val_loss")
     assert [point.step for point in history] == [1, 2, 3, 4]

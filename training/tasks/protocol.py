@@ -21,10 +21,18 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class TrainExamples(Examples):
+    """weights: factor of each one's loss. repeats: how often an epoch meets it, at least once."""
+
+    weights: npt.NDArray[np.float32]
+    repeats: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Sides:
     """What training may see. The test side is never read."""
 
-    train: Examples
+    train: TrainExamples
     val: Examples
 
 

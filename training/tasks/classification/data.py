@@ -11,9 +11,17 @@ import pyarrow.parquet as pq
 from serving.job import store
 from serving.job.errors import UserError
 from training.spec import TrainSpec
-from training.tasks.protocol import Examples, Probe, Sides
+from training.tasks.protocol import Examples, Probe, Sides, TrainExamples
 
 PROBES = 6
+LABELS = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("sha256", "label", "side", "segment")),
+        # Null where the file has no such column.
+        pa.field("sample_weight", pa.float64()),
+        pa.field("sample_repeats", pa.int64()),
+    ]
+)
 
 
 def _read_table(uri: str, columns: list[str]) -> pa.Table:
@@ -21,7 +29,7 @@ def _read_table(uri: str, columns: list[str]) -> pa.Table:
 
 
 def _read_labels(spec: TrainSpec) -> pa.Table:
-    labels = _read_table(spec.labels_uri, ["sha256", "label", "side", "segment"])
+    labels = pq.read_table(io.BytesIO(store.read_bytes(spec.labels_uri)), schema=LABELS)
     labels = labels.filter(pc.is_in(labels["side"], pa.array(["train", "val"])))
     # The order of the rows decides the batches: it must not depend on how Spark wrote them.
     return labels.sort_by("sha256")
@@ -77,14 +85,21 @@ def read_sides(spec: TrainSpec) -> Sides:
         )
     position = {name: i for i, name in enumerate(spec.classes)}
 
-    def examples(side: str) -> Examples:
-        rows = labels.filter(pc.equal(labels["side"], side)).to_pylist()
+    def examples(rows: pa.Table) -> Examples:
         return Examples(
-            inputs=np.stack([vectors[row["sha256"]] for row in rows]),
-            targets=np.array([position[row["label"]] for row in rows], dtype=np.int64),
+            inputs=np.stack([vectors[sha] for sha in rows["sha256"].to_pylist()]),
+            targets=np.array([position[name] for name in rows["label"].to_pylist()], np.int64),
         )
 
-    return Sides(train=examples("train"), val=examples("val"))
+    train, val = (labels.filter(pc.equal(labels["side"], side)) for side in ("train", "val"))
+    return Sides(
+        train=TrainExamples(
+            **vars(examples(train)),
+            weights=pc.fill_null(train["sample_weight"], 1.0).to_numpy().astype(np.float32),
+            repeats=pc.fill_null(train["sample_repeats"], 1).to_numpy(),
+        ),
+        val=examples(val),
+    )
 
 
 def read_probe(spec: TrainSpec) -> Probe:

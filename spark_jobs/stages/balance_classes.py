@@ -1,0 +1,81 @@
+"""Balance the classes of the train side, after assign_sides: samples of rare ones count more.
+
+weights: inverse class frequency, n_samples / (n_classes * n_class) over the train samples, as
+scikit-learn's class_weight="balanced" has it; where none is capped, their mean is 1.
+oversample: the trainer sees a sample n_largest / n_class times an epoch, rounded.
+Samples that a later stage rejects are counted, too. Val and test are left as they are.
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+from pydantic import Field
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from serving.job.errors import UserError
+from spark_jobs.arrays import make_array
+from spark_jobs.context import StageContext
+from spark_jobs.report_models import Balance, BalanceMode
+from spark_jobs.sample_weights import MOST
+from spark_jobs.session import make_frame
+from spark_jobs.spec import StageParams
+
+KINDS: dict[BalanceMode, pa.DataType] = {"weights": pa.float64(), "oversample": pa.int64()}
+
+
+class Params(StageParams):
+    """mode: count a sample's loss more (weights), or show it more often (oversample).
+
+    max_weight: the most that one sample counts, or is seen, however rare its class is.
+    """
+
+    comes_after = ("assign_sides",)
+
+    mode: BalanceMode = "weights"
+    max_weight: float = Field(default=10, ge=1, le=MOST)
+
+
+def weigh_classes(counts: Mapping[str, int], most: float) -> dict[str, float]:
+    """Class → weight of each of its samples."""
+    total = sum(counts.values())
+    return {label: min(total / (len(counts) * count), most) for label, count in counts.items()}
+
+
+def repeat_classes(counts: Mapping[str, int], most: float) -> dict[str, int]:
+    """Class → how often each of its samples is seen in an epoch, at least once."""
+    largest = max(counts.values(), default=0)
+    return {label: min(round(largest / count), int(most)) for label, count in counts.items()}
+
+
+def count_train(samples: DataFrame) -> dict[str, int]:
+    """Class → usable samples of the train side; UserError where sides are missing."""
+    usable = samples.where(F.col("reject_reason").isNull())
+    rows = usable.groupBy("label", "side").agg(F.count(F.lit(1)).alias("samples")).collect()
+    without = sum(row["samples"] for row in rows if row["side"] is None)
+    if without:
+        raise UserError(
+            f"{without} samples have no side yet, so 'balance_classes' cannot know which are "
+            "trained on: name it after 'assign_sides'."
+        )
+    train = {row["label"]: int(row["samples"]) for row in rows if row["side"] == "train"}
+    return dict(sorted(train.items()))
+
+
+def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
+    """Set sample_weight or sample_repeats, 1 outside the train side."""
+    counts = count_train(samples)
+    by_class: Mapping[str, float]
+    if params.mode == "weights":
+        column, by_class = "sample_weight", weigh_classes(counts, params.max_weight)
+    else:
+        column, by_class = "sample_repeats", repeat_classes(counts, params.max_weight)
+    context.findings.balance = Balance(mode=params.mode, per_class=dict(by_class))
+    decided = {
+        "label": make_array(list(by_class), pa.string()),
+        column: make_array(list(by_class.values()), KINDS[params.mode]),
+    }
+    frame = make_frame(context.spark, pa.table(decided))
+    rows = samples.drop(column).join(F.broadcast(frame), on="label", how="left")
+    here = F.when(F.col("side") == "train", F.col(column))
+    return rows.withColumn(column, F.coalesce(here, F.lit(1)))
