@@ -11,18 +11,19 @@ from spark_jobs.report.page import (
     BadCase,
     ReportData,
     heat_map,
-    make_thumbnail,
     render_report,
     wilson_interval,
 )
+from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.report_models import (
     EtlReport,
     LabelledPair,
     NearDuplicates,
+    RejectedSample,
     SampleGroup,
     SideFindings,
 )
-from spark_jobs.spec import Champion, Rejection, StageCount
+from spark_jobs.spec import Champion, StageCount
 from tests.spark_jobs.tiny import CLASSES, make_picture
 
 EVIL = "<img src=x onerror=alert(1)>\"'"
@@ -56,7 +57,7 @@ def make_etl(classes: tuple[str, ...]) -> EtlReport:
         samples=104,
         kept=101,
         rejected=3,
-        rejections=(Rejection(name=EVIL, reason=f"truncated {EVIL}"),),
+        rejections=(RejectedSample(name=EVIL, reason=f"truncated {EVIL}"),),
         stages=(
             StageCount(stage="decode_image", rejected=3),
             StageCount(stage="flag_quality", rejected=0),
@@ -106,7 +107,7 @@ def make_data(
         label=classes[0],
         predicted=classes[1],
         score=0.75,
-        thumbnail=make_thumbnail(make_picture(0, 0)),
+        thumbnail=make_thumbnail(make_picture(0, 0), 320),
     )
     return ReportData(
         run_id="20260102T030405-abcdef",
@@ -181,8 +182,8 @@ def test_heat_map_shows_every_count() -> None:
 
 
 def test_thumbnails() -> None:
-    assert make_thumbnail(b"no picture") == ""
-    assert make_thumbnail(make_picture(0, 0)).startswith("data:image/jpeg;base64,")
+    assert make_thumbnail(b"no picture", 96) == ""
+    assert make_thumbnail(make_picture(0, 0), 96).startswith("data:image/jpeg;base64,")
 
 
 def test_interval() -> None:
