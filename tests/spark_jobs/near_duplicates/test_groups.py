@@ -64,5 +64,7 @@ def test_what_the_report_names() -> None:
     found = find_groups(samples, [("1", "2"), ("2", "3"), ("2", "4")], max_share=1, max_size=10)
     (group,) = describe_groups(found.groups, samples)
     assert (group.size, group.names, group.labels) == (3, ("1.png", "2.png", "4.png"), ("a",))
+    assert group.hashes == ("1", "2", "4")
     (pair,) = describe_pairs(found.cross_label, samples)
     assert (pair.names, pair.labels) == (("2.png", "3.png"), ("a", "b"))
+    assert pair.hashes == ("2", "3")
