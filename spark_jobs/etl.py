@@ -19,6 +19,8 @@ from spark_jobs.database import connect
 from spark_jobs.etl_report import make_report, write_report
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
+from spark_jobs.report.pictures import add_pictures
+from spark_jobs.report_models import RejectedSample
 from spark_jobs.runner import (
     Stage,
     find_dropping_stage,
@@ -32,7 +34,7 @@ from spark_jobs.schemas import WEIGHTS
 from spark_jobs.session import open_session
 from spark_jobs.snapshot_source import confirm_snapshot, place_labels, read_snapshot_samples
 from spark_jobs.snapshots import MANIFEST_FILE, record_snapshot, write_snapshot
-from spark_jobs.spec import EtlOutcome, EtlSpec, Rejection, StageCount
+from spark_jobs.spec import EtlOutcome, EtlSpec, StageCount
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import (
     BYTES_MISSING,
@@ -94,7 +96,8 @@ def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> R
     ]
     selected = result.select(*RESULT, state.alias("features"), *weights)
     rows, observation = _observe(selected, stages)
-    table = rows.toArrow()
+    with context.findings.time_step("result"):
+        table = rows.toArrow()
     counts = observation.get
     if counts["rows"] != read.get["rows"]:
         culprit = find_dropping_stage(samples, stages, context)
@@ -112,7 +115,7 @@ def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> R
     return Result(table, by, missing)
 
 
-def _write_rejected(uri: str, result: Result) -> tuple[int, tuple[Rejection, ...]]:
+def _write_rejected(uri: str, result: Result) -> tuple[int, tuple[RejectedSample, ...]]:
     """rejected.parquet: sha256, name, label, reason; the number of its rows, and the first."""
     stages = result.rows.filter(pc.is_valid(result.rows["reject_reason"]))
     columns = stages.select(["sha256", "name", "label", "reject_reason"])
@@ -128,7 +131,8 @@ def _write_rejected(uri: str, result: Result) -> tuple[int, tuple[Rejection, ...
     first = table.slice(0, SHOWN_REJECTIONS).to_pylist()
     for row in first:
         print(f"rejected: {row['name']}: {row['reason']}")
-    shown = tuple(Rejection(name=row["name"], reason=row["reason"]) for row in first)
+    fields = ("sha256", "name", "reason")
+    shown = tuple(RejectedSample(**{field: row[field] for field in fields}) for row in first)
     return int(table.num_rows), shown
 
 
@@ -191,6 +195,7 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         rejected=rejected,
         rejections=rejections,
     )
+    report = add_pictures(report, result.rows, spec.output_uri, context)
     outcome = EtlOutcome(
         snapshot_id=manifest.snapshot_id,
         labels_uri=place_labels(spec, manifest.snapshot_id, labels),

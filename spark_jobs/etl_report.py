@@ -6,9 +6,9 @@ import pyarrow as pa
 
 from serving.job import store
 from spark_jobs.findings import Findings
-from spark_jobs.report_models import EtlReport
+from spark_jobs.report_models import EtlReport, RejectedSample
 from spark_jobs.snapshots import SnapshotManifest
-from spark_jobs.spec import Rejection, StageCount
+from spark_jobs.spec import StageCount
 
 REPORT_FILE = "etl_report.json"
 
@@ -33,7 +33,7 @@ def make_report(
     findings: Findings,
     *,
     rejected: int,
-    rejections: tuple[Rejection, ...],
+    rejections: tuple[RejectedSample, ...],
 ) -> EtlReport:
     """flags: a list of strings for each sample that was kept."""
     classes: Counter[str] = Counter()

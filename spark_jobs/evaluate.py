@@ -21,8 +21,9 @@ from spark_jobs.arrays import make_array
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_test_side
 from spark_jobs.metrics.classification import Metrics, compute_metrics, count_pairs
-from spark_jobs.report.page import BadCase, ReportData, make_thumbnail, render_report
-from spark_jobs.report_models import EtlReport
+from spark_jobs.report.page import BadCase, ReportData, render_report
+from spark_jobs.report.thumbnails import make_thumbnail
+from spark_jobs.report_models import EtlReport, Pictures
 from spark_jobs.scoring import open_bundle, pack_bundle, score_samples
 from spark_jobs.session import make_frame, open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
@@ -33,6 +34,7 @@ from spark_jobs.tracking import MlflowRun
 REPORT_FILE = "report.html"
 METRICS_FILE = "metrics.json"
 SMOKE_FILE = "smoke.json"
+BAD_CASE_SIDE = 320
 
 
 def read_deployment(database: Any, name: str) -> tuple[Champion, str]:
@@ -126,7 +128,7 @@ def _bad_cases(worst: list[Prediction], contents: dict[str, bytes]) -> tuple[Bad
             label=p.label,
             predicted=p.predicted,
             score=p.score,
-            thumbnail=make_thumbnail(contents.get(p.sha256, b"")),
+            thumbnail=make_thumbnail(contents.get(p.sha256, b""), BAD_CASE_SIDE),
         )
         for p in worst
     )
@@ -139,6 +141,10 @@ def _make_report(
     lineage: Lineage,
     bad: tuple[BadCase, ...],
 ) -> str:
+    etl = store.read_model(spec.etl_report_uri, EtlReport)
+    pictures = Pictures(pictures=())
+    if etl.pictures_uri:
+        pictures = store.read_model(etl.pictures_uri, Pictures)
     data = ReportData(
         run_id=spec.run_id,
         dataset=spec.dataset,
@@ -155,7 +161,8 @@ def _make_report(
         wrong=metrics.wrong,
         bad_cases=bad,
         champion=champion,
-        etl=store.read_model(spec.etl_report_uri, EtlReport),
+        etl=etl,
+        etl_pictures=pictures,
     )
     return render_report(data)
 

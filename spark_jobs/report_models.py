@@ -47,19 +47,27 @@ class ImportReport(Spec):
 
 
 class SampleGroup(Spec):
-    """Samples that belong together, by name; `names` may be cut, `size` is not."""
+    """Samples that belong together, by name; `names` may be cut, `size` is not.
+
+    hashes: sha256 of those named, in their order; older reports have none.
+    """
 
     size: int
     labels: tuple[str, ...]
     sides: tuple[Side, ...] = ()
     names: tuple[str, ...]
+    hashes: tuple[str, ...] = ()
 
 
 class LabelledPair(Spec):
-    """Two near-duplicates under two labels: one of the labels is wrong, or the defect is tiny."""
+    """Two near-duplicates under two labels: one of the labels is wrong, or the defect is tiny.
+
+    hashes: sha256 of both; older reports have none.
+    """
 
     names: tuple[str, str]
     labels: tuple[str, str]
+    hashes: tuple[str, ...] = ()
 
 
 class NearDuplicates(Spec):
@@ -102,10 +110,32 @@ class Balance(Spec):
     per_class: dict[str, float]
 
 
+class RejectedSample(Rejection):
+    """A sample that was left out; in older reports its sha256 is empty."""
+
+    sha256: str = ""
+
+
+class Picture(Spec):
+    """A sample in small. thumbnail: a JPEG as a data: URI; empty where its bytes show nothing."""
+
+    sha256: str
+    side: Side | None
+    thumbnail: str
+
+
+class Pictures(Spec):
+    """etl_pictures.json: what the report's findings look like."""
+
+    pictures: tuple[Picture, ...]
+
+
 class EtlReport(Spec):
     """etl_report.json. imbalance: largest class over smallest; None: that stage did not run.
 
     rejections: the first of those that were left out; rejected.parquet has them all.
+    seconds: where data was materialised, by stage or by what a stage did. pictures_uri: empty
+    where nothing was found to show.
     """
 
     dataset: str
@@ -113,7 +143,7 @@ class EtlReport(Spec):
     samples: int
     kept: int
     rejected: int
-    rejections: tuple[Rejection, ...]
+    rejections: tuple[RejectedSample, ...]
     stages: tuple[StageCount, ...]
     counts: dict[Side, dict[str, int]]
     imbalance: float
@@ -121,3 +151,5 @@ class EtlReport(Spec):
     near_duplicates: NearDuplicates | None
     sides: SideFindings | None
     balance: Balance | None = None
+    seconds: dict[str, float] = {}
+    pictures_uri: str = ""

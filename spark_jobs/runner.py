@@ -193,7 +193,8 @@ def run_stages(samples: DataFrame, stages: Iterable[Stage], context: StageContex
     before = F.when(F.col("reject_reason").isNotNull(), F.lit(""))
     rows = samples.withColumn("rejected_by", before)
     for stage in stages:
-        rows = _run_one(rows, stage, context)
+        with context.findings.time_step(stage.name):
+            rows = _run_one(rows, stage, context)
         here = F.when(F.col("reject_reason").isNotNull(), F.lit(stage.name))
         rows = rows.withColumn("rejected_by", F.coalesce("rejected_by", here))
     return rows

@@ -119,13 +119,15 @@ def describe_groups(
 ) -> tuple[SampleGroup, ...]:
     """The largest, by name."""
     largest = sorted(groups, key=lambda group: (-len(group), group[0]))[:MOST_GROUPS]
+    named = [sorted(group, key=lambda sha: (samples[sha].name, sha)) for group in largest]
     return tuple(
         SampleGroup(
             size=len(group),
             labels=tuple(sorted({samples[sha].label for sha in group})),
-            names=tuple(sorted(samples[sha].name for sha in group)[:MOST_NAMES]),
+            names=tuple(samples[sha].name for sha in group[:MOST_NAMES]),
+            hashes=tuple(group[:MOST_NAMES]),
         )
-        for group in largest
+        for group in named
     )
 
 
@@ -133,10 +135,12 @@ def describe_pairs(
     pairs: Sequence[tuple[str, str]], samples: Mapping[str, Labelled]
 ) -> tuple[LabelledPair, ...]:
     """The first of them, by name."""
-    named = sorted(
-        ((samples[a], samples[b]) for a, b in pairs), key=lambda pair: (pair[0].name, pair[1].name)
-    )
+    named = sorted(pairs, key=lambda pair: (samples[pair[0]].name, samples[pair[1]].name))
     return tuple(
-        LabelledPair(names=(a.name, b.name), labels=(a.label, b.label))
+        LabelledPair(
+            names=(samples[a].name, samples[b].name),
+            labels=(samples[a].label, samples[b].label),
+            hashes=(a, b),
+        )
         for a, b in named[:MOST_PAIRS]
     )

@@ -1,25 +1,20 @@
 """The report of an evaluation: one HTML page that needs nothing beside itself."""
 
-import base64
-import io
 import math
 from importlib import resources
 
-from PIL import Image
-
-from serving.bundle import codec
 from serving.bundle.manifest import Lineage
 from serving.job.spec import Spec
-from spark_jobs.report_models import EtlReport
+from spark_jobs.report.histogram import make_histogram
+from spark_jobs.report.strips import choose_shown
+from spark_jobs.report_models import EtlReport, Pictures
 from spark_jobs.spec import Champion, ClassMetrics
 
 TEMPLATE = "report.html"
-THUMBNAIL_SIDE = 320
 # Beyond so many classes the matrix shows colours only; each cell tells its number when pointed at.
 MAX_NUMBERED_CLASSES = 15
 HEAT_STEPS = 10
-# Of each kind of finding in the data, so many are named; etl_report.json has more.
-SHOWN_FINDINGS = 5
+LONGEST_NAME = 48
 
 
 class BadCase(Spec):
@@ -51,6 +46,7 @@ class ReportData(Spec):
     bad_cases: tuple[BadCase, ...]
     champion: Champion
     etl: EtlReport
+    etl_pictures: Pictures = Pictures(pictures=())
 
 
 class Cell(Spec):
@@ -60,18 +56,6 @@ class Cell(Spec):
     heat: int
     right: bool
     title: str
-
-
-def make_thumbnail(content: bytes) -> str:
-    """A small JPEG as a data: URI; empty where the bytes are no picture."""
-    try:
-        image = Image.fromarray(codec.decode(content, min_side=THUMBNAIL_SIDE))
-    except codec.BadImageError:
-        return ""
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def wilson_interval(hits: float, total: int) -> tuple[float, float]:
@@ -105,6 +89,13 @@ def heat_map(classes: tuple[str, ...], confusion: tuple[tuple[int, ...], ...]) -
     return rows
 
 
+def shorten(name: str) -> str:
+    """A long name without its middle: files are told apart by how they begin and end."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME // 3]}…{name[-(LONGEST_NAME * 2 // 3 - 1) :]}"
+
+
 def _read_template(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
@@ -120,15 +111,14 @@ def render_report(data: ReportData) -> str:
         lstrip_blocks=True,
         loader=FunctionLoader(_read_template),
     )
-    sides = data.etl.counts.values()
-    class_counts = {name: [by.get(name, 0) for by in sides] for name in data.classes}
+    environment.filters["shorten"] = shorten
     low, high = wilson_interval(data.accuracy * data.test_samples, data.test_samples)
     return environment.get_template(TEMPLATE).render(
         data=data,
         etl=data.etl,
-        class_counts=class_counts,
-        largest=max(1, *map(sum, class_counts.values())),
-        shown=SHOWN_FINDINGS,
+        histogram=make_histogram(data.etl.counts),
+        shown=choose_shown(data.etl),
+        pictures={picture.sha256: picture for picture in data.etl_pictures.pictures},
         rows=heat_map(data.classes, data.confusion),
         numbered=len(data.classes) <= MAX_NUMBERED_CLASSES,
         low=low,

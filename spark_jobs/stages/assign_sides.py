@@ -1,5 +1,6 @@
 """Give each sample its side - train, val or test - for life; what belongs together stays so."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,12 +59,25 @@ def list_units(requests: Sequence[SideRequest]) -> list[Unit]:
     return units
 
 
+def _name_members(
+    unit: Unit, sides: Mapping[str, Side], names: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Names and hashes, the first of each side before the second of any: a cut list has both."""
+    seen: Counter[Side] = Counter()
+    ranked = []
+    for name, sha in sorted((names[m.sha256], m.sha256) for m in unit.members):
+        seen[sides[sha]] += 1
+        ranked.append((seen[sides[sha]], name, sha))
+    return [(name, sha) for _, name, sha in sorted(ranked)[:MOST_NAMES]]
+
+
 def find_leaks(
     units: Sequence[Unit], sides: Mapping[str, Side], names: Mapping[str, str]
 ) -> SideFindings:
     """Groups on two sides: the sides were given by the user, or a snapshot has them so."""
     leaks = [unit for unit in units if len({sides[m.sha256] for m in unit.members}) > 1]
     largest = sorted(leaks, key=lambda unit: (-len(unit.members), unit.members[0].sha256))
+    named = [(unit, _name_members(unit, sides, names)) for unit in largest[:MOST_GROUPS]]
     return SideFindings(
         leaks=len(leaks),
         leaking_groups=tuple(
@@ -71,9 +85,10 @@ def find_leaks(
                 size=len(unit.members),
                 labels=tuple(sorted({m.label for m in unit.members})),
                 sides=tuple(s for s in SIDES if s in {sides[m.sha256] for m in unit.members}),
-                names=tuple(sorted(names[m.sha256] for m in unit.members)[:MOST_NAMES]),
+                names=tuple(name for name, _ in members),
+                hashes=tuple(sha for _, sha in members),
             )
-            for unit in largest[:MOST_GROUPS]
+            for unit, members in named
         ),
         bridges=0,
     )

@@ -121,10 +121,12 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     """Set `near` and `follows`: what each sample resembles among those of its own label."""
     if not set(COLUMNS) <= set(samples.columns):
         samples = add_looks(samples, context.facts).persist(StorageLevel.MEMORY_AND_DISK)
-    context.facts.add(samples)
-    rows, facts = _read_rows(samples, context.facts)
-    asked, proposal = _propose(rows, params.min_similarity)
-    pairs = compare_pairs(asked, params.max_difference, facts, context)
+    with context.findings.time_step("facts"):
+        context.facts.add(samples)
+    with context.findings.time_step("near-duplicate comparison"):
+        rows, facts = _read_rows(samples, context.facts)
+        asked, proposal = _propose(rows, params.min_similarity)
+        pairs = compare_pairs(asked, params.max_difference, facts, context)
     known = {
         row.pop("sha256"): Labelled(**row)
         for row in rows.select(["sha256", "name", "label", "side", "left_out"]).to_pylist()

@@ -27,7 +27,7 @@ from spark_jobs.etl_report import write_report
 from spark_jobs.evaluate import run_evaluate
 from spark_jobs.importing.ledger import Ledger, NewSample
 from spark_jobs.importing.segments import SegmentWriter
-from spark_jobs.report_models import EtlReport
+from spark_jobs.report_models import EtlReport, Picture, Pictures, RejectedSample
 from spark_jobs.smoke import choose_smoke
 from spark_jobs.snapshots import LABELS, LABELS_FILE, write_snapshot
 from spark_jobs.spec import EvaluateOutcome, EvaluateSpec, Prediction
@@ -37,6 +37,7 @@ from tests.spark_jobs.tiny import CLASSES, make_picture, write_bundle
 
 PER_CLASS = 6
 TRAINED_ON = "0" * 64
+LEFT_OUT = "data:image/jpeg;base64,AAAA"
 
 
 @pytest.fixture(scope="session")
@@ -92,19 +93,23 @@ def spec(
     Ledger(database, dataset, "me").add(new, segment)
     snapshots = (tmp_path / "snapshots").as_uri()
     manifest = write_snapshot(snapshots, dataset, labels)
+    pictures_uri = (tmp_path / "etl_pictures.json").as_uri()
+    shown = Picture(sha256="left out", side=None, thumbnail=LEFT_OUT)
+    store.write_model(pictures_uri, Pictures(pictures=(shown,)))
     report = EtlReport(
         dataset=dataset,
         snapshot_id=manifest.snapshot_id,
         samples=manifest.samples,
         kept=manifest.samples,
         rejected=0,
-        rejections=(),
+        rejections=(RejectedSample(name="torn.jpg", reason="torn", sha256="left out"),),
         stages=(),
         counts=manifest.counts,
         imbalance=1.0,
         flags=None,
         near_duplicates=None,
         sides=None,
+        pictures_uri=pictures_uri,
     )
     return EvaluateSpec(
         output_uri=(tmp_path / "out").as_uri(),
@@ -151,6 +156,7 @@ def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str
     report = store.read_bytes(outcome.report_uri).decode()
     assert report.count("<figure>") == 1
     assert "&lt;b&gt;bold" in report
+    assert report.count(LEFT_OUT) == 1
     run = requests.get(
         f"{mlflow_server}/api/2.0/mlflow/runs/get",
         params={"run_id": spec.mlflow_run_id},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spark_jobs.sides import SIDES, SideRequest, assign_sides, find_units
 from spark_jobs.spec import Side
-from spark_jobs.stages.assign_sides import find_leaks, list_units, tell_bridge
+from spark_jobs.stages.assign_sides import MOST_NAMES, find_leaks, list_units, tell_bridge
 
 QUOTAS: dict[Side, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 Imports = list[list[SideRequest]]
@@ -155,6 +155,17 @@ def test_given_sides_are_kept_and_their_leaks_are_told() -> None:
     report = find_leaks(list_units(requests), sides, {"a": "a.png", "b": "b.png", "c": "c.png"})
     (leak,) = report.leaking_groups
     assert (report.leaks, leak.names, leak.sides) == (1, ("a.png", "b.png"), ("train", "test"))
+
+
+def test_a_leak_too_large_to_name_whole_is_named_on_each_of_its_sides() -> None:
+    sides: dict[str, Side] = {f"{i:03}": "train" for i in range(2 * MOST_NAMES)}
+    sides |= {"998": "val", "999": "test"}
+    requests = [SideRequest(sha, "l", None, side, group="g") for sha, side in sides.items()]
+    names = {sha: f"{sha}.png" for sha in sides}
+    (leak,) = find_leaks(list_units(requests), sides, names).leaking_groups
+    assert leak.hashes[:4] == ("000", "998", "999", "001")
+    assert leak.names == tuple(f"{sha}.png" for sha in leak.hashes)
+    assert (leak.size, len(leak.names)) == (len(sides), MOST_NAMES)
 
 
 def test_large_groups_leave_the_quotas_to_the_rest() -> None:

@@ -76,8 +76,10 @@ def test_what_the_report_names() -> None:
     found = group(samples, [("1", "2"), ("2", "3"), ("2", "4")], share=1, size=10)
     (copies,) = describe_groups(found.groups, samples)
     assert (copies.size, copies.names, copies.labels) == (3, ("1.png", "2.png", "4.png"), ("a",))
+    assert copies.hashes == ("1", "2", "4")
     (pair,) = describe_pairs(found.cross_label, samples)
     assert (pair.names, pair.labels) == (("2.png", "3.png"), ("a", "b"))
+    assert pair.hashes == ("2", "3")
 
 
 def chain(sides: str, left_out: str = "") -> tuple[dict[str, Labelled], list[tuple[str, str]]]:
