@@ -14,6 +14,7 @@ from bson.errors import BSONError
 from serving.job.errors import UserError
 from serving.job.store import WEBHDFS_VARIABLE
 from spark_jobs.database import connect
+from spark_jobs.importing.hdfs_tree import HdfsTree
 from spark_jobs.importing.items import Item
 from spark_jobs.importing.label_rows import as_text
 from spark_jobs.importing.label_table import check_labels
@@ -22,11 +23,11 @@ from spark_jobs.importing.reading import Picture, check_picture
 from spark_jobs.importing.sorting import Sorter, Tally, batched_pictures
 from spark_jobs.importing.source import (
     MISSING,
-    HdfsTree,
     LocalTree,
     RefusedFileError,
     check_allowed,
     check_size,
+    explain_failure,
 )
 from spark_jobs.report_models import Conflict
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportCollectionSpec, Rejection
@@ -106,7 +107,7 @@ class PictureReader:
         except (RefusedFileError, UserError) as error:
             return Picture(item, rejection=str(error))
         except OSError as error:
-            return Picture(item, rejection=f"cannot be read: {error.strerror or error}")
+            return Picture(item, rejection=explain_failure(error))
         return check_picture(item, content)
 
     def _fetch(self, picture: object) -> bytes:
