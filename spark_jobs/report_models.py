@@ -26,7 +26,8 @@ class ClassCount(Spec):
 class ImportReport(Spec):
     """import_report.json: what an import read, what it recognised and what became of each file.
 
-    read == added + already_there + len(conflicts) + len(rejected).
+    read == added + already_there + len(conflicts) + len(rejected). restored: samples whose bytes
+    were lost and are back; the files that brought them are counted like any other.
     """
 
     dataset: str
@@ -38,6 +39,7 @@ class ImportReport(Spec):
     read: int
     added: int
     already_there: int
+    restored: int = 0
     classes: tuple[ClassCount, ...]
     conflicts: tuple[Conflict, ...]
     rejected: tuple[Rejection, ...]

@@ -81,12 +81,16 @@ class Rejection(Spec):
 
 
 class ImportOutcome(Spec):
-    """Always read == added + already_there + conflicts + len(rejected)."""
+    """Always read == added + already_there + conflicts + len(rejected).
+
+    restored: samples whose bytes were lost and are back.
+    """
 
     dataset: str
     read: int
     added: int
     already_there: int
+    restored: int = 0
     conflicts: int
     conflicting: tuple[str, ...]
     rejected: tuple[Rejection, ...]

@@ -1,6 +1,5 @@
 """An HDFS of the tests: real servers, with permissions, that a test may kill."""
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator

@@ -111,6 +111,8 @@ def show_outcome(outcome: ImportOutcome) -> None:
         f"Dataset {outcome.dataset}: read {outcome.read}, added {outcome.added}, already there "
         f"{outcome.already_there}, conflicts {outcome.conflicts}, rejected {len(outcome.rejected)}"
     )
+    if outcome.restored:
+        click.echo(f"  {outcome.restored} samples had lost their bytes; they have them back")
     for label, count in outcome.added_per_class.items():
         click.echo(f"  {count:6}  {label}")
     for name in outcome.conflicting[:SHOWN]:

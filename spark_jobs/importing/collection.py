@@ -194,8 +194,6 @@ def _run(
 ) -> Tally:
     # A batch of 16 MB documents would not fit a worker's memory.
     spark.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", "32m")
-    # Spark's own texts about a plan show its options.
-    spark.conf.set("spark.sql.redaction.options.regex", "(?i)ur[il]|password|secret|token")
     names = (WEBHDFS_VARIABLE, ROOTS_VARIABLE, "HADOOP_USER_NAME")
     variables = {name: os.environ[name] for name in names if name in os.environ}
     reach = Reach({**variables, MONGO_VARIABLE: mongo_uri(), SOURCE_MONGO_VARIABLE: uri})

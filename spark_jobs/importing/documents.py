@@ -176,6 +176,7 @@ def parse_value(value: str | None) -> object:
 def pack_tally(tally: Tally) -> pa.RecordBatch:
     """A tally as rows that Spark can carry."""
     rows: list[tuple[str, str, str, str, int]] = [("read", "", "", "", tally.read)]
+    rows += [("restored", "", "", "", tally.restored)]
     rows += [("added", "", label, "", n) for label, n in tally.added.items()]
     rows += [("already_there", "", label, "", n) for label, n in tally.already_there.items()]
     rows += [("conflict", c.name, c.claimed, c.label, 1) for c in tally.conflicting]
@@ -191,6 +192,8 @@ def unpack_tally(table: pa.Table) -> Tally:
         name, claimed, detail, count = (row[k] for k in ("name", "claimed", "detail", "count"))
         if row["kind"] == "read":
             tally.read += count
+        elif row["kind"] == "restored":
+            tally.restored += count
         elif row["kind"] == "added":
             tally.added[claimed] += count
         elif row["kind"] == "already_there":

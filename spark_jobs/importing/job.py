@@ -21,8 +21,15 @@ def check_classes(found: list[str], ledger: Ledger, place: str) -> None:
         raise UserError(f"{place} holds {told}. At least two classes are needed. {LAYOUTS}")
 
 
-def _import_layout(layout: Layout, sorter: Sorter, dataset: str) -> Tally:
-    progress = Progress(f"import {dataset}", sum(1 for _ in layout.items()))
+def count_items(layout: Layout) -> int:
+    """How many files there are; UserError where there is none."""
+    count = sum(1 for _ in layout.items())
+    if not count:
+        raise UserError(f"{layout.tree.root} holds no pictures ({layout.found}). {LAYOUTS}")
+    return count
+
+
+def _import_layout(layout: Layout, sorter: Sorter, progress: Progress) -> Tally:
     for batch in batched_pictures(read_pictures(layout.tree, layout.items(), count_processes())):
         sorter.take(batch)
         progress.advance(len(batch))
@@ -38,9 +45,10 @@ def run_import(spec: ImportSpec) -> ImportOutcome:
     print(f"{spec.source_uri}: {layout.found}", flush=True)
     with connect() as database:
         ledger = Ledger(database, spec.dataset, spec.actor)
+        count = count_items(layout)
         check_classes(layout.classes(), ledger, layout.tree.root)
         sorter = Sorter(ledger, spec.raw_uri, spec.title)
-        tally = _import_layout(layout, sorter, spec.dataset)
+        tally = _import_layout(layout, sorter, Progress(f"import {spec.dataset}", count))
     report = write_report(
         spec, tally, source=spec.source_uri, found=layout.found, started_at=started_at
     )

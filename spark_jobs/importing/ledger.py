@@ -23,9 +23,13 @@ class NewSample:
 
 @dataclass(frozen=True)
 class Known:
-    """A sample that the dataset has: its label now, and what has been settled about it."""
+    """A sample that the dataset has: its label now, and what has been settled about it.
+
+    segment: where its bytes lie; empty once they were purged.
+    """
 
     label: str
+    segment: str = ""
     deleted: bool = False
     overruled: frozenset[str] = frozenset()
     """Labels that it had or was claimed to have before a person decided."""
@@ -35,7 +39,8 @@ def _to_known(document: dict[str, Any]) -> Known:
     past = {entry.get(key) for entry in document["history"] for key in ("label", "claimed")}
     # Of a disputed sample nothing is settled yet.
     settled = past - {None} if document["state"] == "active" else set()
-    return Known(document["label"], document["state"] == "deleted", frozenset(settled))
+    deleted = document["state"] == "deleted"
+    return Known(document["label"], document["segment"], deleted, frozenset(settled))
 
 
 class Ledger:
@@ -53,7 +58,8 @@ class Ledger:
     def find(self, hashes: list[str]) -> dict[str, Known]:
         """Those of these samples that are there."""
         wanted = {"_id": {"$in": [self._id(sha) for sha in hashes]}}
-        shape = {"sha256": 1, "label": 1, "state": 1, "history.label": 1, "history.claimed": 1}
+        shape = dict.fromkeys(("sha256", "label", "state", "segment"), 1)
+        shape |= {"history.label": 1, "history.claimed": 1}
         return {d["sha256"]: _to_known(d) for d in self._samples.find(wanted, shape)}
 
     def known_classes(self) -> list[str]:
@@ -84,6 +90,24 @@ class Ledger:
         # Whose write it was is read back: it is true after a lost answer, too.
         mine = {"_id": {"$in": [self._id(s.sha256) for s in samples]}, "segment": segment}
         return {document["sha256"] for document in self._samples.find(mine, {"sha256": 1})}
+
+    def restore(self, lost: dict[str, str], segment: str) -> int:
+        """Point samples to the segment that holds their bytes again; how many this call pointed.
+
+        lost: sha256 → the segment that is gone. What was purged or moved meanwhile stays so.
+        """
+        from pymongo import UpdateOne
+
+        writes = [
+            UpdateOne(
+                {"_id": self._id(sha), "segment": old, "state": {"$ne": "deleted"}},
+                {"$set": {"segment": segment}},
+            )
+            for sha, old in lost.items()
+        ]
+        self._samples.bulk_write(writes, ordered=False)
+        mine = {"_id": {"$in": [self._id(sha) for sha in lost]}, "segment": segment}
+        return int(self._samples.count_documents(mine))
 
     def _document(self, sample: NewSample, segment: str) -> dict[str, Any]:
         now = datetime.now(UTC)

@@ -21,6 +21,7 @@ def make_outcome(dataset: str, tally: Tally) -> ImportOutcome:
         read=tally.read,
         added=tally.added.total(),
         already_there=tally.already_there.total(),
+        restored=tally.restored,
         conflicts=len(tally.conflicting),
         conflicting=tuple(conflict.name for conflict in tally.conflicting),
         rejected=tuple(tally.rejected),
@@ -44,6 +45,7 @@ def write_report(
         read=tally.read,
         added=tally.added.total(),
         already_there=tally.already_there.total(),
+        restored=tally.restored,
         classes=tuple(
             ClassCount(
                 label=label,
@@ -73,6 +75,8 @@ def print_report(report: ImportReport) -> None:
     hidden = len(report.conflicts[SHOWN:]) + len(report.rejected[SHOWN:])
     if hidden:
         print(f"… and {hidden} more, all in {REPORT_FILE}")
+    if report.restored:
+        print(f"{report.restored} samples had lost their bytes; they have them back")
     print(
         f"{report.dataset}: read {report.read}, added {report.added}, "
         f"already there {report.already_there}, conflicts {len(report.conflicts)}, "

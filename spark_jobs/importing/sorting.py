@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from spark_jobs.importing.ledger import Known, Ledger, NewSample
 from spark_jobs.importing.reading import Picture
-from spark_jobs.importing.segments import SegmentWriter
+from spark_jobs.importing.segments import SegmentList, SegmentWriter
 from spark_jobs.report_models import Conflict
 from spark_jobs.spec import Rejection
 
@@ -19,9 +19,13 @@ T = TypeVar("T")
 
 @dataclass
 class Tally:
-    """What became of every file that was read; counts per claimed label."""
+    """What became of every file that was read; counts per claimed label.
+
+    restored: samples whose bytes were lost and are back; their files count as already there, too.
+    """
 
     read: int = 0
+    restored: int = 0
     added: Counter[str] = field(default_factory=Counter)
     already_there: Counter[str] = field(default_factory=Counter)
     conflicting: list[Conflict] = field(default_factory=list)
@@ -30,6 +34,7 @@ class Tally:
     def merge(self, other: "Tally") -> None:
         """Add another part of the same import."""
         self.read += other.read
+        self.restored += other.restored
         self.added.update(other.added)
         self.already_there.update(other.already_there)
         self.conflicting += other.conflicting
@@ -41,8 +46,10 @@ class Sorter:
 
     def __init__(self, ledger: Ledger, raw_uri: str, title: str) -> None:
         self._ledger, self._raw_uri, self._title = ledger, raw_uri, title
-        self._writer = SegmentWriter()
+        self._writer, self._segments = SegmentWriter(), SegmentList(raw_uri)
         self._pending: dict[str, NewSample] = {}
+        # sha256 → the segment that is gone.
+        self._lost: dict[str, str] = {}
         self._disputes: list[tuple[str, str]] = []
         self._classes: set[str] = set()
         self._written: set[str] | None = None
@@ -76,8 +83,16 @@ class Sorter:
                 sha256, item.name, item.label, item.split, item.group, len(picture.content)
             )
             self._writer.add(sha256, item.name, picture.content)
-        else:
-            self._count_known(sha256, item.name, known, item.label)
+            return
+        if self._has_lost_bytes(sha256, known):
+            self._lost[sha256] = known.segment
+            self._writer.add(sha256, item.name, picture.content)
+        self._count_known(sha256, item.name, known, item.label)
+
+    def _has_lost_bytes(self, sha256: str, known: Known) -> bool:
+        if known.deleted or not known.segment or sha256 in self._lost:
+            return False
+        return not self._segments.holds(known.segment)
 
     def _count_known(self, sha256: str, name: str, known: Known, claimed: str) -> None:
         # Of samples that were there, too: an import may have been killed before it told.
@@ -95,11 +110,14 @@ class Sorter:
     def flush(self) -> None:
         """Write the segment first, then its samples: a kill leaves an unused file at worst."""
         pending, self._pending = self._pending, {}
-        if pending:
+        lost, self._lost = self._lost, {}
+        if pending or lost:
             writer, self._writer = self._writer, SegmentWriter()
             segment = writer.write(self._raw_uri)
             for batch in batched(pending.values(), BATCH):
                 self._add(batch, segment)
+            for part in batched(lost.items(), BATCH):
+                self.tally.restored += self._ledger.restore(dict(part), segment)
         for sha256, claimed in self._disputes:
             self._ledger.dispute(sha256, claimed)
         self._disputes = []

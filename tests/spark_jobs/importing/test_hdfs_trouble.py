@@ -16,7 +16,6 @@ from hdfs import HdfsError, InsecureClient
 
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.mongo import MONGO_VARIABLE
 from spark_jobs.importing.detecting import open_tree
 from spark_jobs.importing.documents import read_path
 from spark_jobs.importing.hdfs_tree import HdfsTree
@@ -145,14 +144,12 @@ def test_an_outage_ends_the_attempt_and_the_next_one_goes_on(
     owner: InsecureClient,
     root: str,
     spec: ImportSpec,
-    mongo_server: str,
     database: Any,
 ) -> None:
     write_pictures(owner, root, 40)
-    environment = os.environ | {"PYTHONPATH": str(REPO), MONGO_VARIABLE: mongo_server}
     process = subprocess.Popen(
         [sys.executable, "-c", SMALL_STEPS, "--spec", spec.model_dump_json()],
-        env=environment,
+        env=os.environ | {"PYTHONPATH": str(REPO)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
