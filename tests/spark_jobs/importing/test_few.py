@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.importing.job import run_import
 from spark_jobs.spec import ImportSpec
@@ -26,24 +27,13 @@ from tests.spark_jobs.tiny import make_picture
     ],
 )
 def test_what_cannot_be_a_dataset(
-    import_root: Path,
-    tmp_path: Path,
-    dataset: str,
-    database: Any,
-    files: dict[str, bytes],
-    words: str,
+    spec: ImportSpec, import_root: Path, database: Any, files: dict[str, bytes], words: str
 ) -> None:
     for name, content in files.items():
         (import_root / name).parent.mkdir(exist_ok=True)
         (import_root / name).write_bytes(content)
-    spec = ImportSpec(
-        output_uri=(tmp_path / "out").as_uri(),
-        dataset=dataset,
-        source_uri=import_root.as_uri(),
-        raw_uri=(tmp_path / "raw").as_uri(),
-    )
     with pytest.raises(UserError) as raised:
         run_import(spec)
     assert words in str(raised.value)
-    assert database["datasets"].find_one({"_id": dataset}) is None
-    assert not (tmp_path / "raw").exists()
+    assert database["datasets"].find_one({"_id": spec.dataset}) is None
+    assert store.list_names(spec.raw_uri) == []

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-import pytest
 from PIL import Image
 
 from serving.job import store
@@ -31,16 +30,6 @@ sorting.BATCH = {batch}
 from spark_jobs.main import main
 sys.exit(main(sys.argv[1:]))
 """
-
-
-@pytest.fixture
-def spec(import_root: Path, tmp_path: Path, dataset: str, database: Any) -> ImportSpec:
-    return ImportSpec(
-        output_uri=(tmp_path / "out").as_uri(),
-        dataset=dataset,
-        source_uri=import_root.as_uri(),
-        raw_uri=(tmp_path / "raw").as_uri(),
-    )
 
 
 def start(
