@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from serving.job.labels import ONE, Task
 from serving.job.spec import Spec
 from spark_jobs.spec import Rejection, Side, StageCount
 
@@ -15,7 +16,7 @@ class Conflict(Spec):
 
 
 class ClassCount(Spec):
-    """What became of the files that claim one class."""
+    """What became of the files that claim one class; with several labels, each of them counts."""
 
     label: str
     added: int
@@ -31,6 +32,7 @@ class ImportReport(Spec):
     """
 
     dataset: str
+    task: Task = ONE
     source: str
     found: str
     actor: str

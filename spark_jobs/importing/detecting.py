@@ -23,7 +23,7 @@ from spark_jobs.importing.source import (
     check_allowed,
     explain_failure,
 )
-from spark_jobs.spec import LabelFields
+from spark_jobs.spec import LabelFields, LabelsPerSample
 
 LAYOUTS = (
     "Expected is one of: (a) one sub-folder per class, FOLDER/CLASS/picture.jpg; (b) the same "
@@ -66,15 +66,15 @@ def open_tree(uri: str) -> tuple[Tree, str]:
     raise UserError(f"There is no folder and no file {path}.")
 
 
-def find_layout(uri: str, fields: LabelFields) -> Layout:
+def find_layout(uri: str, fields: LabelFields, labels: LabelsPerSample = "one") -> Layout:
     """Look at a folder or a table; UserError says what was found where it is none of LAYOUTS."""
     tree, name = open_tree(uri)
     if name:
-        table = read_table(tree, name, fields)
+        table = read_table(tree, name, fields, labels)
         if _is_usable(table, fields):
             return table
         raise UserError(f"{explain_columns(table, fields)} {LAYOUTS}")
-    tables, unreadable = _read_tables(tree, fields)
+    tables, unreadable = _read_tables(tree, fields, labels)
     usable = [table for table in tables if _is_usable(table, fields)]
     if len(usable) > 1:
         names = ", ".join(table.name for table in usable)
@@ -89,6 +89,12 @@ def find_layout(uri: str, fields: LabelFields) -> Layout:
     if fields != LabelFields():
         raise UserError(
             unreadable or f"{tree.root} holds no table that could have these columns. {LAYOUTS}"
+        )
+    if labels == "several":
+        raise UserError(
+            unreadable
+            or f"labels was several, but {tree.root} holds no table of labels: a folder tells one "
+            "label a picture. Choose labels: one, or name a table."
         )
     folders = FolderLayout(tree)
     if folders.classes():
@@ -108,14 +114,16 @@ def _list_root(tree: Tree) -> list[Entry]:
         raise UserError(f"The folder {tree.root}: {error}.") from None
 
 
-def _read_tables(tree: Tree, fields: LabelFields) -> tuple[list[TableLayout], str]:
+def _read_tables(
+    tree: Tree, fields: LabelFields, labels: LabelsPerSample
+) -> tuple[list[TableLayout], str]:
     """Tables at the top of a folder, and why one of them cannot be read."""
     tables, unreadable = [], ""
     for entry in _list_root(tree):
         if entry.is_folder or entry.refusal or not is_table(entry.name):
             continue
         try:
-            tables.append(read_table(tree, entry.name, fields))
+            tables.append(read_table(tree, entry.name, fields, labels))
         except UserError as error:
             unreadable = unreadable or str(error)
     return tables, unreadable

@@ -33,6 +33,11 @@ class FolderLayout:
         above = "" if splits is None else f" below {', '.join(f'{name}/' for name in splits)}"
         return f"class folders{above}: {len(self.classes())}"
 
+    @property
+    def several(self) -> bool:
+        """A file lies in one folder."""
+        return False
+
     def classes(self) -> list[str]:
         """Class names, from the folders alone; empty where there are none."""
         top = list_visible(self.tree, self.tree.root)

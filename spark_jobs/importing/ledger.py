@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from serving.job.labels import Task, read_task
+
 DUPLICATE_KEY = 11000
 # Each lost try is another writer's gain; Spark may run hundreds of them at once.
 ATTEMPTS = 500
@@ -49,11 +51,11 @@ class Ledger:
     def __init__(self, database: Any, dataset: str, actor: str) -> None:
         self._samples = database["samples"]
         self._datasets = database["datasets"]
-        self._dataset, self._actor = dataset, actor
+        self.dataset, self._actor = dataset, actor
         self._samples.create_index([("dataset", 1), ("state", 1)])
 
     def _id(self, sha256: str) -> str:
-        return f"{self._dataset}/{sha256}"
+        return f"{self.dataset}/{sha256}"
 
     def find(self, hashes: list[str]) -> dict[str, Known]:
         """Those of these samples that are there."""
@@ -64,7 +66,7 @@ class Ledger:
 
     def known_classes(self) -> list[str]:
         """Classes that the dataset has so far."""
-        document = self._datasets.find_one({"_id": self._dataset}, {"classes": 1})
+        document = self._datasets.find_one({"_id": self.dataset}, {"classes": 1})
         return [] if document is None else list(document["classes"])
 
     def add(self, samples: list[NewSample], segment: str) -> set[str]:
@@ -96,16 +98,11 @@ class Ledger:
 
         lost: sha256 → the segment that is gone. What was purged or moved meanwhile stays so.
         """
-        from pymongo import UpdateOne
-
-        writes = [
-            UpdateOne(
-                {"_id": self._id(sha), "segment": old, "state": {"$ne": "deleted"}},
-                {"$set": {"segment": segment}},
-            )
-            for sha, old in lost.items()
-        ]
-        self._samples.bulk_write(writes, ordered=False)
+        # An update per segment: the embedded server looks through the collection for each.
+        for gone in set(lost.values()):
+            ids = [self._id(sha) for sha, old in lost.items() if old == gone]
+            wanted = {"_id": {"$in": ids}, "segment": gone, "state": {"$ne": "deleted"}}
+            self._samples.update_many(wanted, {"$set": {"segment": segment}})
         mine = {"_id": {"$in": [self._id(sha) for sha in lost]}, "segment": segment}
         return int(self._samples.count_documents(mine))
 
@@ -113,7 +110,7 @@ class Ledger:
         now = datetime.now(UTC)
         first = {"at": now, "by": self._actor, "label": sample.label, "state": "active"}
         return {
-            "dataset": self._dataset,
+            "dataset": self.dataset,
             "sha256": sample.sha256,
             "name": sample.name,
             "segment": segment,
@@ -158,18 +155,24 @@ class Ledger:
                 return
         raise RuntimeError(f"sample {sha256}: its label kept changing, try again")
 
-    def write_dataset(self, title: str, classes: set[str]) -> None:
-        """Make the dataset's document, or add classes to it; they stay sorted."""
+    def claim_task(self, task: Task, title: str) -> Task:
+        """Make the dataset's document where it has none; the task that counts."""
         fresh = {
-            "title": title or self._dataset,
-            "task": "image_classification",
+            "title": title or self.dataset,
+            "task": task,
             "classes": [],
             "created_at": datetime.now(UTC),
         }
-        key = {"_id": self._dataset}
-        self._datasets.update_one(key, {"$setOnInsert": fresh}, upsert=True)
-        if title:
-            self._datasets.update_one(key, {"$set": {"title": title}})
+        self._datasets.update_one({"_id": self.dataset}, {"$setOnInsert": fresh}, upsert=True)
+        return read_task(self._datasets.database, self.dataset)
+
+    def write_title(self, title: str) -> None:
+        """Free text beside the name."""
+        self._datasets.update_one({"_id": self.dataset}, {"$set": {"title": title}})
+
+    def add_classes(self, classes: set[str]) -> None:
+        """Add classes to the dataset's list, which stays sorted."""
+        key = {"_id": self.dataset}
         for _ in range(ATTEMPTS):
             old = self.known_classes()
             merged = sorted(set(old) | classes)
@@ -180,4 +183,4 @@ class Ledger:
                 key | {"classes": old}, {"$set": {"classes": merged}}
             ).matched_count:
                 return
-        raise RuntimeError(f"dataset {self._dataset}: its classes kept changing, try again")
+        raise RuntimeError(f"dataset {self.dataset}: its classes kept changing, try again")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from serving.job.labels import Task, list_classes
 from spark_jobs.importing.ledger import Known, Ledger, NewSample
 from spark_jobs.importing.reading import Picture
 from spark_jobs.importing.segments import SegmentList, SegmentWriter
@@ -19,24 +20,29 @@ T = TypeVar("T")
 
 @dataclass
 class Tally:
-    """What became of every file that was read; counts per claimed label.
+    """What became of every file that was read.
 
-    restored: samples whose bytes were lost and are back; their files count as already there, too.
+    restored: samples whose bytes were lost and are back; their files count as any other.
+    *_per_class: files under each class that they claim.
     """
 
     read: int = 0
+    added: int = 0
+    already_there: int = 0
     restored: int = 0
-    added: Counter[str] = field(default_factory=Counter)
-    already_there: Counter[str] = field(default_factory=Counter)
+    added_per_class: Counter[str] = field(default_factory=Counter)
+    already_there_per_class: Counter[str] = field(default_factory=Counter)
     conflicting: list[Conflict] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
     def merge(self, other: "Tally") -> None:
         """Add another part of the same import."""
         self.read += other.read
+        self.added += other.added
+        self.already_there += other.already_there
         self.restored += other.restored
-        self.added.update(other.added)
-        self.already_there.update(other.already_there)
+        self.added_per_class.update(other.added_per_class)
+        self.already_there_per_class.update(other.already_there_per_class)
         self.conflicting += other.conflicting
         self.rejected += other.rejected
 
@@ -44,15 +50,15 @@ class Tally:
 class Sorter:
     """Takes batches of pictures; writes segments as they fill, and their samples after them."""
 
-    def __init__(self, ledger: Ledger, raw_uri: str, title: str) -> None:
-        self._ledger, self._raw_uri, self._title = ledger, raw_uri, title
+    def __init__(self, ledger: Ledger, raw_uri: str, task: Task) -> None:
+        self._ledger, self._raw_uri, self._task = ledger, raw_uri, task
         self._writer, self._segments = SegmentWriter(), SegmentList(raw_uri)
         self._pending: dict[str, NewSample] = {}
         # sha256 → the segment that is gone.
         self._lost: dict[str, str] = {}
         self._disputes: list[tuple[str, str]] = []
         self._classes: set[str] = set()
-        self._written: set[str] | None = None
+        self._written: set[str] = set()
         self.tally = Tally()
 
     def take(self, pictures: list[Picture]) -> None:
@@ -97,9 +103,10 @@ class Sorter:
     def _count_known(self, sha256: str, name: str, known: Known, claimed: str) -> None:
         # Of samples that were there, too: an import may have been killed before it told.
         if known.label == claimed and not known.deleted:
-            self._classes.add(claimed)
+            self._classes.update(list_classes(claimed, self._task))
         if known.label == claimed or known.deleted or claimed in known.overruled:
-            self.tally.already_there[claimed] += 1
+            self.tally.already_there += 1
+            self.tally.already_there_per_class.update(list_classes(claimed, self._task))
             return
         self.tally.conflicting.append(Conflict(name=name, claimed=claimed, label=known.label))
         if sha256 in self._pending:
@@ -125,9 +132,12 @@ class Sorter:
 
     def _add(self, batch: list[NewSample], segment: str) -> None:
         added = self._ledger.add(batch, segment)
-        labels = [s.label for s in batch if s.sha256 in added]
-        self.tally.added.update(labels)
-        self._classes.update(labels)
+        self.tally.added += len(added)
+        for sample in batch:
+            if sample.sha256 in added:
+                classes = list_classes(sample.label, self._task)
+                self.tally.added_per_class.update(classes)
+                self._classes.update(classes)
         # The rest was added by another import since we looked.
         others = [sample for sample in batch if sample.sha256 not in added]
         known = self._ledger.find([sample.sha256 for sample in others])
@@ -137,7 +147,7 @@ class Sorter:
     def _write_classes(self) -> None:
         if self._classes != self._written:
             self._written = set(self._classes)
-            self._ledger.write_dataset(self._title, self._written)
+            self._ledger.add_classes(self._written)
 
 
 def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
