@@ -100,17 +100,13 @@ class PictureReader:
         """One document, its fields as the connector's extended JSON; never raises for its sake."""
         values = {name: parse_value(value) for name, value in row.items()}
         name = f"{collection}/{as_text(values['_id'])}"
-        label = as_labels(values["label"])
-        told = [values[role] for role in ("label", "split", "group")[label is not None :]]
+        listed = as_labels(values["label"])
+        label = as_text(values["label"]) if listed is None else listed
         split, group = as_text(values["split"]), as_text(values["group"])
-        labels = check_labels(
-            as_text(values["label"]) if label is None else label,
-            split,
-            group,
-            several=self._several,
-        )
+        labels = check_labels(label, split, group, several=self._several)
         refusal = labels.refusal
-        if any(isinstance(value, list | dict) for value in told):
+        single = [values["split"], values["group"], values["label"] if listed is None else None]
+        if any(isinstance(value, list | dict) for value in single):
             refusal = "its label, split or group is no single value"
         item = Item(name, "", labels.label, labels.split, refusal, labels.group)
         item = fit_item(item, task, several=self._several)

@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 
 from serving.job.errors import UserError
-from serving.job.labels import BAR, ONE, SEVERAL, Task, join_labels
+from serving.job.labels import ONE, SEVERAL, Task, join_labels
 from spark_jobs.importing.items import SPLITS, Item, Split
 from spark_jobs.importing.ledger import Ledger
 
@@ -65,11 +65,10 @@ def settle_task(ledger: Ledger, title: str, place: str, *, several: bool) -> Tas
 
 
 def fit_item(item: Item, task: Task, *, several: bool) -> Item:
-    """Refuse a single label that would read as several of them."""
-    if task == ONE or several or item.refusal or BAR not in item.label:
+    """A single label as a set of one; refused where it would read as several."""
+    if task == ONE or several or item.refusal:
         return item
-    return replace(
-        item,
-        refusal=f"the class name {item.label!r} holds {BAR!r}, which stands between labels in this "
-        "dataset: if it is a list of them, choose labels: several",
-    )
+    try:
+        return replace(item, label=join_labels([item.label]))
+    except ValueError as error:
+        return replace(item, refusal=f"{error}; if it is a list of them, choose labels: several")
