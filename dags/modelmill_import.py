@@ -9,10 +9,15 @@
 * A MongoDB collection, one document per picture: its label, and its bytes, a GridFS id or a path.
   Name the Airflow connection to it, never its address. The collection is only read.
 
+A picture may have several labels: `a|b` in a CSV's cell (choose *Labels a picture*: Several), or a
+list in JSON lines or a document. Training on those is not possible yet.
+
 **What happens:** the bytes go into HDFS as they are, the labels into MongoDB. Files that are no
-pictures, are empty or cannot be read are listed with the reason, and the rest goes on. Importing
-the same folder again changes nothing. The same bytes under two labels are set aside until a person
-decides. Everything that was read is counted in `import_report.json`, beside the task's outcome.
+pictures, are empty or cannot be read are listed with the reason, and the rest goes on; where HDFS
+is down, the task fails and a retry goes on. Importing the same folder again changes nothing, but
+for bytes that HDFS has lost: it brings them back. The same bytes under two labels are set aside
+until a person decides. Everything that was read is counted in `import_report.json`, beside the
+task's outcome.
 
 **Where it may read:** below the folders of the setting `MODELMILL_IMPORT_ROOTS`, and on HDFS.
 

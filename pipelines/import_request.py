@@ -9,6 +9,7 @@ from pydantic import (
 )
 
 from pipelines.request import Form, Name
+from spark_jobs.spec import LabelsPerSample
 
 IMPORT_DAG = "modelmill_import"
 
@@ -75,6 +76,19 @@ class ImportRequest(Form):
             "side. Empty: group, if there is one."
         ),
         json_schema_extra=_FIELD_RULE,
+    )
+    labels: LabelsPerSample = Field(
+        default="one",
+        title="Labels a picture",
+        description=(
+            "several: a picture may have more than one label; in a CSV they stand in one cell, "
+            "a|b. Lists in JSON lines and in a collection are recognised by themselves. The "
+            "dataset's first import decides. Training on several labels is not possible yet."
+        ),
+        json_schema_extra={
+            "values_display": {"one": "One", "several": "Several"},
+            "section": _COLUMNS,
+        },
     )
     mongo_connection: str = Field(
         default="",

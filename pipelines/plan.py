@@ -90,6 +90,7 @@ def import_spec(
         title=request.title,
         source_uri=source_uri,
         fields=_label_fields(request),
+        labels=request.labels,
         raw_uri=artifacts.raw(request.dataset),
         actor=actor,
     )
@@ -107,6 +108,7 @@ def import_collection_spec(
         collection=request.mongo_collection,
         filter=request.mongo_filter,
         fields=_label_fields(request),
+        labels=request.labels,
         raw_uri=artifacts.raw(request.dataset),
         actor=actor,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from pipelines.catalogue import check_dataset
+from pipelines.catalogue import check_dataset, check_task
 from pipelines.code import code_version
 from pipelines.commands import python_command
 from pipelines.context import Installation
@@ -23,6 +23,7 @@ def plan_run(
 ) -> RunPlan:
     """Check the dataset, make sure of the backbone, and decide everything else."""
     check_dataset(request.dataset)
+    check_task(request.dataset)
     if request.snapshot:
         check_snapshot(request.dataset, request.snapshot)
     return make_plan(

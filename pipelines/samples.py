@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.catalogue import suggest
 from serving.job.errors import UserError
+from serving.job.labels import ONE, Task, join_labels, split_labels
 from serving.job.samples import Sample, name_sample
 
 _HASH = re.compile(r"[0-9a-f]{8,64}")
@@ -25,6 +26,7 @@ class DatasetSummary(BaseModel):
 
     name: str
     title: str
+    task: Task
     active: int
     disputed: int
     deleted: int
@@ -49,6 +51,7 @@ def list_datasets(database: Any) -> tuple[DatasetSummary, ...]:
         DatasetSummary(
             name=one["_id"],
             title=one["title"],
+            task=one.get("task", ONE),
             active=counts.get(one["_id"], {}).get("active", 0),
             disputed=counts.get(one["_id"], {}).get("disputed", 0),
             deleted=counts.get(one["_id"], {}).get("deleted", 0),
@@ -95,8 +98,19 @@ def _say_unknown(database: Any, dataset: str, text: str) -> str:
     )
 
 
-def check_label(label: str, classes: Sequence[str], *, new: bool) -> str:
-    """The label in NFC; UserError where it cannot be one, or is unknown and not called new."""
+def check_label(label: str, classes: Sequence[str], *, new: bool, task: Task = ONE) -> str:
+    """The label as it is stored; UserError where it cannot be one, or is unknown and not new.
+
+    Several labels are written as `a|b`, in any order.
+    """
+    if task == ONE:
+        return _check_class(label, classes, new=new)
+    parts = [part for part in split_labels(label) if part.strip()]
+    # No label at all is no class's name either.
+    return join_labels(_check_class(part, classes, new=new) for part in parts or [label])
+
+
+def _check_class(label: str, classes: Sequence[str], *, new: bool) -> str:
     clean = unicodedata.normalize("NFC", label)
     broken = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in clean)
     if broken or not clean.strip() or len(clean) > MAX_LABEL:

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.labels import check_trainable
 from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.database import connect
@@ -147,6 +148,8 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     """Make the snapshot; a second run of the same spec makes the same one."""
     started = time.monotonic()
     check_dataset(spec.dataset)
+    with connect() as database:
+        check_trainable(database, spec.dataset)
     folder = user_folder()
     stages = load_stages(spec.stages, folder)
     spark = open_session(f"etl {spec.dataset}")

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
+from serving.job.labels import ONE, Task
 from serving.job.spec import Spec
 from spark_jobs.spec import Rejection, Side, StageCount
 
@@ -18,7 +19,7 @@ class Conflict(Spec):
 
 
 class ClassCount(Spec):
-    """What became of the files that claim one class."""
+    """What became of the files that claim one class; with several labels, each of them counts."""
 
     label: str
     added: int
@@ -29,10 +30,12 @@ class ClassCount(Spec):
 class ImportReport(Spec):
     """import_report.json: what an import read, what it recognised and what became of each file.
 
-    read == added + already_there + len(conflicts) + len(rejected).
+    read == added + already_there + len(conflicts) + len(rejected). restored: samples whose bytes
+    were lost and are back; the files that brought them are counted like any other.
     """
 
     dataset: str
+    task: Task = ONE
     source: str
     found: str
     actor: str
@@ -41,6 +44,7 @@ class ImportReport(Spec):
     read: int
     added: int
     already_there: int
+    restored: int = 0
     classes: tuple[ClassCount, ...]
     conflicts: tuple[Conflict, ...]
     rejected: tuple[Rejection, ...]

@@ -16,6 +16,8 @@ SETTINGS = {
     # Files count by their bytes, so that small data, too, spreads over the cores.
     "spark.sql.files.openCostInBytes": "65536",
     "spark.sql.session.timeZone": "UTC",
+    # Spark's own texts about a plan show its options, and a database's URI may hold a password.
+    "spark.sql.redaction.options.regex": "(?i)ur[il]|password|secret|token",
     "spark.log.level": "ERROR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

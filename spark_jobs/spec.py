@@ -6,9 +6,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue, TypeAdapter
 
 from serving.bundle.manifest import Preprocessing
+from serving.job.labels import ONE, Task
 from serving.job.spec import JobSpec, Name, Spec
 
 Side = Literal["train", "val", "test"]
+LabelsPerSample = Literal["one", "several"]
 # Where a job finds the address of the MongoDB to import from: it may hold a password.
 SOURCE_MONGO_VARIABLE = "MODELMILL_SOURCE_MONGO_URI"
 
@@ -48,11 +50,15 @@ class LabelFields(Spec):
 
 
 class ImportTarget(JobSpec):
-    """Where an import puts pictures: raw_uri is the dataset's folder of raw segments."""
+    """Where an import puts pictures: raw_uri is the dataset's folder of raw segments.
+
+    labels: several where a CSV's cells hold labels with bars between them; lists are recognised.
+    """
 
     dataset: Name
     title: str = ""
     raw_uri: str
+    labels: LabelsPerSample = "one"
     actor: str = "unknown"
 
 
@@ -86,12 +92,18 @@ class Rejection(Spec):
 
 
 class ImportOutcome(Spec):
-    """Always read == added + already_there + conflicts + len(rejected)."""
+    """Always read == added + already_there + conflicts + len(rejected).
+
+    restored: samples whose bytes were lost and are back. added_per_class: a sample with several
+    labels counts under each.
+    """
 
     dataset: str
+    task: Task = ONE
     read: int
     added: int
     already_there: int
+    restored: int = 0
     conflicts: int
     conflicting: tuple[str, ...]
     rejected: tuple[Rejection, ...]

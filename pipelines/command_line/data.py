@@ -22,6 +22,7 @@ from pipelines.run_job import run_job_here
 from pipelines.steps import Surroundings, submit_spark
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.labels import SEVERAL
 from serving.job.spec import OUTCOME_FILE, JobSpec
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportOutcome
 
@@ -111,6 +112,10 @@ def show_outcome(outcome: ImportOutcome) -> None:
         f"Dataset {outcome.dataset}: read {outcome.read}, added {outcome.added}, already there "
         f"{outcome.already_there}, conflicts {outcome.conflicts}, rejected {len(outcome.rejected)}"
     )
+    if outcome.restored:
+        click.echo(f"  {outcome.restored} samples had lost their bytes; they have them back")
+    if outcome.task == SEVERAL and outcome.added_per_class:
+        click.echo("  A sample counts under each of its labels:")
     for label, count in outcome.added_per_class.items():
         click.echo(f"  {count:6}  {label}")
     for name in outcome.conflicting[:SHOWN]:

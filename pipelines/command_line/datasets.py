@@ -7,6 +7,8 @@ from pipelines.catalogue import check_dataset
 from pipelines.command_line.administration import dataset_option, read_actor
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.samples import DatasetSummary, check_label, find_sample, list_datasets
+from serving.job.errors import UserError
+from serving.job.labels import SEVERAL, list_classes, read_task
 from serving.job.mongo import use_database
 from serving.job.samples import add_class, check_bytes, relabel_sample
 
@@ -42,7 +44,8 @@ def datasets(as_json: bool) -> None:
             f"  samples: {one.active} active, {one.disputed} disputed, {one.deleted} deleted; "
             f"last import {at}"
         )
-        click.echo(f"  {len(one.classes)} classes: {', '.join(one.classes)}")
+        several = ", several labels a sample" if one.task == SEVERAL else ""
+        click.echo(f"  {len(one.classes)} classes{several}: {', '.join(one.classes)}")
 
 
 class Relabelling(BaseModel):
@@ -71,7 +74,8 @@ def relabel(dataset: str, sample: str, label: str, new_class: bool, as_json: boo
 
     SAMPLE is a sha256, at least its first 8 digits, or the file's name as it was imported. A
     disputed or deleted sample becomes active again: this is how a person decides a dispute.
-    Snapshots that exist stay as they are.
+    Snapshots that exist stay as they are. In a dataset of several labels a sample, LABEL is all of
+    them, 'a|b'.
     """
     use_installation()
     check_dataset(dataset)
@@ -93,9 +97,11 @@ def relabel_by_name(
         before = find_sample(database, dataset, text)
         check_bytes(before)
         classes = database["datasets"].find_one({"_id": dataset})["classes"]
-        clean = check_label(label, classes, new=new_class)
+        task = read_task(database, dataset)
+        clean = check_label(label, classes, new=new_class, task=task)
         # The class first: a label that no list holds would be a typing error for everybody else.
-        add_class(database, dataset, clean)
+        for name in list_classes(clean, task):
+            add_class(database, dataset, name)
         after = relabel_sample(database, before, clean, by)
     return Relabelling(
         dataset=dataset,

@@ -93,7 +93,7 @@ class HdfsStore:
             with self._client.read(path) as reader:
                 return bytes(reader.read())
         except HdfsError as error:
-            if self._client.status(path, strict=False) is None:
+            if not self.exists(path):
                 raise FileNotFoundError(path) from error
             raise
 
@@ -111,7 +111,16 @@ class HdfsStore:
             raise
 
     def exists(self, path: str) -> bool:
-        return self._client.status(path, strict=False) is not None
+        from hdfs import HdfsError
+
+        # Not strict=False: for that any refusal means that there is no such file.
+        try:
+            self._client.status(path)
+        except HdfsError as error:
+            if error.exception == "FileNotFoundException":
+                return False
+            raise
+        return True
 
     def list(self, path: str) -> list[str]:
         if not self.exists(path):

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,14 @@ from serving.job.store import WEBHDFS_VARIABLE
 from spark_jobs.database import connect
 from spark_jobs.importing.documents import (
     TALLY_DDL,
+    Batches,
     Reach,
     make_importer,
     unpack_tally,
 )
 from spark_jobs.importing.job import check_classes
 from spark_jobs.importing.label_rows import NAMES, REQUIRED, as_text, assign_roles
+from spark_jobs.importing.labelling import settle_task
 from spark_jobs.importing.ledger import Ledger
 from spark_jobs.importing.reports import make_outcome, print_report, write_report
 from spark_jobs.importing.sorting import Tally
@@ -51,29 +53,33 @@ def run_import_collection(spec: ImportCollectionSpec) -> ImportOutcome:
     """Import the documents; the collection itself is only read."""
     started_at = datetime.now(UTC)
     uri, query = _source_uri(), parse_filter(spec.filter)
+    source = f"{spec.database}.{spec.collection}"
     with _open_source(uri) as client:
         collection = client[spec.database][spec.collection]
         count = collection.count_documents(query)
         roles = find_fields(collection, query, spec)
+        several = spec.labels == "several" or has_lists(collection, query, roles["label"])
         labels = collection.distinct(roles["label"], query)
         partitions = choose_partitions(collection, count)
     with connect() as database:
         ledger = Ledger(database, spec.dataset, spec.actor)
         classes = sorted({as_text(label) for label in labels if label not in (None, "")})
-        check_classes(classes, ledger, f"{spec.database}.{spec.collection}")
+        check_classes(classes, ledger, source)
+        task = settle_task(ledger, spec.title, source, several=several)
     found = f"{count} documents: " + ", ".join(f"{r} from {n!r}" for r, n in roles.items())
-    print(f"{spec.database}.{spec.collection}: {found}", flush=True)
+    found += ", several labels a sample" if several else ""
+    print(f"{source}: {found}", flush=True)
     spark = open_session(f"import {spec.dataset}")
-    tally = _run(spark, spec, uri, roles, partitions)
+    documents = _read(spark, spec, uri, roles, partitions)
+    tally = _run(documents, make_importer(spec, _find_reach(uri), task, several=several))
     if tally.read != count:
         print(
             f"{count} documents were counted at the start, {tally.read} were read: the collection"
         )
         print("changed meanwhile. Import it again for the rest.", flush=True)
-    source = f"{spec.database}.{spec.collection}"
-    report = write_report(spec, tally, source=source, found=found, started_at=started_at)
+    report = write_report(spec, tally, task, source=source, found=found, started_at=started_at)
     print_report(report)
-    return make_outcome(spec.dataset, tally)
+    return make_outcome(spec.dataset, tally, task)
 
 
 def _source_uri() -> str:
@@ -147,6 +153,13 @@ def find_fields(collection: Any, query: Any, spec: ImportCollectionSpec) -> dict
     return {role: name for role, name in roles.items() if name}
 
 
+def has_lists(collection: Any, query: Any, field: str) -> bool:
+    """True where the first document that has this field has a list there."""
+    there: list[dict[str, Any]] = [{"$match": query}, {"$match": {field: {"$exists": True}}}]
+    first = collection.aggregate([*there, {"$limit": 1}, {"$project": {"label": f"${field}"}}])
+    return any(isinstance(document.get("label"), list) for document in first)
+
+
 def choose_partitions(collection: Any, count: int) -> int:
     """How many parts to read in; 1 where the collection cannot be cut safely.
 
@@ -185,21 +198,15 @@ def _read(
     )
 
 
-def _run(
-    spark: "SparkSession",
-    spec: ImportCollectionSpec,
-    uri: str,
-    roles: dict[str, str],
-    partitions: int,
-) -> Tally:
-    # A batch of 16 MB documents would not fit a worker's memory.
-    spark.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", "32m")
-    # Spark's own texts about a plan show its options.
-    spark.conf.set("spark.sql.redaction.options.regex", "(?i)ur[il]|password|secret|token")
+def _find_reach(uri: str) -> Reach:
     names = (WEBHDFS_VARIABLE, ROOTS_VARIABLE, "HADOOP_USER_NAME")
     variables = {name: os.environ[name] for name in names if name in os.environ}
-    reach = Reach({**variables, MONGO_VARIABLE: mongo_uri(), SOURCE_MONGO_VARIABLE: uri})
-    documents = _read(spark, spec, uri, roles, partitions)
-    tallies = documents.mapInArrow(make_importer(spec, reach), TALLY_DDL)
+    return Reach({**variables, MONGO_VARIABLE: mongo_uri(), SOURCE_MONGO_VARIABLE: uri})
+
+
+def _run(documents: "DataFrame", importer: Callable[[Batches], Batches]) -> Tally:
+    spark = documents.sparkSession
+    # A batch of 16 MB documents would not fit a worker's memory.
+    spark.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", "32m")
     with show_progress(spark):
-        return unpack_tally(tallies.toArrow())
+        return unpack_tally(documents.mapInArrow(importer, TALLY_DDL).toArrow())

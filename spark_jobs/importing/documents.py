@@ -12,21 +12,23 @@ from bson import ObjectId, json_util
 from bson.errors import BSONError
 
 from serving.job.errors import UserError
+from serving.job.labels import Task
 from serving.job.store import WEBHDFS_VARIABLE
 from spark_jobs.database import connect
+from spark_jobs.importing.hdfs_tree import HdfsTree
 from spark_jobs.importing.items import Item
-from spark_jobs.importing.label_rows import as_text
-from spark_jobs.importing.label_table import check_labels
+from spark_jobs.importing.label_rows import as_labels, as_text
+from spark_jobs.importing.labelling import check_labels, fit_item
 from spark_jobs.importing.ledger import Ledger
 from spark_jobs.importing.reading import Picture, check_picture
 from spark_jobs.importing.sorting import Sorter, Tally, batched_pictures
 from spark_jobs.importing.source import (
     MISSING,
-    HdfsTree,
     LocalTree,
     RefusedFileError,
     check_allowed,
     check_size,
+    explain_failure,
 )
 from spark_jobs.report_models import Conflict
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportCollectionSpec, Rejection
@@ -42,6 +44,8 @@ TALLY = pa.schema(
         ("count", pa.int64()),
     ]
 )
+SUMS = ("read", "added", "already_there", "restored")
+COUNTERS = ("added_per_class", "already_there_per_class")
 TALLY_DDL = "kind string, name string, claimed string, detail string, count long"
 
 
@@ -60,7 +64,9 @@ class Reach:
         os.environ.update(self.variables)
 
 
-def make_importer(spec: ImportCollectionSpec, reach: Reach) -> Callable[[Batches], Batches]:
+def make_importer(
+    spec: ImportCollectionSpec, reach: Reach, task: Task, *, several: bool
+) -> Callable[[Batches], Batches]:
     """The function that runs in the executors: one partition of documents → TALLY rows."""
 
     def run(batches: Batches) -> Batches:
@@ -69,10 +75,10 @@ def make_importer(spec: ImportCollectionSpec, reach: Reach) -> Callable[[Batches
         reach.apply()
         uri = reach.variables[SOURCE_MONGO_VARIABLE]
         with connect() as database, MongoClient[dict[str, Any]](uri) as source:
-            reader = PictureReader(source[spec.database])
-            sorter = Sorter(Ledger(database, spec.dataset, spec.actor), spec.raw_uri, spec.title)
+            reader = PictureReader(source[spec.database], several=several)
+            sorter = Sorter(Ledger(database, spec.dataset, spec.actor), spec.raw_uri, task)
             documents = (row for batch in batches for row in batch.to_pylist())
-            pictures = (reader.read(row, spec.collection) for row in documents)
+            pictures = (reader.read(row, spec.collection, task) for row in documents)
             for found in batched_pictures(pictures):
                 sorter.take(found)
             sorter.flush()
@@ -84,29 +90,34 @@ def make_importer(spec: ImportCollectionSpec, reach: Reach) -> Callable[[Batches
 class PictureReader:
     """Fetches what a document calls its picture: bytes, a GridFS id, or a path."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: Any, *, several: bool) -> None:
         import gridfs
 
+        self._several = several
         self._files = gridfs.GridFS(database)
 
-    def read(self, row: dict[str, str | None], collection: str) -> Picture:
+    def read(self, row: dict[str, str | None], collection: str, task: Task) -> Picture:
         """One document, its fields as the connector's extended JSON; never raises for its sake."""
         values = {name: parse_value(value) for name, value in row.items()}
         name = f"{collection}/{as_text(values['_id'])}"
-        told = [values[role] for role in ("label", "split", "group")]
-        labels = check_labels(*map(as_text, told))
+        listed = as_labels(values["label"])
+        label = as_text(values["label"]) if listed is None else listed
+        split, group = as_text(values["split"]), as_text(values["group"])
+        labels = check_labels(label, split, group, several=self._several)
         refusal = labels.refusal
-        if any(isinstance(value, list | dict) for value in told):
+        single = [values["split"], values["group"], values["label"] if listed is None else None]
+        if any(isinstance(value, list | dict) for value in single):
             refusal = "its label, split or group is no single value"
         item = Item(name, "", labels.label, labels.split, refusal, labels.group)
-        if refusal:
-            return Picture(item, rejection=refusal)
+        item = fit_item(item, task, several=self._several)
+        if item.refusal:
+            return Picture(item, rejection=item.refusal)
         try:
             content = self._fetch(values["picture"])
         except (RefusedFileError, UserError) as error:
             return Picture(item, rejection=str(error))
         except OSError as error:
-            return Picture(item, rejection=f"cannot be read: {error.strerror or error}")
+            return Picture(item, rejection=explain_failure(error))
         return check_picture(item, content)
 
     def _fetch(self, picture: object) -> bytes:
@@ -174,9 +185,11 @@ def parse_value(value: str | None) -> object:
 
 def pack_tally(tally: Tally) -> pa.RecordBatch:
     """A tally as rows that Spark can carry."""
-    rows: list[tuple[str, str, str, str, int]] = [("read", "", "", "", tally.read)]
-    rows += [("added", "", label, "", n) for label, n in tally.added.items()]
-    rows += [("already_there", "", label, "", n) for label, n in tally.already_there.items()]
+    rows: list[tuple[str, str, str, str, int]] = []
+    for kind in SUMS:
+        rows.append((kind, "", "", "", getattr(tally, kind)))
+    for kind in COUNTERS:
+        rows += [(kind, "", label, "", n) for label, n in getattr(tally, kind).items()]
     rows += [("conflict", c.name, c.claimed, c.label, 1) for c in tally.conflicting]
     rows += [("rejected", r.name, "", r.reason, 1) for r in tally.rejected]
     columns = [list(column) for column in zip(*rows, strict=True)]
@@ -188,12 +201,10 @@ def unpack_tally(table: pa.Table) -> Tally:
     tally = Tally()
     for row in table.to_pylist():
         name, claimed, detail, count = (row[k] for k in ("name", "claimed", "detail", "count"))
-        if row["kind"] == "read":
-            tally.read += count
-        elif row["kind"] == "added":
-            tally.added[claimed] += count
-        elif row["kind"] == "already_there":
-            tally.already_there[claimed] += count
+        if row["kind"] in SUMS:
+            setattr(tally, row["kind"], getattr(tally, row["kind"]) + count)
+        elif row["kind"] in COUNTERS:
+            getattr(tally, row["kind"])[claimed] += count
         elif row["kind"] == "conflict":
             tally.conflicting.append(Conflict(name=name, claimed=claimed, label=detail))
         else:

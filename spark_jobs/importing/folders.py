@@ -4,12 +4,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from spark_jobs.importing.items import SPLITS, Item, Split, clean
-from spark_jobs.importing.source import Entry, Tree, is_hidden
+from spark_jobs.importing.source import Entry, RefusedFileError, Tree, is_hidden
 
 
 def list_visible(tree: Tree, path: str) -> list[Entry]:
-    """Entries of a folder but for hidden ones."""
+    """Entries of a folder but for hidden ones; raises RefusedFileError."""
     return [entry for entry in tree.list(path) if not is_hidden(entry.name)]
+
+
+def _list_inner(tree: Tree, folder: Entry) -> tuple[list[Entry], str]:
+    """Entries of a folder below the root; none, and why, where it cannot be read."""
+    try:
+        return list_visible(tree, folder.path), ""
+    except RefusedFileError as error:
+        return [], f"the folder: {error}"
 
 
 @dataclass(frozen=True)
@@ -25,12 +33,17 @@ class FolderLayout:
         above = "" if splits is None else f" below {', '.join(f'{name}/' for name in splits)}"
         return f"class folders{above}: {len(self.classes())}"
 
+    @property
+    def several(self) -> bool:
+        """A file lies in one folder."""
+        return False
+
     def classes(self) -> list[str]:
         """Class names, from the folders alone; empty where there are none."""
         top = list_visible(self.tree, self.tree.root)
         parents = [top]
         if _splits(self.tree, top) is not None:
-            parents = [list_visible(self.tree, entry.path) for entry in top if entry.is_folder]
+            parents = [_list_inner(self.tree, entry)[0] for entry in top if entry.is_folder]
         return sorted({clean(e.name) for entries in parents for e in entries if e.is_folder})
 
     def items(self) -> Iterator[Item]:
@@ -43,8 +56,11 @@ class FolderLayout:
         order = tuple(dict.fromkeys(SPLITS.values()))
         for entry in sorted(top, key=lambda e: order.index(splits[e.name]) if e.is_folder else -1):
             if entry.is_folder:
-                inner = list_visible(self.tree, entry.path)
-                yield from _classes(self.tree, inner, clean(entry.name) + "/", splits[entry.name])
+                split = splits[entry.name]
+                inner, refusal = _list_inner(self.tree, entry)
+                if refusal:
+                    yield Item(f"{clean(entry.name)}/", entry.path, "", split, refusal)
+                yield from _classes(self.tree, inner, clean(entry.name) + "/", split)
             else:
                 yield from _classes(self.tree, [entry], "", None)
 
@@ -55,7 +71,9 @@ def _splits(tree: Tree, top: list[Entry]) -> dict[str, Split] | None:
     if not names or not all(name.lower() in SPLITS for name in names):
         return None
     for entry in names.values():
-        if not any(inner.is_folder for inner in list_visible(tree, entry.path)):
+        inner, refusal = _list_inner(tree, entry)
+        # One that cannot be read is called like a split, as its neighbours are.
+        if not refusal and not any(one.is_folder for one in inner):
             return None
     return {name: SPLITS[name.lower()] for name in names}
 
@@ -63,7 +81,10 @@ def _splits(tree: Tree, top: list[Entry]) -> dict[str, Split] | None:
 def _files(
     tree: Tree, folder: Entry, prefix: str, label: str, split: Split | None
 ) -> Iterable[Item]:
-    for entry in list_visible(tree, folder.path):
+    entries, refusal = _list_inner(tree, folder)
+    if refusal:
+        yield Item(f"{prefix}/", folder.path, label, split, refusal)
+    for entry in entries:
         name = f"{prefix}/{clean(entry.name)}"
         if entry.is_folder:
             yield from _files(tree, entry, name, label, split)

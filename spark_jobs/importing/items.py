@@ -42,6 +42,11 @@ class Layout(Protocol):
         """What was recognised, in a sentence."""
         ...
 
+    @property
+    def several(self) -> bool:
+        """True where a file may have several labels."""
+        ...
+
     def classes(self) -> list[str]:
         """Names of the classes, sorted."""
         ...

@@ -25,11 +25,15 @@ REQUIRED = ("picture", "label")
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its line, and the values of the four roles; `refusal` where it is no row."""
+    """One row: its line, and the values of the four roles; `refusal` where it is no row.
+
+    labels: where the label is a list.
+    """
 
     line: int
     values: dict[str, str]
     refusal: str = ""
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,13 +150,22 @@ def _read_json(text: str, columns: Columns) -> Iterator[Row]:
             yield Row(number, {}, "no JSON object")
             continue
         values: dict[str, str] = {}
-        refusal = ""
+        refusal, labels = "", None
         for role, name in columns.roles.items():
             value = found.get(name)
-            if isinstance(value, list | dict):
+            if role == "label":
+                labels = as_labels(value)
+            if isinstance(value, list | dict) and (role != "label" or labels is None):
                 refusal = f"{name!r} is no single value"
             values[role] = as_text(value)
-        yield Row(number, values, refusal)
+        yield Row(number, values, refusal, labels)
+
+
+def as_labels(value: object) -> tuple[str, ...] | None:
+    """A list of single values as texts; None for anything else."""
+    if not isinstance(value, list) or any(isinstance(one, list | dict) for one in value):
+        return None
+    return tuple(map(as_text, value))
 
 
 def as_text(value: object) -> str:

@@ -1,39 +1,18 @@
 """Labels told by a table beside the pictures."""
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from serving.job.errors import UserError
-from spark_jobs.importing.items import SPLITS, Item, Split, printable
+from serving.job.labels import ONE, SEVERAL, list_classes, split_labels
+from spark_jobs.importing.items import Item, printable
 from spark_jobs.importing.label_rows import Columns, Row, decode_text, find_columns, read_rows
+from spark_jobs.importing.labelling import check_labels
 from spark_jobs.importing.source import RefusedFileError, Tree
-from spark_jobs.spec import LabelFields
+from spark_jobs.spec import LabelFields, LabelsPerSample
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What a row or a document says of a picture; `refusal` where that cannot be used."""
-
-    label: str
-    split: Split | None
-    group: str | None
-    refusal: str = ""
-
-
-def check_labels(label: str, split: str, group: str) -> Labels:
-    """Trim, compose and check; empty split and group mean none."""
-    known = SPLITS.get(split.strip().lower())
-    clean = unicodedata.normalize("NFC", label.strip())
-    refusal = ""
-    if not clean:
-        refusal = "empty label"
-    elif split.strip() and known is None:
-        refusal = f"unknown split {split.strip()!r}: allowed are {', '.join(SPLITS)}"
-    return Labels(clean, known, unicodedata.normalize("NFC", group.strip()) or None, refusal)
 
 
 @dataclass(frozen=True)
@@ -44,15 +23,19 @@ class TableLayout:
     name: str
     text: str
     columns: Columns
+    several: bool = False
 
     @property
     def found(self) -> str:
         """The table, and which column is what."""
-        return f"table {self.name}: {self.columns.describe()}"
+        several = ", several labels a sample" if self.several else ""
+        return f"table {self.name}: {self.columns.describe()}{several}"
 
     def classes(self) -> list[str]:
         """Labels of the rows that can be used."""
-        return sorted({i.label for i in map(self._read, self._rows()) if not i.refusal})
+        task = SEVERAL if self.several else ONE
+        labels = {item.label for item in map(self._read, self._rows()) if not item.refusal}
+        return sorted({name for label in labels for name in list_classes(label, task)})
 
     def items(self) -> Iterator[Item]:
         """One item per row, in the table's order."""
@@ -76,7 +59,11 @@ class TableLayout:
         place = f"{self.name}, line {row.line}"
         if row.refusal or not file:
             return Item(place, "", "", None, row.refusal or "names no file")
-        labels = check_labels(*(row.values.get(role, "") for role in ("label", "split", "group")))
+        told, split, group = (row.values.get(role, "") for role in ("label", "split", "group"))
+        label = told if row.labels is None else row.labels
+        if self.several and self.columns.delimiter is not None:
+            label = split_labels(told)
+        labels = check_labels(label, split, group, several=self.several)
         # A person finds a wrong value by its line, a wrong picture by its name.
         name = f"{place} ({file})" if labels.refusal else file
         return Item(name, "", labels.label, labels.split, labels.refusal, labels.group)
@@ -87,14 +74,22 @@ def is_table(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in ENDINGS
 
 
-def read_table(tree: Tree, name: str, fields: LabelFields) -> TableLayout:
-    """Read a table and find its columns, which may be missing; raises UserError."""
+def read_table(tree: Tree, name: str, fields: LabelFields, labels: LabelsPerSample) -> TableLayout:
+    """Read a table and find its columns, which may be missing; raises UserError.
+
+    JSON lines whose first label is a list have several labels a sample, whatever was chosen.
+    """
     path = f"{tree.root.rstrip('/')}/{name}"
     try:
         text = decode_text(name, tree.read(path))
     except (RefusedFileError, OSError) as error:
         raise UserError(f"{name} cannot be read: {error}.") from None
-    return TableLayout(tree, name, text, find_columns(text, fields))
+    columns = find_columns(text, fields)
+    several = labels == "several"
+    if columns.delimiter is None and not columns.missing:
+        first = next((row for row in read_rows(text, columns) if not row.refusal), None)
+        several = several or (first is not None and first.labels is not None)
+    return TableLayout(tree, name, text, columns, several)
 
 
 def explain_columns(layout: TableLayout, fields: LabelFields) -> str:

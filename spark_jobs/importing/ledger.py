@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from serving.job.labels import Task, read_task
+
 DUPLICATE_KEY = 11000
 # Each lost try is another writer's gain; Spark may run hundreds of them at once.
 ATTEMPTS = 500
@@ -23,9 +25,13 @@ class NewSample:
 
 @dataclass(frozen=True)
 class Known:
-    """A sample that the dataset has: its label now, and what has been settled about it."""
+    """A sample that the dataset has: its label now, and what has been settled about it.
+
+    segment: where its bytes lie; empty once they were purged.
+    """
 
     label: str
+    segment: str = ""
     deleted: bool = False
     overruled: frozenset[str] = frozenset()
     """Labels that it had or was claimed to have before a person decided."""
@@ -35,7 +41,8 @@ def _to_known(document: dict[str, Any]) -> Known:
     past = {entry.get(key) for entry in document["history"] for key in ("label", "claimed")}
     # Of a disputed sample nothing is settled yet.
     settled = past - {None} if document["state"] == "active" else set()
-    return Known(document["label"], document["state"] == "deleted", frozenset(settled))
+    deleted = document["state"] == "deleted"
+    return Known(document["label"], document["segment"], deleted, frozenset(settled))
 
 
 class Ledger:
@@ -44,21 +51,22 @@ class Ledger:
     def __init__(self, database: Any, dataset: str, actor: str) -> None:
         self._samples = database["samples"]
         self._datasets = database["datasets"]
-        self._dataset, self._actor = dataset, actor
+        self.dataset, self._actor = dataset, actor
         self._samples.create_index([("dataset", 1), ("state", 1)])
 
     def _id(self, sha256: str) -> str:
-        return f"{self._dataset}/{sha256}"
+        return f"{self.dataset}/{sha256}"
 
     def find(self, hashes: list[str]) -> dict[str, Known]:
         """Those of these samples that are there."""
         wanted = {"_id": {"$in": [self._id(sha) for sha in hashes]}}
-        shape = {"sha256": 1, "label": 1, "state": 1, "history.label": 1, "history.claimed": 1}
+        shape = dict.fromkeys(("sha256", "label", "state", "segment"), 1)
+        shape |= {"history.label": 1, "history.claimed": 1}
         return {d["sha256"]: _to_known(d) for d in self._samples.find(wanted, shape)}
 
     def known_classes(self) -> list[str]:
         """Classes that the dataset has so far."""
-        document = self._datasets.find_one({"_id": self._dataset}, {"classes": 1})
+        document = self._datasets.find_one({"_id": self.dataset}, {"classes": 1})
         return [] if document is None else list(document["classes"])
 
     def add(self, samples: list[NewSample], segment: str) -> set[str]:
@@ -85,11 +93,24 @@ class Ledger:
         mine = {"_id": {"$in": [self._id(s.sha256) for s in samples]}, "segment": segment}
         return {document["sha256"] for document in self._samples.find(mine, {"sha256": 1})}
 
+    def restore(self, lost: dict[str, str], segment: str) -> int:
+        """Point samples to the segment that holds their bytes again; how many this call pointed.
+
+        lost: sha256 → the segment that is gone. What was purged or moved meanwhile stays so.
+        """
+        # An update per segment: the embedded server looks through the collection for each.
+        for gone in set(lost.values()):
+            ids = [self._id(sha) for sha, old in lost.items() if old == gone]
+            wanted = {"_id": {"$in": ids}, "segment": gone, "state": {"$ne": "deleted"}}
+            self._samples.update_many(wanted, {"$set": {"segment": segment}})
+        mine = {"_id": {"$in": [self._id(sha) for sha in lost]}, "segment": segment}
+        return int(self._samples.count_documents(mine))
+
     def _document(self, sample: NewSample, segment: str) -> dict[str, Any]:
         now = datetime.now(UTC)
         first = {"at": now, "by": self._actor, "label": sample.label, "state": "active"}
         return {
-            "dataset": self._dataset,
+            "dataset": self.dataset,
             "sha256": sample.sha256,
             "name": sample.name,
             "segment": segment,
@@ -134,18 +155,24 @@ class Ledger:
                 return
         raise RuntimeError(f"sample {sha256}: its label kept changing, try again")
 
-    def write_dataset(self, title: str, classes: set[str]) -> None:
-        """Make the dataset's document, or add classes to it; they stay sorted."""
+    def claim_task(self, task: Task, title: str) -> Task:
+        """Make the dataset's document where it has none; the task that counts."""
         fresh = {
-            "title": title or self._dataset,
-            "task": "image_classification",
+            "title": title or self.dataset,
+            "task": task,
             "classes": [],
             "created_at": datetime.now(UTC),
         }
-        key = {"_id": self._dataset}
-        self._datasets.update_one(key, {"$setOnInsert": fresh}, upsert=True)
-        if title:
-            self._datasets.update_one(key, {"$set": {"title": title}})
+        self._datasets.update_one({"_id": self.dataset}, {"$setOnInsert": fresh}, upsert=True)
+        return read_task(self._datasets.database, self.dataset)
+
+    def write_title(self, title: str) -> None:
+        """Free text beside the name."""
+        self._datasets.update_one({"_id": self.dataset}, {"$set": {"title": title}})
+
+    def add_classes(self, classes: set[str]) -> None:
+        """Add classes to the dataset's list, which stays sorted."""
+        key = {"_id": self.dataset}
         for _ in range(ATTEMPTS):
             old = self.known_classes()
             merged = sorted(set(old) | classes)
@@ -156,4 +183,4 @@ class Ledger:
                 key | {"classes": old}, {"$set": {"classes": merged}}
             ).matched_count:
                 return
-        raise RuntimeError(f"dataset {self._dataset}: its classes kept changing, try again")
+        raise RuntimeError(f"dataset {self.dataset}: its classes kept changing, try again")

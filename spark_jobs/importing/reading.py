@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from serving.bundle import codec
 from spark_jobs.importing.items import Item
-from spark_jobs.importing.source import RefusedFileError, Tree
+from spark_jobs.importing.source import RefusedFileError, Tree, explain_failure
 
 CHUNK = 16
 CHUNK_BYTES = 8_000_000
@@ -38,7 +38,7 @@ def read_picture(tree: Tree, item: Item) -> Picture:
     except RefusedFileError as error:
         return Picture(item, rejection=str(error))
     except OSError as error:
-        return Picture(item, rejection=f"cannot be read: {error.strerror or error}")
+        return Picture(item, rejection=explain_failure(error))
     return check_picture(item, content)
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from serving.job import store
+from serving.job.labels import Task, list_classes
 from spark_jobs.importing.items import printable
 from spark_jobs.importing.sorting import Tally
 from spark_jobs.report_models import ClassCount, ImportReport
@@ -14,41 +15,47 @@ REPORT_FILE = "import_report.json"
 SHOWN = 100
 
 
-def make_outcome(dataset: str, tally: Tally) -> ImportOutcome:
+def make_outcome(dataset: str, tally: Tally, task: Task) -> ImportOutcome:
     """The outcome's counts."""
     return ImportOutcome(
         dataset=dataset,
+        task=task,
         read=tally.read,
-        added=tally.added.total(),
-        already_there=tally.already_there.total(),
+        added=tally.added,
+        already_there=tally.already_there,
+        restored=tally.restored,
         conflicts=len(tally.conflicting),
         conflicting=tuple(conflict.name for conflict in tally.conflicting),
         rejected=tuple(tally.rejected),
-        added_per_class=dict(sorted((+tally.added).items())),
+        added_per_class=dict(sorted(tally.added_per_class.items())),
     )
 
 
 def write_report(
-    spec: ImportTarget, tally: Tally, *, source: str, found: str, started_at: datetime
+    spec: ImportTarget, tally: Tally, task: Task, *, source: str, found: str, started_at: datetime
 ) -> ImportReport:
     """Write import_report.json beside the outcome."""
-    conflicts = Counter(conflict.claimed for conflict in tally.conflicting)
-    labels = sorted(+tally.added | +tally.already_there | conflicts)
+    conflicts = Counter(
+        name for conflict in tally.conflicting for name in list_classes(conflict.claimed, task)
+    )
+    labels = sorted(tally.added_per_class | tally.already_there_per_class | conflicts)
     report = ImportReport(
         dataset=spec.dataset,
+        task=task,
         source=source,
         found=found,
         actor=spec.actor,
         started_at=started_at,
         seconds=round((datetime.now(UTC) - started_at).total_seconds(), 3),
         read=tally.read,
-        added=tally.added.total(),
-        already_there=tally.already_there.total(),
+        added=tally.added,
+        already_there=tally.already_there,
+        restored=tally.restored,
         classes=tuple(
             ClassCount(
                 label=label,
-                added=tally.added[label],
-                already_there=tally.already_there[label],
+                added=tally.added_per_class[label],
+                already_there=tally.already_there_per_class[label],
                 conflicts=conflicts[label],
             )
             for label in labels
@@ -73,6 +80,8 @@ def print_report(report: ImportReport) -> None:
     hidden = len(report.conflicts[SHOWN:]) + len(report.rejected[SHOWN:])
     if hidden:
         print(f"… and {hidden} more, all in {REPORT_FILE}")
+    if report.restored:
+        print(f"{report.restored} samples had lost their bytes; they have them back")
     print(
         f"{report.dataset}: read {report.read}, added {report.added}, "
         f"already there {report.already_there}, conflicts {len(report.conflicts)}, "

@@ -21,6 +21,26 @@ GROUP_BYTES = 4_000_000
 GROUP_ROWS = 256
 
 
+class SegmentList:
+    """Which segments are there; asked once for all of them, and later for single ones."""
+
+    def __init__(self, raw_uri: str) -> None:
+        self._raw_uri = raw_uri
+        self._known: dict[str, bool] = {}
+        self._is_listed = False
+
+    def holds(self, uri: str) -> bool:
+        """True where the segment is there, whatever the store's address was when it was written."""
+        name = uri.rsplit("/", 1)[-1]
+        if not self._is_listed:
+            self._known = dict.fromkeys(store.list_names(self._raw_uri), True)
+            self._is_listed = True
+        if name not in self._known:
+            # Another import may have written it since.
+            self._known[name] = store.exists(store.join(self._raw_uri, name))
+        return self._known[name]
+
+
 class SegmentWriter:
     """Collects pictures into one segment, in memory, and writes it in one go."""
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from serving.job.labels import Task, list_classes
 from spark_jobs.importing.ledger import Known, Ledger, NewSample
 from spark_jobs.importing.reading import Picture
-from spark_jobs.importing.segments import SegmentWriter
+from spark_jobs.importing.segments import SegmentList, SegmentWriter
 from spark_jobs.report_models import Conflict
 from spark_jobs.spec import Rejection
 
@@ -19,19 +20,29 @@ T = TypeVar("T")
 
 @dataclass
 class Tally:
-    """What became of every file that was read; counts per claimed label."""
+    """What became of every file that was read.
+
+    restored: samples whose bytes were lost and are back; their files count as any other.
+    *_per_class: files under each class that they claim.
+    """
 
     read: int = 0
-    added: Counter[str] = field(default_factory=Counter)
-    already_there: Counter[str] = field(default_factory=Counter)
+    added: int = 0
+    already_there: int = 0
+    restored: int = 0
+    added_per_class: Counter[str] = field(default_factory=Counter)
+    already_there_per_class: Counter[str] = field(default_factory=Counter)
     conflicting: list[Conflict] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
     def merge(self, other: "Tally") -> None:
         """Add another part of the same import."""
         self.read += other.read
-        self.added.update(other.added)
-        self.already_there.update(other.already_there)
+        self.added += other.added
+        self.already_there += other.already_there
+        self.restored += other.restored
+        self.added_per_class.update(other.added_per_class)
+        self.already_there_per_class.update(other.already_there_per_class)
         self.conflicting += other.conflicting
         self.rejected += other.rejected
 
@@ -39,13 +50,15 @@ class Tally:
 class Sorter:
     """Takes batches of pictures; writes segments as they fill, and their samples after them."""
 
-    def __init__(self, ledger: Ledger, raw_uri: str, title: str) -> None:
-        self._ledger, self._raw_uri, self._title = ledger, raw_uri, title
-        self._writer = SegmentWriter()
+    def __init__(self, ledger: Ledger, raw_uri: str, task: Task) -> None:
+        self._ledger, self._raw_uri, self._task = ledger, raw_uri, task
+        self._writer, self._segments = SegmentWriter(), SegmentList(raw_uri)
         self._pending: dict[str, NewSample] = {}
+        # sha256 → the segment that is gone.
+        self._lost: dict[str, str] = {}
         self._disputes: list[tuple[str, str]] = []
         self._classes: set[str] = set()
-        self._written: set[str] | None = None
+        self._written: set[str] = set()
         self.tally = Tally()
 
     def take(self, pictures: list[Picture]) -> None:
@@ -76,15 +89,24 @@ class Sorter:
                 sha256, item.name, item.label, item.split, item.group, len(picture.content)
             )
             self._writer.add(sha256, item.name, picture.content)
-        else:
-            self._count_known(sha256, item.name, known, item.label)
+            return
+        if self._has_lost_bytes(sha256, known):
+            self._lost[sha256] = known.segment
+            self._writer.add(sha256, item.name, picture.content)
+        self._count_known(sha256, item.name, known, item.label)
+
+    def _has_lost_bytes(self, sha256: str, known: Known) -> bool:
+        if known.deleted or not known.segment or sha256 in self._lost:
+            return False
+        return not self._segments.holds(known.segment)
 
     def _count_known(self, sha256: str, name: str, known: Known, claimed: str) -> None:
         # Of samples that were there, too: an import may have been killed before it told.
         if known.label == claimed and not known.deleted:
-            self._classes.add(claimed)
+            self._classes.update(list_classes(claimed, self._task))
         if known.label == claimed or known.deleted or claimed in known.overruled:
-            self.tally.already_there[claimed] += 1
+            self.tally.already_there += 1
+            self.tally.already_there_per_class.update(list_classes(claimed, self._task))
             return
         self.tally.conflicting.append(Conflict(name=name, claimed=claimed, label=known.label))
         if sha256 in self._pending:
@@ -95,11 +117,14 @@ class Sorter:
     def flush(self) -> None:
         """Write the segment first, then its samples: a kill leaves an unused file at worst."""
         pending, self._pending = self._pending, {}
-        if pending:
+        lost, self._lost = self._lost, {}
+        if pending or lost:
             writer, self._writer = self._writer, SegmentWriter()
             segment = writer.write(self._raw_uri)
             for batch in batched(pending.values(), BATCH):
                 self._add(batch, segment)
+            for part in batched(lost.items(), BATCH):
+                self.tally.restored += self._ledger.restore(dict(part), segment)
         for sha256, claimed in self._disputes:
             self._ledger.dispute(sha256, claimed)
         self._disputes = []
@@ -107,9 +132,12 @@ class Sorter:
 
     def _add(self, batch: list[NewSample], segment: str) -> None:
         added = self._ledger.add(batch, segment)
-        labels = [s.label for s in batch if s.sha256 in added]
-        self.tally.added.update(labels)
-        self._classes.update(labels)
+        self.tally.added += len(added)
+        for sample in batch:
+            if sample.sha256 in added:
+                classes = list_classes(sample.label, self._task)
+                self.tally.added_per_class.update(classes)
+                self._classes.update(classes)
         # The rest was added by another import since we looked.
         others = [sample for sample in batch if sample.sha256 not in added]
         known = self._ledger.find([sample.sha256 for sample in others])
@@ -119,7 +147,7 @@ class Sorter:
     def _write_classes(self) -> None:
         if self._classes != self._written:
             self._written = set(self._classes)
-            self._ledger.write_dataset(self._title, self._written)
+            self._ledger.add_classes(self._written)
 
 
 def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:

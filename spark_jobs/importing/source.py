@@ -1,4 +1,4 @@
-"""A tree of files on a disk or on HDFS: listed lazily, read whole, never left."""
+"""A tree of files: listed lazily, read whole, never left."""
 
 import os
 import stat
@@ -6,10 +6,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 from serving.job.errors import UserError
-from serving.job.store import WEBHDFS_VARIABLE
 
 ROOTS_VARIABLE = "MODELMILL_IMPORT_ROOTS"
 MAX_BYTES = 100_000_000
@@ -19,7 +17,11 @@ LEAVES = "a link that leaves the imported folder"
 
 
 class RefusedFileError(Exception):
-    """A file that is not read; the text says why."""
+    """A file or folder that is not read; the text says why."""
+
+
+class SourceDownError(Exception):
+    """What is imported from does not answer now; the same import, later, goes on."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Tree(Protocol):
     def root(self) -> str: ...
     def is_folder(self, path: str) -> bool: ...
     def is_file(self, path: str) -> bool: ...
-    def list(self, path: str) -> list[Entry]: ...
+    def list(self, path: str) -> list[Entry]:
+        """Entries of a folder, sorted; raises RefusedFileError."""
+        ...
+
     def locate(self, name: str) -> str:
         """Path of a file that a table names relative to the root; raises RefusedFileError."""
         ...
@@ -66,7 +71,7 @@ class LocalTree:
             with os.scandir(path) as found:
                 entries = sorted(found, key=lambda e: e.name)
         except OSError as error:
-            raise UserError(f"The folder {path} cannot be read: {error.strerror}.") from None
+            raise RefusedFileError(explain_failure(error)) from None
         return [
             Entry(e.name, e.path, e.is_dir(follow_symlinks=False), self._refusal(e))
             for e in entries
@@ -80,8 +85,11 @@ class LocalTree:
                 return CIRCLE
             if not target.is_relative_to(self.root):
                 return LEAVES
-            if target.is_dir():
-                return "a link to a folder, which is not followed"
+            try:
+                if target.is_dir():
+                    return "a link to a folder, which is not followed"
+            except OSError as error:
+                return explain_failure(error)
         return ""
 
     def locate(self, name: str) -> str:
@@ -89,14 +97,19 @@ class LocalTree:
         # Tables and disks do not always agree on how an accent is composed.
         for form in dict.fromkeys((plain, *(unicodedata.normalize(f, plain) for f in _FORMS))):
             path = Path(self.root, form)
-            if os.path.lexists(path):
-                try:
-                    inside = path.resolve().is_relative_to(self.root)
-                except RuntimeError:
-                    raise RefusedFileError(CIRCLE) from None
-                if not inside:
-                    raise RefusedFileError(LEAVES)
-                return str(path)
+            try:
+                path.lstat()
+            except PermissionError as error:
+                raise RefusedFileError(explain_failure(error)) from None
+            except OSError:
+                continue
+            try:
+                inside = path.resolve().is_relative_to(self.root)
+            except RuntimeError:
+                raise RefusedFileError(CIRCLE) from None
+            if not inside:
+                raise RefusedFileError(LEAVES)
+            return str(path)
         raise RefusedFileError(MISSING)
 
     def read(self, path: str) -> bytes:
@@ -110,48 +123,9 @@ class LocalTree:
 _FORMS: tuple[Any, ...] = ("NFC", "NFD")
 
 
-@dataclass(frozen=True)
-class HdfsTree:
-    """A folder on HDFS, through its REST gateway."""
-
-    root: str
-    address: str
-
-    def is_folder(self, path: str) -> bool:
-        return self._type(path) == "DIRECTORY"
-
-    def is_file(self, path: str) -> bool:
-        return self._type(path) == "FILE"
-
-    def _type(self, path: str) -> str:
-        status = self._client().status(path, strict=False)
-        return "" if status is None else str(status["type"])
-
-    def list(self, path: str) -> list[Entry]:
-        listed = self._client().list(path, status=True)
-        return [
-            Entry(name, f"{path.rstrip('/')}/{name}", status["type"] == "DIRECTORY")
-            for name, status in sorted(listed)
-        ]
-
-    def locate(self, name: str) -> str:
-        return f"{self.root.rstrip('/')}/{check_relative(name)}"
-
-    def read(self, path: str) -> bytes:
-        client = self._client()
-        status = client.status(path, strict=False)
-        if status is None:
-            raise RefusedFileError(MISSING)
-        if status["type"] != "FILE":
-            raise RefusedFileError("not a regular file")
-        check_size(int(status["length"]))
-        with client.read(path) as reader:
-            return bytes(reader.read())
-
-    def _client(self) -> Any:
-        from hdfs import InsecureClient
-
-        return InsecureClient(self.address, user=os.environ.get("HADOOP_USER_NAME", "modelmill"))
+def explain_failure(error: OSError) -> str:
+    """Why a disk does not give a file, for the person who imports."""
+    return f"cannot be read: {error.strerror or error}"
 
 
 def check_size(size: int) -> None:
@@ -177,34 +151,6 @@ def check_relative(name: str) -> str:
 def is_hidden(name: str) -> bool:
     """Files that systems leave behind."""
     return name.startswith(".") or name == "__MACOSX"
-
-
-def open_tree(uri: str) -> tuple[Tree, str]:
-    """The tree at a URI, and the name of the one file meant; empty for the whole folder.
-
-    UserError where it may not be read or is not there.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        path = str(check_allowed(Path(unquote(parts.path))))
-        whole: Tree = LocalTree(path)
-        parent: Tree = LocalTree(str(Path(path).parent))
-    elif parts.scheme == "hdfs":
-        address = os.environ.get(WEBHDFS_VARIABLE)
-        if not address:
-            raise UserError(f"{uri} needs WebHDFS: set {WEBHDFS_VARIABLE} to http://HOST:PORT.")
-        path = unquote(parts.path).rstrip("/") or "/"
-        whole = HdfsTree(path, address)
-        parent = HdfsTree(str(PurePosixPath(path).parent), address)
-    else:
-        raise UserError(
-            f"{uri!r} cannot be imported: allowed are file:///PATH and hdfs://HOST:PORT/PATH."
-        )
-    if whole.is_folder(path):
-        return whole, ""
-    if whole.is_file(path):
-        return parent, PurePosixPath(path).name
-    raise UserError(f"There is no folder and no file {path}.")
 
 
 def check_allowed(path: Path) -> Path:

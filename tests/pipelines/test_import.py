@@ -95,6 +95,7 @@ def test_folders_and_tables_are_resolved_below_the_roots(tmp_path: Path) -> None
 
 def test_specs_hold_the_fields_and_no_address() -> None:
     names = {"picture_field": "img", "label_field": "kind", "group_field": "camera"}
+    names |= {"labels": "several"}
     request = read_form(ImportRequest, {**COLLECTION, **names, "mongo_filter": {"year": 2026}})
     spec = import_collection_spec(request, ARTIFACTS, actor="me", output_uri="hdfs:///o")
     assert spec.fields == LabelFields(picture="img", label="kind", group="camera")
@@ -105,6 +106,7 @@ def test_specs_hold_the_fields_and_no_address() -> None:
         table, ARTIFACTS, source_uri="file:///a", actor="me", output_uri="hdfs:///o"
     )
     assert bound.fields == spec.fields
+    assert bound.labels == spec.labels == "several"
 
 
 @pytest.mark.parametrize(

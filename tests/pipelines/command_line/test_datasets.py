@@ -25,6 +25,7 @@ def test_datasets_are_counted(run: Run, pets: str) -> None:
     assert one == {
         "name": pets,
         "title": "Signs",
+        "task": "image_classification",
         "active": 2,
         "disputed": 1,
         "deleted": 0,
@@ -71,6 +72,23 @@ def test_new_classes_are_said_to_be_new(run: Run, pets: str, database: Any) -> N
     done = run("relabel", "--dataset", pets, FOX, "a fox", "--new-class")
     assert done.code == 0, done.err
     assert database["datasets"].find_one({"_id": pets})["classes"] == ["a fox", "cat", "dog"]
+
+
+def test_several_labels(run: Run, pets: str, database: Any) -> None:
+    database["datasets"].update_one({"_id": pets}, {"$set": {"task": "image_multilabel"}})
+    assert "2 classes, several labels a sample: cat, dog" in run("datasets").out
+    done = run("relabel", "--dataset", pets, DOG, "dog| cat", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["label"] == "cat|dog"
+    done = run("relabel", "--dataset", pets, DOG, "cat|dgo")
+    assert (done.code, "LABEL was 'dgo'" in done.err) == (1, True), done.err
+    done = run("relabel", "--dataset", pets, DOG, "fox|cat", "--new-class")
+    assert done.code == 0, done.err
+    assert database["datasets"].find_one({"_id": pets})["classes"] == ["cat", "dog", "fox"]
+    assert run("relabel", "--dataset", pets, DOG, "|").code == 1
+    done = run("train", "--dataset", pets)
+    assert done.code == 1
+    assert "several labels a sample; training on those is not possible yet" in done.err
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,11 @@ def test_bytes_ids_and_paths_become_samples(
         "there is no such file": {"image": str(import_root / "c.png"), "sort": {"name": "a"}},
         "is no path": {"image": "photos/1.png", "sort": {"name": "a"}},
         "of type float": {"image": 1.5, "sort": {"name": "a"}},
-        "no single value": {"image": pictures[5], "sort": {"name": ["a", "b"]}},
+        "several labels, where the first has one": {
+            "image": pictures[5],
+            "sort": {"name": ["a", "b"]},
+        },
+        "no single value": {"image": pictures[5], "sort": {"name": {"a": "b"}}},
         "unknown split 'x'": {"image": pictures[5], "sort": {"name": "a"}, "split": "x"},
         "not an image": {"image": b"hello", "sort": {"name": "a"}},
     }
@@ -125,6 +129,27 @@ def test_ids_of_two_types_lose_nothing(shop: Any, spec: ImportCollectionSpec) ->
     assert (outcome.read, outcome.added_per_class) == (12, {"0": 6, "1": 6})
     shop["photos"].delete_many({"_id": {"$type": "string"}})
     assert choose_partitions(shop["photos"], 6) == 2
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_lists_are_several_labels(shop: Any, spec: ImportCollectionSpec, database: Any) -> None:
+    labels: list[object] = [["b", "a"], "a", ["a", "a"], [], ["a|b"], [1], ["a", ["b"]], "a|c"]
+    shop["photos"].insert_many(
+        {"_id": i, "image": make_picture(0, i), "tags": label} for i, label in enumerate(labels)
+    )
+    named = spec.model_copy(update={"fields": LabelFields(label="tags")})
+    outcome = run_import_collection(named)
+    assert (outcome.task, outcome.read) == ("image_multilabel", 8)
+    assert outcome.added_per_class == {"1": 1, "a": 3, "b": 1}
+    found = {s["name"]: s["label"] for s in database["samples"].find({"dataset": spec.dataset})}
+    assert found == {"photos/0": "a|b", "photos/1": "a", "photos/2": "a", "photos/5": "1"}
+    told = {one.name: one.reason for one in outcome.rejected}
+    assert told.pop("photos/3") == "empty label"
+    assert "'a|b' holds '|'" in told.pop("photos/4")
+    assert "no single value" in told.pop("photos/6")
+    assert "'a|c' holds '|'" in told.pop("photos/7")
+    assert told == {}
+    assert database["datasets"].find_one({"_id": spec.dataset})["classes"] == ["1", "a", "b"]
 
 
 def test_what_a_person_can_mend_is_told(

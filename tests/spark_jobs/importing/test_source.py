@@ -1,17 +1,19 @@
 """Which files an import sees, and what it refuses."""
 
 import os
+import tempfile
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from serving.job.errors import UserError
-from spark_jobs.importing.detecting import find_layout
+from spark_jobs.importing.detecting import find_layout, open_tree
 from spark_jobs.importing.folders import FolderLayout
 from spark_jobs.importing.items import Item
 from spark_jobs.importing.reading import read_picture
-from spark_jobs.importing.source import LocalTree, RefusedFileError, open_tree
+from spark_jobs.importing.source import LocalTree, RefusedFileError
 from spark_jobs.spec import LabelFields
 from tests.spark_jobs.tiny import make_picture
 
@@ -129,3 +131,57 @@ def test_a_link_to_itself_is_refused(import_root: Path) -> None:
     assert items(import_root)["a/round.png"].refusal == "a link that leads round in a circle"
     with pytest.raises(RefusedFileError, match="round in a circle"):
         LocalTree(str(import_root)).locate("a/round.png")
+
+
+@pytest.fixture
+def nobody(import_root: Path) -> Iterator[None]:
+    """Files that others closed are closed to root, too."""
+    if os.geteuid():
+        yield
+        return
+    for folder in (import_root, *import_root.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
+        folder.chmod(folder.stat().st_mode | 0o011)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def closed(import_root: Path) -> Iterator[Path]:
+    """Two classes; of one, a file and a folder are closed; a split is closed, too."""
+    for name in ("a/1.png", "a/closed.png", "a/in/2.png", "b/1.png"):
+        put(import_root / "train" / name, make_picture(0, len(name)))
+    put(import_root / "test" / "a" / "1.png")
+    (import_root / "train" / "b" / "link.png").symlink_to(import_root / "test" / "a" / "1.png")
+    shut = [import_root / "train" / "a" / "closed.png", import_root / "train" / "a" / "in"]
+    shut.append(import_root / "test")
+    for path in shut:
+        path.chmod(0)
+    yield import_root
+    for path in shut:
+        path.chmod(0o755)
+
+
+def test_what_is_closed_is_rejected_and_the_rest_is_read(closed: Path, nobody: None) -> None:
+    tree = LocalTree(str(closed))
+    layout = FolderLayout(tree)
+    assert layout.classes() == ["a", "b"]
+    told = {item.name: read_picture(tree, item).rejection for item in layout.items()}
+    assert told == {
+        "train/a/1.png": "",
+        "train/a/closed.png": "cannot be read: Permission denied",
+        "train/a/in/": "the folder: cannot be read: Permission denied",
+        "train/b/1.png": "",
+        "train/b/link.png": "cannot be read: Permission denied",
+        "test/": "the folder: cannot be read: Permission denied",
+    }
+    with pytest.raises(RefusedFileError, match="cannot be read: Permission denied"):
+        tree.locate("test/a/1.png")
+    with pytest.raises(UserError, match=r"test cannot be read|The folder .*test: cannot be read"):
+        find_layout((closed / "test").as_uri(), LabelFields())
+    with pytest.raises(UserError, match="cannot be read: Permission denied"):
+        find_layout((closed / "test" / "a").as_uri(), LabelFields())

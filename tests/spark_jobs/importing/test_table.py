@@ -8,6 +8,7 @@ import pytest
 from serving.job.errors import UserError
 from spark_jobs.importing.detecting import find_layout
 from spark_jobs.importing.items import Item
+from spark_jobs.importing.labelling import UNEXPECTED
 from spark_jobs.importing.reading import read_picture
 from spark_jobs.spec import LabelFields
 from tests.spark_jobs.tiny import make_picture
@@ -75,7 +76,7 @@ def test_json_lines_with_splits_and_groups(pictures: Path) -> None:
         ("3", None, None),
     ]
     told = [item.refusal for item in found[2:]]
-    assert told[:3] == ["'label' is no single value", "empty label", "no JSON object"]
+    assert told[:3] == [UNEXPECTED, "empty label", "no JSON object"]
     assert told[3].startswith("no JSON: ")
     assert found[-1].name == "labels.jsonl, line 7"
 

@@ -1,0 +1,55 @@
+"""A dataset's task, and several labels of one sample: kept as one string, `a|b`.
+
+So histories, disputes, snapshots and exports hold strings, however many labels a sample has.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from serving.job.errors import UserError
+
+Task = Literal["image_classification", "image_multilabel"]
+ONE: Task = "image_classification"
+SEVERAL: Task = "image_multilabel"
+BAR = "|"
+
+
+def join_labels(labels: Iterable[str]) -> str:
+    """Labels as they are stored: trimmed, in NFC, distinct, sorted, a bar between them.
+
+    Empty ones count for nothing. ValueError where none is left, or where one holds a bar.
+    """
+    clean = {unicodedata.normalize("NFC", label.strip()) for label in labels} - {""}
+    if not clean:
+        raise ValueError("empty label")
+    barred = sorted(label for label in clean if BAR in label)
+    if barred:
+        raise ValueError(f"the class name {barred[0]!r} holds {BAR!r}, which stands between labels")
+    return BAR.join(sorted(clean))
+
+
+def split_labels(label: str) -> tuple[str, ...]:
+    """The inverse."""
+    return tuple(label.split(BAR))
+
+
+def list_classes(label: str, task: Task) -> tuple[str, ...]:
+    """The classes that a sample's stored label names; where it is one, a bar is just a sign."""
+    return split_labels(label) if task == SEVERAL else (label,)
+
+
+def read_task(database: Any, dataset: str) -> Task:
+    """The dataset's task; one label a sample where nobody has said otherwise."""
+    document = database["datasets"].find_one({"_id": dataset}, {"task": 1}) or {}
+    return SEVERAL if document.get("task") == SEVERAL else ONE
+
+
+def check_trainable(database: Any, dataset: str) -> None:
+    """UserError where the dataset's samples have several labels."""
+    if read_task(database, dataset) == SEVERAL:
+        raise UserError(
+            f"Dataset {dataset!r} has several labels a sample; training on those is not possible "
+            "yet. What is possible: import the pictures with one label each into a dataset of "
+            "another name, and train on that one. This one stays as it is."
+        )
