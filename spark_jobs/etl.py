@@ -8,7 +8,7 @@ from datetime import UTC
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from serving.job import store
@@ -144,6 +144,22 @@ def _check_result(labels: pa.Table, dataset: str) -> None:
         raise UserError("No stage assigned the sides: add 'assign_sides' to the stages.")
 
 
+def _make_context(spark: SparkSession, spec: EtlSpec) -> StageContext:
+    key = feature_key(spec.backbone.sha256, spec.preprocessing)
+    return StageContext(
+        spark=spark,
+        dataset=spec.dataset,
+        seed=spec.seed,
+        backbone=spec.backbone,
+        preprocessing=spec.preprocessing,
+        features=FeatureCache(spark, spec.features_uri, key),
+        facts=FactsCache(spark, spec.facts_uri),
+        raw=find_raw(spark, spec.dataset, spec.raw_uri),
+        findings=Findings(),
+        snapshot_id=spec.snapshot_id,
+    )
+
+
 def run_etl(spec: EtlSpec) -> EtlOutcome:
     """Make the snapshot; a second run of the same spec makes the same one."""
     started = time.monotonic()
@@ -156,19 +172,7 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
     if folder is not None:
         ship_stages(spark, folder)
-    key = feature_key(spec.backbone.sha256, spec.preprocessing)
-    context = StageContext(
-        spark=spark,
-        dataset=spec.dataset,
-        seed=spec.seed,
-        backbone=spec.backbone,
-        preprocessing=spec.preprocessing,
-        features=FeatureCache(spark, spec.features_uri, key),
-        facts=FactsCache(spark, spec.facts_uri),
-        raw=find_raw(spark, spec.dataset, spec.raw_uri),
-        findings=Findings(),
-        snapshot_id=spec.snapshot_id,
-    )
+    context = _make_context(spark, spec)
     cutoff = spec.cutoff if spec.cutoff.tzinfo else spec.cutoff.replace(tzinfo=UTC)
     if spec.snapshot_id:
         wanted = read_snapshot_samples(spec)

@@ -23,7 +23,7 @@ from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import RefusedFileError, SourceDownError
 from spark_jobs.spec import ImportSpec
 from tests.hdfs_server import Hdfs
-from tests.spark_jobs.conftest import REPO
+from tests.spark_jobs.cluster import REPO
 from tests.spark_jobs.tiny import make_picture
 
 pytestmark = pytest.mark.integration

@@ -63,7 +63,7 @@ def test_bytes_that_another_import_brought_back_stay_where_they_are(
     database: Any, dataset: str
 ) -> None:
     ledger = Ledger(database, dataset, "tester")
-    new = sorting.NewSample("s1", "s1", "a", None, None, 1)
+    new = ledger.NewSample("s1", "s1", "a", None, None, 1)
     ledger.add([new], "raw/old")
     assert ledger.restore({"s1": "raw/old"}, "raw/new") == 1
     assert ledger.restore({"s1": "raw/old"}, "raw/late") == 0
