@@ -45,7 +45,7 @@ class Lease:
             elif time.monotonic() - since > SILENCE_S and self._take_over(*seen):
                 return
             if not told:
-                print(f"Another process is at the {self._name}: waiting until it has ended", flush=True)
+                print(f"Another {self._name} is at work: waiting until it has ended", flush=True)
                 told = True
             time.sleep(POLL_S)
 
@@ -65,7 +65,7 @@ class Lease:
         """Count the beat up; raises LostLeaseError."""
         mine = {"_id": self._name, "token": self._token}
         if not self._leases.update_one(mine, {"$inc": {"beat": 1}}).matched_count:
-            raise LostLeaseError(f"Another process took the {self._name} over: start it again.")
+            raise LostLeaseError(f"Another {self._name} took over from this one: start it again.")
 
     def release(self) -> None:
         """Let the next one in."""
