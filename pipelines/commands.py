@@ -141,7 +141,7 @@ def local_folder(uri: str) -> Path:
 
 def describe_command(argv: tuple[str, ...]) -> str:
     """First line of a task's log: the program, and which spec it was given."""
-    program = [Path(argv[0]).name, *[arg for arg in argv[1:-2] if not arg.startswith("{")][:2]]
+    program = [Path(argv[0]).name, *argv[1:-2][:2]]
     spec: Mapping[str, object] = json.loads(argv[-1])
     return f"{' '.join(program)} … kind={spec.get('kind')} output={spec.get('output_uri')}"
 

@@ -36,7 +36,7 @@ def is_group_alive(group: int) -> bool:
         if not name.isdigit():
             continue
         try:
-            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - as above
                 # The name in parentheses may hold spaces, and half a letter: it is cut at 15 bytes.
                 state, _, pgrp = file.read().rpartition(b")")[2].split()[:3]
         except OSError:

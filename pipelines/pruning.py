@@ -196,10 +196,12 @@ def find_prunable(
         locations["run"] = [artifacts.run(r.run_id) for r in runs if r.run_id not in kept]
         locations["features"], notes = _find_features(installation, runs, kept, going)
     locations["scratch"] = find_scratch(installation.layout.scratch, kept, now)
-    locations |= find_leftovers(artifacts, now, idle=going is not None and not going)
+    idle = going is not None and not going
+    for kind, found in find_leftovers(artifacts, now, idle=idle).items():
+        locations[kind] = found
     items = [
-        Prunable(kind=kind, location=uri, size_bytes=store.measure(uri))
-        for kind, uris in locations.items()
+        Prunable(kind=which, location=uri, size_bytes=store.measure(uri))
+        for which, uris in locations.items()
         for uri in uris
     ]
     items += [

@@ -161,5 +161,5 @@ def read_layout(settings: Settings) -> Layout:
     Sockets lie outside home: a unix socket's path is limited to 108 bytes. The folder's name is
     derived from home alone, so that every shell and cron job finds the same one.
     """
-    runtime = Path("/tmp") / f"modelmill-{os.getuid()}-{label_home(settings.home)}"  # noqa: S108
+    runtime = Path("/tmp") / f"modelmill-{os.getuid()}-{label_home(settings.home)}"  # noqa: S108 - short; made 0700 by `up`
     return Layout(home=settings.home, runtime=runtime)

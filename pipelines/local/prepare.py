@@ -12,7 +12,7 @@ from pipelines.commands import SparkMaster, python_command, spark_command
 from pipelines.context import Installation, publish_addresses
 from pipelines.local.configuration import ADMIN, read_admin_password
 from pipelines.local.docker_engine import NO_DOCKER
-from pipelines.local.environment import child_environment
+from pipelines.local.inventory import call_inventory
 from pipelines.local.jars import list_poms
 from pipelines.local.layout import REPO, Layout
 from pipelines.local.report import say, step
@@ -142,14 +142,7 @@ def _hash_runtime(layout: Layout) -> str:
 
 def stop_servers(settings: Settings, layout: Layout) -> None:
     """End the model servers; the desired state stays, so that `up` brings them back."""
-    done = subprocess.run(
-        [str(layout.jobs / "bin" / "python"), "-P", "-m", "serving.inventory", "stop"],
-        env=child_environment(settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = call_inventory(settings, layout, "stop")
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         say(f"The model servers could not be ended: {lines[-1] if lines else 'no reason given'}")

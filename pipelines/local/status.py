@@ -1,10 +1,8 @@
 """What runs, where, and how much memory it takes."""
 
-import subprocess
-
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.local.environment import child_environment
+from pipelines.local.inventory import call_inventory
 from pipelines.local.layout import Layout, read_layout
 from pipelines.local.services import SERVICES, Service, check_service
 from pipelines.local.supervision import measure_memory, read_states
@@ -80,13 +78,6 @@ def _describe(service: Service, settings: Settings, layout: Layout) -> str:
 
 
 def _read_servers(settings: Settings, layout: Layout) -> tuple[ModelServer, ...]:
-    done = subprocess.run(
-        [str(layout.jobs / "bin" / "python"), "-P", "-m", "serving.inventory", "list"],
-        env=child_environment(settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = call_inventory(settings, layout, "list")
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     return tuple(ModelServer.model_validate_json(line) for line in lines)

@@ -72,6 +72,6 @@ class RefuseOperator(Operator):
         super().__init__(**options)
         self.reason = reason
 
-    def work(self, context: "Context", installation: Installation) -> None:  # noqa: ARG002
+    def work(self, context: "Context", installation: Installation) -> None:  # noqa: ARG002 - as the base has it
         """Say it."""
         raise UserError(self.reason)

@@ -46,11 +46,11 @@ class ProcessOperator(Operator):
         """What runs it."""
         raise NotImplementedError
 
-    def secrets(self, context: "Context") -> dict[str, str]:  # noqa: ARG002
+    def secrets(self, context: "Context") -> dict[str, str]:  # noqa: ARG002 - for who overrides it
         """Environment variables for this job alone: what no spec, argv or log may hold."""
         return {}
 
-    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002
+    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002 - for who overrides it
         """Address of the page that shows what came out; empty where there is none."""
         return ""
 
@@ -139,7 +139,7 @@ class TrainOperator(JobOperator):
 
     operator_extra_links = (MlflowLink(),)
 
-    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002
+    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002 - as the base has it
         """The run's page in MLflow."""
         address = installation.settings.mlflow_address
         return locate_mlflow_run(address, str(getattr(outcome, "mlflow_run_id", "")))
@@ -150,7 +150,7 @@ class EvaluateOperator(JobOperator):
 
     operator_extra_links = (ReportLink(),)
 
-    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002
+    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002 - as the base has it
         """The report's page in the console."""
         return locate_report(installation.settings.console_address, run_id)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class _ShownLink(BaseOperatorLink):
     """A button whose address the operator has found out while it ran."""
 
-    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002 - as Airflow calls it
         """The operator's `shown_at`; empty before it has ended."""
         return str(getattr(operator, "shown_at", ""))
 

@@ -14,13 +14,15 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from serving.job.errors import UserError
+
 BEAT_S = 2.0
 # Many beats: a busy machine may be late with some.
 SILENCE_S = 30.0
 POLL_S = 0.5
 
 
-class LostLeaseError(RuntimeError):
+class LostLeaseError(UserError):
     """Somebody took the lease over: this process stood still for too long."""
 
 
@@ -43,7 +45,7 @@ class Lease:
             elif time.monotonic() - since > SILENCE_S and self._take_over(*seen):
                 return
             if not told:
-                print(f"Another process is at {self._name}: waiting until it has ended", flush=True)
+                print(f"Another {self._name} is at work: waiting until it has ended", flush=True)
                 told = True
             time.sleep(POLL_S)
 
@@ -63,7 +65,7 @@ class Lease:
         """Count the beat up; raises LostLeaseError."""
         mine = {"_id": self._name, "token": self._token}
         if not self._leases.update_one(mine, {"$inc": {"beat": 1}}).matched_count:
-            raise LostLeaseError(f"Another process took {self._name} over: start again.")
+            raise LostLeaseError(f"Another {self._name} took over from this one: start it again.")
 
     def release(self) -> None:
         """Let the next one in."""

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.plan import BACKBONE
 from serving.job import store
 from tests.pipelines.conftest import Run, make_png
-from training.spec import ExportBackboneOutcome
+from tests.pipelines.literals import BACKBONE
 
 
 @pytest.fixture
@@ -79,17 +78,8 @@ def test_a_new_stage_is_tried_on_real_samples(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(make_png(40 * number))
     # Neither decoding nor the stage looks into the network.
-    card = ExportBackboneOutcome(
-        backbone=BACKBONE,
-        onnx_uri="file:///none",
-        sha256="0" * 64,
-        licence="x",
-        parameters=1,
-        features=1,
-        size=32,
-    )
-    place = (tmp_path / "hdfs" / "modelmill" / "backbones" / BACKBONE / "outcome.json").as_uri()
-    store.write_model(place, card)
+    exported = tmp_path / "hdfs" / "modelmill" / "backbones" / BACKBONE.backbone
+    store.write_model((exported / "outcome.json").as_uri(), BACKBONE)
     assert run("import", str(tmp_path / "photos"), "--dataset", dataset).code == 0
     assert run("stage", "new", "reject_faint").code == 0
     tried = ("stage", "try", "reject_faint", "--dataset", dataset)
