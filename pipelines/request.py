@@ -83,9 +83,9 @@ class RunRequest(Form):
         default="crop",
         title="Fit to size",
         description=(
-            "How a picture becomes the square that the network sees. Crop where the thing is in "
-            "the middle; squash where it reaches the edges and its proportions say little; "
-            "letterbox where both its edges and its proportions matter."
+            "How a picture becomes the square that the network sees. Crop loses the edges: for "
+            "things in the middle. Squash keeps everything, but distorts it: for things that reach "
+            "the edges. Letterbox keeps everything and adds borders: where proportions matter, too."
         ),
         json_schema_extra={
             "values_display": {
