@@ -203,15 +203,9 @@ def test_lost_test_pictures_are_told(spec: EvaluateSpec, tmp_path: Path) -> None
 
 def purge(spec: EvaluateSpec, database: Any, sha256: str) -> None:
     delete_sample(database, read_sample(database, spec.dataset, sha256), "me")
-    purge_samples(
-        PurgeSpec(
-            output_uri=spec.output_uri,
-            dataset=spec.dataset,
-            raw_uri=spec.raw_uri,
-            snapshots_uri=spec.labels_uri.rsplit("/", 2)[0],
-            sha256s=(sha256,),
-        )
-    )
+    shared = spec.model_dump(include={"output_uri", "dataset", "raw_uri"})
+    snapshots_uri = spec.labels_uri.rsplit("/", 2)[0]
+    purge_samples(PurgeSpec(**shared, snapshots_uri=snapshots_uri, sha256s=(sha256,)))
 
 
 def test_a_purge_since_the_etl_is_no_matter(spec: EvaluateSpec, database: Any) -> None:
