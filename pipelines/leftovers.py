@@ -1,4 +1,4 @@
-"""What killed jobs and commands left, and what imports and `up` wrote down; all by age alone."""
+"""What killed jobs and commands left, and what `up` wrote down; all by age alone."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from serving.job import store
 
 # Anything younger may still be at work.
 GRACE = timedelta(days=1)
-Kind = Literal["partial", "import", "prepared"]
+Kind = Literal["partial", "prepared"]
 
 
 def find_leftovers(artifacts: Artifacts, now: datetime, *, idle: bool) -> Mapping[Kind, list[str]]:
@@ -22,7 +22,6 @@ def find_leftovers(artifacts: Artifacts, now: datetime, *, idle: bool) -> Mappin
             partial += _list_old(store.join(root, ".tmp"), now)
     return {
         "partial": partial,
-        "import": _list_old(f"{artifacts.root}/imports", now),
         "prepared": _list_old(f"{artifacts.root}/prepared", now),
     }
 

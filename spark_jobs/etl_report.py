@@ -63,7 +63,7 @@ def write_report(output_uri: str, report: EtlReport) -> str:
         print(
             f"near-duplicates: {near.samples_in_groups} samples in {near.groups} groups; "
             f"{near.cross_label} pairs under two labels; "
-            f"{len(near.over_large)} groups too large to be copies"
+            f"{near.over_large_groups} groups too large to be copies"
         )
     if sides is not None and (sides.leaks or sides.bridges):
         print(f"sides: {sides.leaks} groups on two sides, {sides.bridges} samples left out")

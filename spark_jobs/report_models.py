@@ -77,7 +77,8 @@ class LabelledPair(Spec):
 class NearDuplicates(Spec):
     """confirmed counts pairs of one label and of two.
 
-    full_buckets, pairs_left_out: where the search was capped. over_large: not used.
+    full_buckets, pairs_left_out: where the search was capped. over_large: the largest of those
+    that are not used; over_large_groups counts all of them, and is 0 in older reports.
     """
 
     samples: int
@@ -89,6 +90,7 @@ class NearDuplicates(Spec):
     samples_in_groups: int
     largest: tuple[SampleGroup, ...]
     over_large: tuple[SampleGroup, ...]
+    over_large_groups: int = 0
     cross_label: int
     cross_label_pairs: tuple[LabelledPair, ...]
 

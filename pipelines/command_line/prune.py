@@ -67,8 +67,7 @@ def prune(keep: int, yes: bool, dry_run: bool, as_json: bool) -> None:
     the last day, runs that Airflow has not ended (where it does not answer: all), datasets and
     snapshots. Reports of removed runs are gone; their numbers stay in MLflow. A feature cache
     that goes is made again when a run wants it. What killed jobs left half written goes after a
-    day, and so do the outcomes of imports and of `up`. Exit code 1 where something stayed that
-    should have gone.
+    day; reports of imports stay. Exit code 1 where something stayed that should have gone.
     """
     installation = use_installation()
     with use_engine(installation) as client:

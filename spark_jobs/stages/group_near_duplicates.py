@@ -143,6 +143,7 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
         samples_in_groups=len(found.near),
         largest=describe_groups(found.groups, known),
         over_large=describe_groups(found.over_large, known),
+        over_large_groups=len(found.over_large),
         cross_label=len(found.cross_label),
         cross_label_pairs=describe_pairs(found.cross_label, known),
     )

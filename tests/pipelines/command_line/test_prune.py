@@ -206,7 +206,6 @@ def test_what_cannot_be_removed_is_told_and_the_rest_goes(
 
 LEFT = {
     "partial": ("raw/boards/x.parquet.part", "features/.tmp/x", "snapshots/.tmp/x"),
-    "import": ("imports/x",),
     "prepared": ("prepared/x",),
 }
 
@@ -222,15 +221,19 @@ def test_what_killed_jobs_left_goes_after_a_day(run: Run, world: Artifacts, age:
                 os.utime(path, (0, 0))
     store.write_bytes(f"{world.root}/raw/boards/x.parquet", b"123")
     os.utime(store.open_store(f"{world.root}/raw/boards/x.parquet")[1], (0, 0))
+    report = f"{world.root}/imports/x/import_report.json"
+    store.write_bytes(report, b"{}")
+    os.utime(store.open_store(f"{world.root}/imports/x")[1], (0, 0))
     done = run("prune", "--keep", "5", "--yes", "--json")
     assert done.code == 0, done.err
+    assert store.exists(report)
     found = {
         item["location"].removeprefix(f"{world.root}/") for item in json.loads(done.out)["items"]
     }
     assert found == ({name for names in LEFT.values() for name in names} if age == "old" else set())
     assert store.list_names(f"{world.root}/raw/boards")[0] == "x.parquet"
     left = sum(store.exists(f"{world.root}/{name}") for names in LEFT.values() for name in names)
-    assert left == (0 if age == "old" else 5)
+    assert left == (0 if age == "old" else 4)
 
 
 def test_temporary_folders_stay_while_a_run_goes_on(
