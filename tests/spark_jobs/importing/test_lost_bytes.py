@@ -10,7 +10,7 @@ from serving.job.samples import Sample, delete_sample
 from spark_jobs.etl import run_etl
 from spark_jobs.importing import segments, sorting
 from spark_jobs.importing.job import run_import
-from spark_jobs.importing.ledger import Ledger
+from spark_jobs.importing.ledger import Ledger, NewSample
 from spark_jobs.report_models import ImportReport
 from spark_jobs.spec import ImportSpec
 from tests.spark_jobs.conftest import MakeSpec
@@ -63,7 +63,7 @@ def test_bytes_that_another_import_brought_back_stay_where_they_are(
     database: Any, dataset: str
 ) -> None:
     ledger = Ledger(database, dataset, "tester")
-    new = sorting.NewSample("s1", "s1", "a", None, None, 1)
+    new = NewSample("s1", "s1", "a", None, None, 1)
     ledger.add([new], "raw/old")
     assert ledger.restore({"s1": "raw/old"}, "raw/new") == 1
     assert ledger.restore({"s1": "raw/old"}, "raw/late") == 0
