@@ -105,9 +105,9 @@ def check_label(label: str, classes: Sequence[str], *, new: bool, task: Task = O
     """
     if task == ONE:
         return _check_class(label, classes, new=new)
-    parts = [part for part in split_labels(label) if part.strip()]
+    parts = [part.strip() for part in split_labels(label) if part.strip()]
     # No label at all is no class's name either.
-    return join_labels(_check_class(part, classes, new=new) for part in parts or [label])
+    return join_labels(_check_class(part, classes, new=new) for part in parts or [""])
 
 
 def _check_class(label: str, classes: Sequence[str], *, new: bool) -> str:

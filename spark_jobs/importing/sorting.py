@@ -35,17 +35,6 @@ class Tally:
     conflicting: list[Conflict] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
-    def merge(self, other: "Tally") -> None:
-        """Add another part of the same import."""
-        self.read += other.read
-        self.added += other.added
-        self.already_there += other.already_there
-        self.restored += other.restored
-        self.added_per_class.update(other.added_per_class)
-        self.already_there_per_class.update(other.already_there_per_class)
-        self.conflicting += other.conflicting
-        self.rejected += other.rejected
-
 
 class Sorter:
     """Takes batches of pictures; writes segments as they fill, and their samples after them."""
