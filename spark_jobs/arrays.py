@@ -34,7 +34,7 @@ def _offsets(lengths: npt.NDArray[np.int64]) -> pa.Buffer:
 
 
 def make_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Numbers, texts, bytes, or lists of them; None is null. Equal to pa.array's."""
+    """Numbers, texts, bytes, lists and structs of them; None is null. Equal to pa.array's."""
     count, validity = len(values), _validity(values)
     if kind in _NUMBERS:
         numbers = np.array([0 if value is None else value for value in values], _NUMBERS[kind])
@@ -50,6 +50,14 @@ def make_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         lengths = np.fromiter((len(value or ()) for value in values), np.int64, count)
         child = make_array([one for value in values for one in value or ()], kind.value_type)
         return pa.Array.from_buffers(kind, count, [validity, _offsets(lengths)], children=[child])
+    if pa.types.is_struct(kind):
+        children = [
+            make_array(
+                [None if value is None else value[field.name] for value in values], field.type
+            )
+            for field in kind
+        ]
+        return pa.Array.from_buffers(kind, count, [validity], children=children)
     if kind not in (pa.string(), pa.binary()):
         raise TypeError(f"no arrays of {kind} are made here")
     parts = [

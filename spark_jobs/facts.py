@@ -11,6 +11,7 @@ from pyspark.sql.types import BinaryType, FloatType, StringType, StructField, St
 
 from serving.bundle import codec
 from serving.job import store
+from spark_jobs.arrays import make_array
 from spark_jobs.near_duplicates.look import LOOK_VERSION, look_at
 from spark_jobs.tables import FeatureCache
 
@@ -83,7 +84,7 @@ def _look_or_none(content: bytes | None) -> dict[str, object] | None:
 
 def _look_at_all(contents: pa.Array) -> pa.Array:
     """Runs in the executors; null where there is no picture."""
-    return pa.array([_look_or_none(content) for content in contents.to_pylist()], _ARROW)
+    return make_array([_look_or_none(content) for content in contents.to_pylist()], _ARROW)
 
 
 def add_looks(samples: DataFrame, cache: FactsCache) -> DataFrame:

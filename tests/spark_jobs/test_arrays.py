@@ -11,6 +11,7 @@ import pytest
 from spark_jobs.arrays import make_array
 
 LISTS = pa.list_(pa.float32())
+STRUCT = pa.struct([("a", pa.int32()), ("b", pa.binary())])
 TWO = np.array([1.5, -2.0], np.float32)
 CASES: list[tuple[list[Any], pa.DataType]] = [
     ([1, None, -3], pa.int32()),
@@ -21,6 +22,7 @@ CASES: list[tuple[list[Any], pa.DataType]] = [
     ([b"", b"\x00\xff", None], pa.binary()),
     ([TWO, None, np.empty(0, np.float32), TWO], LISTS),
     ([[1.0]] * 9 + [None], LISTS),
+    ([{"a": 1, "b": b"x"}, None, {"a": None, "b": b""}], STRUCT),
     ([["a", "键盘"], None, [], [None, ""]], pa.list_(pa.string())),
 ]
 
@@ -43,7 +45,9 @@ def test_pandas_stays_away() -> None:
     code = (
         "import sys, pyarrow as pa; from spark_jobs.arrays import make_array; "
         "make_array(['a', None], pa.string()); make_array([1], pa.int32()); "
-        "make_array([[1.0]], pa.list_(pa.float32())); print('pandas' in sys.modules)"
+        "make_array([[1.0]], pa.list_(pa.float32())); "
+        "make_array([{'a': 1}, None], pa.struct([('a', pa.int32())])); "
+        "print('pandas' in sys.modules)"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
