@@ -16,6 +16,7 @@ from serving.bundle.predictor import import_onnxruntime
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.mongo import DATABASE, mongo_uri
+from serving.job.samples import name_sample
 from spark_jobs.database import connect
 from spark_jobs.schemas import FEATURES, MONGO_SAMPLE, RAW, SAMPLES, reject
 from spark_jobs.session import make_frame
@@ -206,22 +207,19 @@ class FeatureCache:
 
 def claim_sides(dataset: str, wanted: dict[str, Side]) -> dict[str, Side]:
     """Write sides where none stands; the sides that count: another run's, where it was first."""
-    from pymongo import UpdateOne
-
     hashes = sorted(wanted)
     claimed: dict[str, Side] = {}
     with connect() as database:
         samples = database["samples"]
         for start in range(0, len(hashes), UPDATES):
             part = hashes[start : start + UPDATES]
-            writes = [
-                UpdateOne(
-                    {"_id": f"{dataset}/{sha}", "side": None}, {"$set": {"side": wanted[sha]}}
-                )
-                for sha in part
-            ]
-            samples.bulk_write(writes, ordered=False)
-            ids = [f"{dataset}/{sha}" for sha in part]
+            by_side: dict[Side, list[str]] = {}
+            for sha in part:
+                by_side.setdefault(wanted[sha], []).append(name_sample(dataset, sha))
+            for side, names in by_side.items():
+                free = {"_id": {"$in": names}, "side": None}
+                samples.update_many(free, {"$set": {"side": side}})
+            ids = [name_sample(dataset, sha) for sha in part]
             found = samples.find({"_id": {"$in": ids}}, {"sha256": 1, "side": 1})
             claimed.update((document["sha256"], document["side"]) for document in found)
     return claimed

@@ -30,6 +30,7 @@ from spark_jobs.tables import claim_sides
 # The report names so many; the totals stand beside them.
 MOST_GROUPS = 20
 MOST_NAMES = 20
+MOST_CLASSES = 10
 
 
 class Params(StageParams):
@@ -170,13 +171,14 @@ def check_sides(decision: Decision, dataset: str) -> None:
     if small:
         numbers = "; ".join(
             f"{name!r}: {', '.join(f'{by[side]} {side}' for side in SIDES)}"
-            for name, by in sorted(small.items())
+            for name, by in sorted(small.items())[:MOST_CLASSES]
         )
+        more = f"; and {len(small) - MOST_CLASSES} more" if len(small) > MOST_CLASSES else ""
         raise UserError(
-            f"Dataset {dataset!r} has classes without a sample on every side ({numbers}). Each "
-            "class needs at least 3 samples, one each to train on, to stop by and to test on, and "
-            "near-duplicates count as one: import more pictures of these classes, or take their "
-            "folders out."
+            f"{len(small)} of the {len(counts)} classes of dataset {dataset!r} are without a "
+            f"sample on every side ({numbers}{more}). Each class needs at least 3 samples, one "
+            "each to train on, stop by and test on, and near-duplicates count as one: import more "
+            "pictures of these classes, or take their folders out."
         )
 
 

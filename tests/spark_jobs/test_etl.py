@@ -18,7 +18,8 @@ from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.etl import run_etl
-from spark_jobs.spec import BackboneFile, EtlOutcome, StageSpec
+from spark_jobs.spec import BackboneFile, EtlOutcome, Side, StageSpec
+from spark_jobs.tables import claim_sides
 from tests.spark_jobs.conftest import CHAIN, MakeSpec
 from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, make_picture, write_tree
 
@@ -207,3 +208,13 @@ def test_unknown_datasets_are_told(make_spec: MakeSpec, database: Any) -> None:
     database["datasets"].update_one({"_id": "spark-there"}, {"$set": {"classes": []}}, upsert=True)
     with pytest.raises(UserError, match=r"'nowhere' has no samples.*spark-there"):
         run_etl(make_spec(dataset="nowhere"))
+
+
+def test_a_side_that_another_run_gave_counts(database: Any, dataset: str) -> None:
+    wanted: dict[str, Side] = {f"{i:03}": ("train", "val", "test")[i % 3] for i in range(9)}
+    rows = [{"_id": f"{dataset}/{sha}", "sha256": sha, "side": None} for sha in wanted]
+    rows[4]["side"] = "test"
+    database["samples"].insert_many(rows)
+    assert claim_sides(dataset, wanted) == wanted | {"004": "test"}
+    stored = database["samples"].find({"_id": {"$regex": f"^{dataset}/"}})
+    assert {row["sha256"]: row["side"] for row in stored} == wanted | {"004": "test"}

@@ -4,12 +4,21 @@ import itertools
 from collections import Counter, defaultdict
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.job.errors import UserError
 from spark_jobs.sides import SIDES, SideRequest, assign_sides, find_units
 from spark_jobs.spec import Side
-from spark_jobs.stages.assign_sides import MOST_NAMES, find_leaks, list_units, tell_bridge
+from spark_jobs.stages.assign_sides import (
+    MOST_NAMES,
+    check_sides,
+    decide,
+    find_leaks,
+    list_units,
+    tell_bridge,
+)
 
 QUOTAS: dict[Side, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 Imports = list[list[SideRequest]]
@@ -185,3 +194,13 @@ def test_units_are_named_by_the_user_or_by_their_smallest_hash() -> None:
     ]
     groups = {tuple(m.sha256 for m in u.members): u.group for u in list_units(requests)}
     assert groups == {("1", "2"): "mine", ("4", "5"): "4", ("6",): None}
+
+
+def test_the_sentence_about_small_classes_stays_short() -> None:
+    requests = [SideRequest(f"{i:04}", f"class {i:04}", None, None) for i in range(5000)]
+    assignment = assign_sides(requests, QUOTAS, seed=0)
+    names = {request.sha256: request.sha256 for request in requests}
+    decision = decide(requests, assignment, names, as_they_are=False)
+    with pytest.raises(UserError, match=r"5000 of the 5000 classes.*; and 4990 more") as told:
+        check_sides(decision, "boards")
+    assert len(str(told.value)) < 1000
