@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 from serving.job.errors import UserError
 from spark_jobs.context import StageContext
 from spark_jobs.runner import find_dropping_stage, list_own_stages, load_stages, run_stages
-from spark_jobs.schemas import SAMPLES, reject
+from spark_jobs.sample_rows import make_samples
+from spark_jobs.schemas import reject
 from spark_jobs.spec import StageSpec
 
 LARGE = '''
@@ -28,11 +29,14 @@ def run(samples: DataFrame, params: Params) -> DataFrame:
 
 @pytest.fixture
 def samples(spark: SparkSession) -> DataFrame:
-    rows = [
-        (str(size), f"{size}.png", "a", None, None, None, "s", size, b"x", *[None] * 7)
-        for size in (1, 20, 300)
-    ]
-    return spark.createDataFrame(rows, SAMPLES)
+    row = {"label": "a", "segment": "s", "content": b"x"}
+    return make_samples(
+        spark,
+        [
+            row | {"sha256": str(size), "name": f"{size}.png", "size_bytes": size}
+            for size in (1, 20, 300)
+        ],
+    )
 
 
 def write_stage(folder: Path, name: str, text: str) -> StageSpec:
