@@ -38,8 +38,6 @@ from spark_jobs.snapshots import MANIFEST_FILE, record_snapshot, write_snapshot
 from spark_jobs.spec import EtlOutcome, EtlSpec, StageCount
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import (
-    BYTES_MISSING,
-    INACTIVE,
     FeatureCache,
     check_dataset,
     feature_key,
@@ -48,6 +46,7 @@ from spark_jobs.tables import (
 )
 
 REJECTED = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label", "reason")])
+BYTES_MISSING = "its raw bytes are missing: import it again"
 MISSING = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label")])
 RESULT = (
     *("sha256", "name", "label", "group", "side", "segment", "flags"),
@@ -106,12 +105,12 @@ def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> R
             f"Stage {culprit!r} dropped or doubled rows: {read.get['rows']} went in, "
             f"{counts['rows']} came out of the chain. A stage sets reject_reason instead."
         )
+    # The others were there to bind these, and are in no count, whatever a stage made of them.
+    active = wanted.filter(pc.is_null(wanted["reject_reason"]))
+    table = table.filter(pc.is_in(table["sha256"], active["sha256"]))
     missing = MISSING.empty_table()
-    if wanted.num_rows > table.num_rows:
-        missing = _find_missing(wanted, table)
-    # They were there to bind others, and are in no count.
-    inactive = pc.fill_null(pc.starts_with(table["reject_reason"], INACTIVE), False)
-    table = table.filter(pc.invert(inactive))
+    if active.num_rows > table.num_rows:
+        missing = _find_missing(active, table)
     by = {stage.name: int(counts[f"stage_{i}"]) for i, stage in enumerate(stages)}
     return Result(table, by, missing)
 

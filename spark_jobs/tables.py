@@ -18,15 +18,14 @@ from serving.job.errors import UserError
 from serving.job.mongo import DATABASE, mongo_uri
 from serving.job.samples import name_sample
 from spark_jobs.database import connect
-from spark_jobs.schemas import FEATURES, MONGO_SAMPLE, RAW, SAMPLES, reject
+from spark_jobs.schemas import FEATURES, MONGO_SAMPLE, RAW, SAMPLES
 from spark_jobs.session import make_frame
 from spark_jobs.spec import Side
 
 VECTORS_PER_FILE = 20_000
 UPDATES = 1000
-# Reasons that samples come with: no stage has to look at them.
+# The reason that samples come with which are there to bind others: no stage has to look at them.
 INACTIVE = "not active: "
-BYTES_MISSING = "its raw bytes are missing: import it again"
 # The others ask for collStats or $sample, which the embedded server lacks.
 PARTITIONER = "com.mongodb.spark.sql.connector.read.partitioner.SinglePartitionPartitioner"
 
@@ -56,6 +55,7 @@ def read_samples(spark: SparkSession, dataset: str, cutoff: datetime, raw_uri: s
 
     Those that are active; and those that are not but have a side, as rejected ones: whatever
     resembles them has to go to that side, for they may come back, and models may have seen them.
+    Once they are purged nobody can tell any more what resembles them.
     """
     stored = (
         spark.read.format("mongodb")
@@ -92,18 +92,6 @@ def select_state(stored: DataFrame, cutoff: datetime, raw_uri: str) -> DataFrame
     )
 
 
-def _fill(rows: DataFrame) -> DataFrame:
-    """Columns of SAMPLES; null where the rows have none."""
-    return rows.select(
-        *[
-            F.col(field.name)
-            if field.name in rows.columns
-            else F.lit(None).cast(field.dataType).alias(field.name)
-            for field in SAMPLES.fields
-        ]
-    )
-
-
 @dataclass(frozen=True)
 class RawContent:
     """A dataset's raw segments, those that are there."""
@@ -120,19 +108,18 @@ class RawContent:
         return files.select("sha256", "content", F.col("_metadata.file_name").alias("file"))
 
     def join_to(self, samples: pa.Table) -> DataFrame:
-        """Rows of SAMPLES with their bytes, which are not moved.
-
-        Samples whose segment is gone are rejected; those that their segment does not hold fall out.
-        """
+        """Rows of SAMPLES for those samples whose bytes are there; the bytes are not moved."""
         wanted = make_frame(self.spark, samples)
         wanted = wanted.withColumn("file", F.substring_index("segment", "/", -1))
-        rows = _fill(self.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner"))
-        named = {uri.rsplit("/", 1)[-1] for uri in samples["segment"].to_pylist()}
-        gone = named - {uri.rsplit("/", 1)[-1] for uri in self.uris}
-        if not gone:
-            return rows
-        lost = wanted.where(F.col("file").isin(sorted(gone)))
-        return rows.unionByName(_fill(reject(lost, F.lit(True), BYTES_MISSING)))
+        joined = self.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner")
+        return joined.select(
+            *[
+                F.col(field.name)
+                if field.name in joined.columns
+                else F.lit(None).cast(field.dataType).alias(field.name)
+                for field in SAMPLES.fields
+            ]
+        )
 
     def attach(self, samples: DataFrame) -> DataFrame:
         """Give rows without bytes their bytes back.

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from serving.job.samples import delete_sample, read_sample, relabel_sample
+from spark_jobs.etl import run_etl
+from spark_jobs.runner import STAGES_VARIABLE
 from spark_jobs.snapshots import read_labels as read_table
 from spark_jobs.snapshots import write_snapshot
+from spark_jobs.spec import StageSpec
+from tests.spark_jobs.conftest import CHAIN, MakeSpec
 from tests.spark_jobs.near_duplicates.pictures import copy_picture
 from tests.spark_jobs.whole_chain import RunEtl, make_picture, read_labels, read_report, write
 
@@ -72,6 +76,41 @@ def test_a_deleted_sample_binds_its_copies(
     for copy, original in copies.items():
         assert back[copy]["group"] == back[original]["group"] == min(copy, original)
         assert back[copy]["side"] == back[original]["side"]
+
+
+FORGETS = """
+from pyspark.sql import functions as F
+
+def run(samples, params):
+    return samples.withColumn("reject_reason", F.when(F.length("content") == 0, "empty"))
+"""
+
+
+def test_no_stage_brings_a_deleted_sample_back_and_purged_ones_reach_none(
+    *,
+    run_import_of: Any,
+    make_spec: MakeSpec,
+    pictures: dict[str, bytes],
+    dataset: str,
+    database: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_import_of()
+    run_etl(make_spec())
+    deleted, purged, *_ = (
+        sha for sha in sorted(pictures) if read_sample(database, dataset, sha).side == "train"
+    )
+    for sha in (deleted, purged):
+        delete_sample(database, read_sample(database, dataset, sha), "me")
+    one = {"dataset": dataset, "sha256": purged}
+    database["samples"].update_one(one, {"$set": {"segment": ""}})
+    write(tmp_path / "stages", "forgets.py", FORGETS.encode())
+    monkeypatch.setenv(STAGES_VARIABLE, str(tmp_path / "stages"))
+    stages = tuple(StageSpec(name=name) for name in (CHAIN[0], "forgets", *CHAIN[1:]))
+    outcome = run_etl(make_spec(stages=stages))
+    assert not {deleted, purged} & read_labels(outcome).keys()
+    assert (len(read_labels(outcome)), outcome.rejected) == (2 * PER_CLASS - 2, 0)
 
 
 def test_an_old_snapshot_is_trained_on_as_it_is(
