@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pipelines.catalogue import check_dataset, check_task
 from pipelines.code import code_version
@@ -15,6 +15,7 @@ from pipelines.run_job import run_job_here
 from pipelines.snapshots import check_snapshot
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.locations import split_location
 from training.spec import ExportBackboneOutcome, ExportBackboneSpec
 
 
@@ -60,7 +61,7 @@ def resolve_import(source: str, roots: tuple[Path, ...]) -> str:
     if "@" in source.partition("://")[2].partition("/")[0]:
         raise UserError("source holds user:password@, but secrets do not belong in forms.")
     try:
-        parts = urlsplit(source)
+        parts = split_location(source)
         path = Path(unquote(parts.path) if parts.scheme else source).resolve()
     except ValueError as error:
         raise UserError(f"source was {source!r}, but that is no location: {error}.") from None

@@ -13,6 +13,7 @@ from pipelines.catalogue import suggest
 from serving.job.errors import UserError
 from serving.job.labels import ONE, Task, join_labels, split_labels
 from serving.job.samples import Sample, name_sample
+from serving.job.text import list_some
 
 _HASH = re.compile(r"[0-9a-f]{8,64}")
 MAX_LABEL = 200
@@ -112,6 +113,8 @@ def check_label(label: str, classes: Sequence[str], *, new: bool, task: Task = O
 
 def _check_class(label: str, classes: Sequence[str], *, new: bool) -> str:
     clean = unicodedata.normalize("NFC", label)
+    if clean not in classes:
+        clean = clean.strip()
     broken = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in clean)
     if broken or not clean.strip() or len(clean) > MAX_LABEL:
         raise UserError(
@@ -120,7 +123,7 @@ def _check_class(label: str, classes: Sequence[str], *, new: bool) -> str:
         )
     if clean not in classes and not new:
         raise UserError(
-            f"LABEL was {clean!r}, but the classes are: {', '.join(classes)}."
+            f"LABEL was {clean!r}, but the classes are: {list_some(classes, SHOWN)}."
             f"{suggest(clean, classes)} For a class that is new, add --new-class."
         )
     return clean

@@ -24,6 +24,7 @@ from serving.job import store
 from serving.job.errors import UserError
 from serving.job.labels import SEVERAL
 from serving.job.spec import OUTCOME_FILE, JobSpec
+from serving.job.text import printable
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportOutcome
 
 IMPORT_TASK = "import"
@@ -31,6 +32,7 @@ ACTOR = "command line"
 
 # How many names a person is shown; --json has them all.
 SHOWN = 10
+SHOWN_CLASSES = 40
 
 
 @click.command(name="import")
@@ -116,12 +118,17 @@ def show_outcome(outcome: ImportOutcome) -> None:
         click.echo(f"  {outcome.restored} samples had lost their bytes; they have them back")
     if outcome.task == SEVERAL and outcome.added_per_class:
         click.echo("  A sample counts under each of its labels:")
-    for label, count in outcome.added_per_class.items():
-        click.echo(f"  {count:6}  {label}")
+    classes = list(outcome.added_per_class.items())
+    for label, count in classes[:SHOWN_CLASSES]:
+        click.echo(f"  {count:6}  {printable(label)}")
+    if classes[SHOWN_CLASSES:]:
+        rest = sum(count for _, count in classes[SHOWN_CLASSES:])
+        click.echo(f"  {rest:6}  in {len(classes) - SHOWN_CLASSES:,} more classes")
     for name in outcome.conflicting[:SHOWN]:
-        click.echo(f"  conflict: {name} is there under another label; it is left out for now")
+        told = printable(name)
+        click.echo(f"  conflict: {told} is there under another label; it is left out for now")
     for rejection in outcome.rejected[:SHOWN]:
-        click.echo(f"  rejected: {rejection.name}: {rejection.reason}")
+        click.echo(f"  rejected: {printable(rejection.name)}: {rejection.reason}")
     hidden = len(outcome.conflicting[SHOWN:]) + len(outcome.rejected[SHOWN:])
     if hidden:
         click.echo(f"  … and {hidden} more: --json lists them all")

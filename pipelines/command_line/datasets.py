@@ -10,6 +10,10 @@ from pipelines.samples import DatasetSummary, check_label, find_sample, list_dat
 from serving.job.labels import SEVERAL, list_classes, read_task
 from serving.job.mongo import use_database
 from serving.job.samples import add_class, check_bytes, relabel_sample
+from serving.job.text import list_some
+
+# How many classes a person is shown; --json has them all.
+SHOWN = 20
 
 
 class DatasetList(BaseModel):
@@ -44,7 +48,7 @@ def datasets(as_json: bool) -> None:
             f"last import {at}"
         )
         several = ", several labels a sample" if one.task == SEVERAL else ""
-        click.echo(f"  {len(one.classes)} classes{several}: {', '.join(one.classes)}")
+        click.echo(f"  {len(one.classes)} classes{several}: {list_some(one.classes, SHOWN)}")
 
 
 class Relabelling(BaseModel):

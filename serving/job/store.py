@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel
 
 from serving.job.errors import UserError
+from serving.job.webhdfs import open_client
 
 WEBHDFS_VARIABLE = "MODELMILL_WEBHDFS_URI"
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -77,14 +78,12 @@ class LocalStore:
 
 
 class HdfsStore:
-    """HDFS through its REST gateway; no Java on this side."""
+    """HDFS through its REST gateway."""
 
     def __init__(self, address: str) -> None:
-        from hdfs import InsecureClient
-
         # It reports every call.
         logging.getLogger("hdfs").setLevel(logging.WARNING)
-        self._client = InsecureClient(address, user=os.environ.get("HADOOP_USER_NAME", "modelmill"))
+        self._client = open_client(address)
 
     def read(self, path: str) -> bytes:
         from hdfs import HdfsError
@@ -155,8 +154,7 @@ class HdfsStore:
         self._client.delete(path, recursive=True)
 
     def measure(self, path: str) -> int:
-        found = self._client.content(path, strict=False)
-        return 0 if found is None else int(found["length"])
+        return int(self._client.content(path)["length"]) if self.exists(path) else 0
 
 
 def open_store(uri: str) -> tuple[Store, str]:

@@ -63,7 +63,7 @@ def run_import_collection(spec: ImportCollectionSpec) -> ImportOutcome:
         partitions = choose_partitions(collection, count)
     with connect() as database:
         ledger = Ledger(database, spec.dataset, spec.actor)
-        classes = sorted({as_text(label) for label in labels if label not in (None, "")})
+        classes = sorted({as_text(label) for label in labels} - {""})
         check_classes(classes, ledger, source)
         task = settle_task(ledger, spec.title, source, several=several)
     found = f"{count} documents: " + ", ".join(f"{r} from {n!r}" for r, n in roles.items())
@@ -78,7 +78,7 @@ def run_import_collection(spec: ImportCollectionSpec) -> ImportOutcome:
         )
         print("changed meanwhile. Import it again for the rest.", flush=True)
     report = write_report(spec, tally, task, source=source, found=found, started_at=started_at)
-    print_report(report)
+    print_report(report, spec.output_uri)
     return make_outcome(spec.dataset, tally, task)
 
 

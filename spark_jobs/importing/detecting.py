@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from serving.job.errors import UserError
+from serving.job.locations import split_location
 from serving.job.store import WEBHDFS_VARIABLE
 from spark_jobs.importing.folders import FolderLayout, list_visible
 from spark_jobs.importing.hdfs_tree import HdfsTree
@@ -38,7 +39,7 @@ def open_tree(uri: str) -> tuple[Tree, str]:
 
     UserError where it may not be read or is not there.
     """
-    parts = urlsplit(uri)
+    parts = split_location(uri)
     if parts.scheme == "file":
         path = str(check_allowed(Path(unquote(parts.path))))
         whole: Tree = LocalTree(path)

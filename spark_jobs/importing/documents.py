@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
 from bson import ObjectId, json_util
@@ -13,6 +13,7 @@ from bson.errors import BSONError
 
 from serving.job.errors import UserError
 from serving.job.labels import Task
+from serving.job.locations import split_location
 from serving.job.store import WEBHDFS_VARIABLE
 from spark_jobs.database import connect
 from spark_jobs.importing.hdfs_tree import HdfsTree
@@ -150,7 +151,7 @@ class PictureReader:
 def read_path(place: str) -> bytes:
     """A file on HDFS, or on this machine below the import roots; raises RefusedFileError."""
     try:
-        parts = urlsplit(place)
+        parts = split_location(place)
     except ValueError as error:
         raise RefusedFileError(f"its picture {place[:200]!r} is no path: {error}") from None
     if parts.scheme == "hdfs":

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from spark_jobs.importing.items import SPLITS, Item, Split, clean
 from spark_jobs.importing.source import Entry, RefusedFileError, Tree, is_hidden
 
+BLANK = "its class folder has a blank name"
+
 
 def list_visible(tree: Tree, path: str) -> list[Entry]:
     """Entries of a folder but for hidden ones; raises RefusedFileError."""
@@ -18,6 +20,11 @@ def _list_inner(tree: Tree, folder: Entry) -> tuple[list[Entry], str]:
         return list_visible(tree, folder.path), ""
     except RefusedFileError as error:
         return [], f"the folder: {error}"
+
+
+def _name_class(folder: Entry) -> str:
+    """Blanks around it count as little as they do in a table of labels."""
+    return clean(folder.name).strip()
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class FolderLayout:
         parents = [top]
         if _splits(self.tree, top) is not None:
             parents = [_list_inner(self.tree, entry)[0] for entry in top if entry.is_folder]
-        return sorted({clean(e.name) for entries in parents for e in entries if e.is_folder})
+        folders = (entry for entries in parents for entry in entries if entry.is_folder)
+        return sorted({_name_class(entry) for entry in folders} - {""})
 
     def items(self) -> Iterator[Item]:
         """Every visible file, sorted by folder; train before val before test."""
@@ -89,13 +97,14 @@ def _files(
         if entry.is_folder:
             yield from _files(tree, entry, name, label, split)
         else:
-            yield Item(name, entry.path, label, split, entry.refusal)
+            refusal = entry.refusal or ("" if label else BLANK)
+            yield Item(name, entry.path, label, split, refusal)
 
 
 def _classes(tree: Tree, entries: list[Entry], prefix: str, split: Split | None) -> Iterator[Item]:
     for entry in entries:
         name = prefix + clean(entry.name)
         if entry.is_folder:
-            yield from _files(tree, entry, name, clean(entry.name), split)
+            yield from _files(tree, entry, name, _name_class(entry), split)
         else:
             yield Item(name, entry.path, "", split, entry.refusal or "not inside a class folder")

@@ -1,12 +1,12 @@
 """A tree of files on HDFS; what is wrong with one path is told apart from an outage."""
 
 import functools
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from serving.job.webhdfs import open_client
 from spark_jobs.importing.source import (
     MISSING,
     Entry,
@@ -79,9 +79,8 @@ class HdfsTree:
         from hdfs import HdfsError
         from requests import RequestException
 
-        user = os.environ.get("HADOOP_USER_NAME", "modelmill")
         try:
-            return question(_open_client(self.address, user))
+            return question(_open_client(self.address))
         except HdfsError as error:
             # Hadoop may put a stack trace after the first line.
             told = error.message.partition("\n")[0]
@@ -106,11 +105,9 @@ class HdfsTree:
 
 
 @functools.cache
-def _open_client(address: str, user: str) -> Any:
+def _open_client(address: str) -> Any:
     """One for this process: it keeps its connections."""
-    from hdfs import InsecureClient
-
-    return InsecureClient(address, user=user, timeout=TIMEOUT_S)
+    return open_client(address, timeout=TIMEOUT_S)
 
 
 def _read_whole(client: Any, path: str) -> bytes | None:

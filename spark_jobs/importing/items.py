@@ -60,8 +60,3 @@ def clean(name: str) -> str:
     """NFC; bytes that are no UTF-8 become visible escapes, for no store takes them."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", text)
-
-
-def printable(name: str) -> str:
-    """A name on one line of a log: control characters become escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -56,5 +56,5 @@ def run_import(spec: ImportSpec) -> ImportOutcome:
     report = write_report(
         spec, tally, task, source=spec.source_uri, found=layout.found, started_at=started_at
     )
-    print_report(report)
+    print_report(report, spec.output_uri)
     return make_outcome(spec.dataset, tally, task)

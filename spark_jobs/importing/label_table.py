@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 
 from serving.job.errors import UserError
 from serving.job.labels import ONE, SEVERAL, list_classes, split_labels
-from spark_jobs.importing.items import Item, printable
+from serving.job.text import printable
+from spark_jobs.importing.items import Item
 from spark_jobs.importing.label_rows import Columns, Row, decode_text, find_columns, read_rows
 from spark_jobs.importing.labelling import check_labels
 from spark_jobs.importing.source import RefusedFileError, Tree

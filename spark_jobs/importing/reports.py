@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from serving.job import store
 from serving.job.labels import Task, list_classes
-from spark_jobs.importing.items import printable
+from serving.job.text import printable
 from spark_jobs.importing.sorting import Tally
 from spark_jobs.report_models import ClassCount, ImportReport
 from spark_jobs.spec import ImportOutcome, ImportTarget
@@ -67,8 +67,8 @@ def write_report(
     return report
 
 
-def print_report(report: ImportReport) -> None:
-    """The counts, and the first names of what was left out."""
+def print_report(report: ImportReport, output_uri: str) -> None:
+    """The counts, the first names of what was left out, and where the rest is."""
     for conflict in report.conflicts[:SHOWN]:
         print(
             f"conflict: {printable(conflict.name)} claims {printable(conflict.claimed)!r}, but its "
@@ -79,12 +79,12 @@ def print_report(report: ImportReport) -> None:
         print(f"rejected: {printable(rejection.name)}: {rejection.reason}")
     hidden = len(report.conflicts[SHOWN:]) + len(report.rejected[SHOWN:])
     if hidden:
-        print(f"… and {hidden} more, all in {REPORT_FILE}")
+        print(f"… and {hidden} more")
     if report.restored:
         print(f"{report.restored} samples had lost their bytes; they have them back")
     print(
         f"{report.dataset}: read {report.read}, added {report.added}, "
         f"already there {report.already_there}, conflicts {len(report.conflicts)}, "
-        f"rejected {len(report.rejected)}",
-        flush=True,
+        f"rejected {len(report.rejected)}"
     )
+    print(f"What became of each file: {store.join(output_uri, REPORT_FILE)}", flush=True)

@@ -90,6 +90,9 @@ class Sorter:
         return not self._segments.holds(known.segment)
 
     def _count_known(self, sha256: str, name: str, known: Known, claimed: str) -> None:
+        # Imports once kept the blanks around a folder's name.
+        if known.label.strip() == claimed:
+            claimed = known.label
         # Of samples that were there, too: an import may have been killed before it told.
         if known.label == claimed and not known.deleted:
             self._classes.update(list_classes(claimed, self._task))

@@ -88,6 +88,11 @@ def test_folders_and_tables_are_resolved_below_the_roots(tmp_path: Path) -> None
         resolve_import("/etc/passwd", (tmp_path,))
     with pytest.raises(UserError, match="no such folder or file"):
         resolve_import(str(tmp_path / "x"), (tmp_path,))
+    # In a file's name these are signs like others.
+    odd = tmp_path / "a#1?b 50%"
+    odd.mkdir()
+    typed = f"file://{tmp_path}/a#1?b 50%25"
+    assert resolve_import(typed, (tmp_path,)) == resolve_import(str(odd), (tmp_path,))
     with pytest.raises(UserError) as raised:
         resolve_import("hdfs://me:s3cret@h:1/x", (tmp_path,))
     assert "s3cret" not in str(raised.value)

@@ -127,6 +127,34 @@ def test_labels_that_cannot_be(run: Run, pets: str, label: str) -> None:
     assert (done.code, "LABEL was" in done.err) == (1, True)
 
 
+def test_blanks_around_a_label_do_not_make_a_class(run: Run, pets: str, database: Any) -> None:
+    """But for a class that an older import gave such a name."""
+    assert run("relabel", "--dataset", pets, CAT, " dog ").code == 0
+    assert run("relabel", "--dataset", pets, CAT, "fox ", "--new-class").code == 0
+    database["datasets"].update_one({"_id": pets}, {"$push": {"classes": "old "}})
+    assert run("relabel", "--dataset", pets, CAT, "old ").code == 0
+    entries = database["samples"].find_one({"_id": f"{pets}/{CAT}"})["history"]
+    assert [entry["label"] for entry in entries[-3:]] == ["dog", "fox", "old "]
+
+
+def test_five_thousand_classes_stay_readable(run: Run, pets: str, database: Any) -> None:
+    classes = [f"class {number:04}" for number in range(5000)]
+    database["datasets"].update_one({"_id": pets}, {"$set": {"classes": classes}})
+    wrong = run("relabel", "--dataset", pets, CAT, "class 444")
+    assert "class 0000" in wrong.err
+    assert "and 4,990 more" in wrong.err
+    assert "Did you mean 'class " in wrong.err
+    listed = run("datasets")
+    assert "5000 classes: class 0000" in listed.out
+    assert "and 4,980 more" in listed.out
+    for said in (wrong.err, listed.out):
+        assert "class 2500" not in said
+    (answer,) = (
+        one for one in json.loads(run("datasets", "--json").out)["datasets"] if one["name"] == pets
+    )
+    assert answer["classes"] == classes
+
+
 def test_unknown_dataset(run: Run, pets: str) -> None:
     done = run("relabel", "--dataset", pets[:-1], CAT, "dog")
     assert done.code == 1

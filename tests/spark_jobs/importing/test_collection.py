@@ -163,6 +163,10 @@ def test_what_a_person_can_mend_is_told(
     named = spec.model_copy(update={"fields": LabelFields(picture="data")})
     with pytest.raises(UserError, match="holds a single class, 'a'"):
         run_import_collection(named)
+    # A blank label is rejected: it is no class.
+    shop["photos"].insert_one({"data": make_picture(0, 1), "label": " "})
+    with pytest.raises(UserError, match="holds a single class, 'a'"):
+        run_import_collection(named)
     for update, words in (
         ({"filter": {"label": "z"}}, "fits the filter"),
         ({"filter": {"$nonsense": 1}}, "refuses"),

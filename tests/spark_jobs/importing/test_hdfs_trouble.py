@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import requests
 from hdfs import HdfsError, InsecureClient
 
 from serving.job import store
@@ -127,6 +129,22 @@ def test_paths_of_a_table_or_a_document(
     with pytest.raises(HdfsError, match="Permission denied"):
         store.list_names(f"hdfs://{root}/closed/deep")
     assert store.list_names(f"hdfs://{root}/none") == []
+    with pytest.raises(HdfsError, match="Permission denied"):
+        store.measure(f"hdfs://{root}/closed")
+
+
+def test_every_sign_of_a_path_is_meant(hdfs: Hdfs, owner: InsecureClient, root: str) -> None:
+    """`#LATEST` is a name to HDFS, and to it no path ends at a `#` or a `?`."""
+    folder, other = f"{root}/#LATEST/a#1?x", f"{root}/later"
+    target = f"{hdfs.address}/webhdfs/v1{{}}?op={{}}&user.name={getpass.getuser()}"
+    for path in (folder, other):
+        requests.put(target.format(quote(path), "MKDIRS"), timeout=10).raise_for_status()
+    requests.put(target.format(quote(f"{folder}/1.png"), "CREATE"), b"1", timeout=10)
+    uri = f"hdfs://{folder}"
+    assert read_path(f"{uri}/1.png") == b"1"
+    assert [entry.name for entry in open_tree(uri)[0].list(folder)] == ["1.png"]
+    with pytest.raises(UserError, match="There is no folder and no file"):
+        open_tree(f"{uri}y")
 
 
 @contextmanager

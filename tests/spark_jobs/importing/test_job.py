@@ -208,6 +208,20 @@ def test_killed_between_segment_and_samples(
     assert len(segment_files(tmp_path)) == 2
 
 
+def test_a_class_that_was_imported_with_blanks_stays_one(
+    spec: ImportSpec, import_root: Path, database: Any
+) -> None:
+    """Imports once kept the blanks around a folder's name: that is no dispute."""
+    write_tree(import_root, per_class=2, classes=("ash ", "oak"))
+    run_import(spec)
+    old = {"$set": {"label": "ash ", "history.0.label": "ash "}}
+    database["samples"].update_many({"dataset": spec.dataset, "label": "ash"}, old)
+    database["datasets"].update_one({"_id": spec.dataset}, {"$set": {"classes": ["ash ", "oak"]}})
+    outcome = run_import(spec)
+    assert (outcome.already_there, outcome.conflicts) == (4, 0)
+    assert database["datasets"].find_one({"_id": spec.dataset})["classes"] == ["ash ", "oak"]
+
+
 def test_what_a_person_decided_stays_when_the_folder_comes_again(
     spec: ImportSpec, import_root: Path, database: Any
 ) -> None:

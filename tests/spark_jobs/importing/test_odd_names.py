@@ -24,6 +24,7 @@ NAMES = (
     "tab\tand\rreturn.png",
     "📷 emoji 👩‍🔬.png",
     "percent %41%2F and #hash?query&x=1;y.png",
+    "#LATEST",
     "back\\slash.png",
     "no ending",
     "-rf",
@@ -83,7 +84,7 @@ def test_the_same_from_hdfs(hdfs_folder: str) -> None:
     names = [name for name in NAMES if not set(name) & set(":\n\r\\")]
     for i, name in enumerate(names):
         target.write(f"{root}/{'ab'[i % 2]}/{name}", make_picture(0, i), overwrite=False)
-    layout = find_layout(hdfs_folder, LabelFields())
+    layout = find_layout(f"{hdfs_folder}/", LabelFields())
     read = {item.name: read_picture(layout.tree, item) for item in layout.items()}
     assert {name: p.content for name, p in read.items()} == {
         f"{'ab'[i % 2]}/{name}": make_picture(0, i) for i, name in enumerate(names)

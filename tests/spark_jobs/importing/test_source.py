@@ -40,6 +40,20 @@ def test_classes_are_folders_with_any_name(import_root: Path) -> None:
     assert {item.split for item in found.values()} == {None}
 
 
+def test_blanks_around_a_folders_name_do_not_make_a_class(import_root: Path) -> None:
+    """As in a table of labels: what is exported and imported again has the same classes."""
+    for name in ("oak", "oak ", " ash\u00a0", "\u2003"):
+        put(import_root / name / "1.jpg")
+    assert layout_of(import_root).classes() == ["ash", "oak"]
+    found = {name: (item.label, item.refusal) for name, item in items(import_root).items()}
+    assert found == {
+        "oak/1.jpg": ("oak", ""),
+        "oak /1.jpg": ("oak", ""),
+        " ash\u00a0/1.jpg": ("ash", ""),
+        "\u2003/1.jpg": ("", "its class folder has a blank name"),
+    }
+
+
 def test_splits_above_the_classes(import_root: Path) -> None:
     for name in ("train/a", "train/b", "validation/a", "Test/b"):
         put(import_root / name / "1.png")

@@ -1,0 +1,14 @@
+"""Strangers' names in front of people."""
+
+from collections.abc import Sequence
+
+
+def printable(name: str) -> str:
+    """A name on one line of a log: control characters become escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def list_some(names: Sequence[str], most: int) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(printable, names[:most])) + more
