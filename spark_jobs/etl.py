@@ -1,29 +1,27 @@
 """The etl job: a dataset as it was at the cut-off → snapshot, features, rejected rows."""
 
-import io
 import time
 from dataclasses import dataclass
 from datetime import UTC
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.labels import check_trainable
-from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.database import connect
 from spark_jobs.etl_report import make_report, write_report
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
+from spark_jobs.rejected import sum_up, write_rejected
 from spark_jobs.report.pictures import add_pictures
-from spark_jobs.report_models import RejectedSample
 from spark_jobs.runner import (
     Stage,
+    StoppedChainError,
     find_dropping_stage,
     load_stages,
     run_stages,
@@ -34,8 +32,8 @@ from spark_jobs.sample_weights import check_weights
 from spark_jobs.schemas import WEIGHTS
 from spark_jobs.session import open_session
 from spark_jobs.snapshot_source import confirm_snapshot, place_labels, read_snapshot_samples
-from spark_jobs.snapshots import MANIFEST_FILE, record_snapshot, write_snapshot
-from spark_jobs.spec import EtlOutcome, EtlSpec, StageCount
+from spark_jobs.snapshots import MANIFEST_FILE, mark_purged, record_snapshot, write_snapshot
+from spark_jobs.spec import EtlOutcome, EtlSpec
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import (
     FeatureCache,
@@ -45,25 +43,23 @@ from spark_jobs.tables import (
     read_samples,
 )
 
-REJECTED = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label", "reason")])
-BYTES_MISSING = "its raw bytes are missing: import it again"
 MISSING = pa.schema([(name, pa.string()) for name in ("sha256", "name", "label")])
 RESULT = (
     *("sha256", "name", "label", "group", "side", "segment", "flags"),
     *("reject_reason", "rejected_by"),
 )
-SHOWN_REJECTIONS = 20
 
 
 @dataclass(frozen=True)
 class Result:
     """Rows of RESULT, `features`, and WEIGHTS where a stage set them; what each stage rejected;
-    samples without bytes.
+    samples without bytes. stopped: the sentence of a stage that cannot go on with what is left.
     """
 
     rows: pa.Table
     rejected_by: dict[str, int]
     missing: pa.Table
+    stopped: str = ""
 
 
 def _observe(rows: DataFrame, stages: list[Stage]) -> tuple[DataFrame, Observation]:
@@ -87,7 +83,11 @@ def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> R
     """Run the stages over samples that have no bytes yet."""
     read = Observation("etl input")
     samples = context.raw.join_to(wanted)
-    result = run_stages(samples.observe(read, F.count(F.lit(1)).alias("rows")), stages, context)
+    stopped = ""
+    try:
+        result = run_stages(samples.observe(read, F.count(F.lit(1)).alias("rows")), stages, context)
+    except StoppedChainError as error:
+        result, stopped = error.rows, str(error)
     state = F.col("features") if "features" in result.columns else F.lit(None).cast("string")
     weights = [
         F.col(field.name).cast(field.dataType).alias(field.name)
@@ -112,33 +112,29 @@ def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> R
     if active.num_rows > table.num_rows:
         missing = _find_missing(active, table)
     by = {stage.name: int(counts[f"stage_{i}"]) for i, stage in enumerate(stages)}
-    return Result(table, by, missing)
+    return Result(table, by, missing, stopped)
 
 
-def _write_rejected(uri: str, result: Result) -> tuple[int, tuple[RejectedSample, ...]]:
-    """rejected.parquet: sha256, name, label, reason; the number of its rows, and the first."""
-    stages = result.rows.filter(pc.is_valid(result.rows["reject_reason"]))
-    columns = stages.select(["sha256", "name", "label", "reject_reason"])
-    reasons = make_array([BYTES_MISSING] * result.missing.num_rows, pa.string())
-    missing = result.missing.append_column("reason", reasons)
-    table = pa.concat_tables(
-        [columns.rename_columns(REJECTED.names).cast(REJECTED), missing.cast(REJECTED)]
-    )
-    buffer = io.BytesIO()
-    table = table.sort_by("name")
-    pq.write_table(table, buffer)
-    store.write_bytes(store.join(uri, "rejected.parquet"), buffer.getvalue())
-    first = table.slice(0, SHOWN_REJECTIONS).to_pylist()
-    for row in first:
-        print(f"rejected: {row['name']}: {row['reason']}")
-    fields = ("sha256", "name", "reason")
-    shown = tuple(RejectedSample(**{field: row[field] for field in fields}) for row in first)
-    return int(table.num_rows), shown
-
-
-def _check_result(labels: pa.Table, dataset: str) -> None:
-    if labels.num_rows == 0:
-        raise UserError(f"Dataset {dataset!r} has no usable sample at the cut-off time.")
+def _check_result(
+    spec: EtlSpec, context: StageContext, result: Result, labels: pa.Table, rejected: pa.Table
+) -> None:
+    """UserError where there is nothing to go on with; then the report lies there all the same."""
+    sentence = result.stopped
+    if not sentence and labels.num_rows == 0:
+        sentence = f"Dataset {spec.dataset!r} has no usable sample at the cut-off time."
+    if sentence and rejected.num_rows:
+        report = make_report(
+            labels,
+            rejected,
+            context.findings,
+            dataset=spec.dataset,
+            rejected_by=result.rejected_by,
+        )
+        report = add_pictures(report, result.rows, spec.output_uri, context)
+        uri = write_report(spec.output_uri, report)
+        sentence += f" Of {report.samples} samples {sum_up(rejected)}. All of it: {uri}"
+    if sentence:
+        raise UserError(sentence)
     if labels["side"].null_count:
         raise UserError("No stage assigned the sides: add 'assign_sides' to the stages.")
 
@@ -180,10 +176,10 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     with show_progress(spark):
         result = run_chain(wanted, stages, context)
     labels = result.rows.filter(pc.is_null(result.rows["reject_reason"]))
-    _check_result(labels, spec.dataset)
-    check_weights(labels)
     rejected_uri = store.join(spec.output_uri, "rejected")
-    rejected, rejections = _write_rejected(rejected_uri, result)
+    rejected = write_rejected(rejected_uri, result.rows, result.missing)
+    _check_result(spec, context, result, labels, rejected)
+    check_weights(labels)
     if spec.snapshot_id:
         manifest = confirm_snapshot(spec, result.rows, result.missing)
     else:
@@ -191,15 +187,16 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     snapshot_uri = store.join(spec.snapshots_uri, manifest.snapshot_id)
     with connect() as database:
         record_snapshot(database, manifest, store.join(snapshot_uri, MANIFEST_FILE), cutoff)
+        mark_purged(database, spec.dataset, manifest.snapshot_id, labels["sha256"].to_pylist())
     states = labels["features"].to_pylist()
-    counts = tuple(StageCount(stage=s.name, rejected=result.rejected_by[s.name]) for s in stages)
     report = make_report(
-        manifest,
-        labels["flags"],
-        counts,
+        labels,
+        rejected,
         context.findings,
-        rejected=rejected,
-        rejections=rejections,
+        dataset=spec.dataset,
+        rejected_by=result.rejected_by,
+        snapshot_id=manifest.snapshot_id,
+        counts=manifest.counts,
     )
     report = add_pictures(report, result.rows, spec.output_uri, context)
     outcome = EtlOutcome(
@@ -210,14 +207,14 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         report_uri=write_report(spec.output_uri, report),
         classes=manifest.classes,
         counts=manifest.counts,
-        rejected=rejected,
-        stages=counts,
+        rejected=report.rejected,
+        stages=report.stages,
         features_made=states.count("made"),
         features_reused=states.count("reused"),
     )
     sides = ", ".join(f"{sum(by.values())} {side}" for side, by in outcome.counts.items())
     print(
-        f"snapshot {outcome.snapshot_id}: {sides}; {rejected} rejected; features: "
+        f"snapshot {outcome.snapshot_id}: {sides}; {report.rejected} rejected; features: "
         f"{outcome.features_made} made, {outcome.features_reused} reused; "
         f"{time.monotonic() - started:.1f} s",
         flush=True,

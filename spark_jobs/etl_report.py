@@ -1,21 +1,23 @@
 """What the etl found, for programs to read: etl_report.json beside the outcome."""
 
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from serving.job import store
 from spark_jobs.findings import Findings
-from spark_jobs.report_models import EtlReport, RejectedSample
-from spark_jobs.snapshots import SnapshotManifest
-from spark_jobs.spec import StageCount
+from spark_jobs.rejected import list_first
+from spark_jobs.report_models import EtlReport
+from spark_jobs.spec import Side, StageCount
 
 REPORT_FILE = "etl_report.json"
 
 
 def measure_imbalance(counts: dict[str, int]) -> float:
     """Samples of the largest class over those of the smallest; at least 1.0."""
-    return max(counts.values()) / min(counts.values())
+    return max(counts.values(), default=1) / min(counts.values(), default=1)
 
 
 def count_flags(flags: pa.ChunkedArray) -> dict[str, int] | None:
@@ -27,29 +29,33 @@ def count_flags(flags: pa.ChunkedArray) -> dict[str, int] | None:
 
 
 def make_report(
-    manifest: SnapshotManifest,
-    flags: pa.ChunkedArray,
-    stages: tuple[StageCount, ...],
+    kept: pa.Table,
+    rejected: pa.Table,
     findings: Findings,
     *,
-    rejected: int,
-    rejections: tuple[RejectedSample, ...],
+    dataset: str,
+    rejected_by: Mapping[str, int],
+    snapshot_id: str = "",
+    counts: Mapping[Side, Mapping[str, int]] = MappingProxyType({}),
 ) -> EtlReport:
-    """flags: a list of strings for each sample that was kept."""
+    """kept: the chain's rows that were not rejected; rejected: all others.
+
+    Without snapshot_id and counts: the run ended before there was a snapshot.
+    """
     classes: Counter[str] = Counter()
-    for by_class in manifest.counts.values():
+    for by_class in counts.values():
         classes.update(by_class)
     return EtlReport(
-        dataset=manifest.dataset,
-        snapshot_id=manifest.snapshot_id,
-        samples=manifest.samples + rejected,
-        kept=manifest.samples,
-        rejected=rejected,
-        rejections=rejections,
-        stages=stages,
-        counts=manifest.counts,
+        dataset=dataset,
+        snapshot_id=snapshot_id,
+        samples=kept.num_rows + rejected.num_rows,
+        kept=kept.num_rows,
+        rejected=rejected.num_rows,
+        rejections=list_first(rejected),
+        stages=tuple(StageCount(stage=name, rejected=n) for name, n in rejected_by.items()),
+        counts={side: dict(by_class) for side, by_class in counts.items()},
         imbalance=round(measure_imbalance(classes), 3),
-        flags=count_flags(flags),
+        flags=count_flags(kept["flags"]),
         near_duplicates=findings.near_duplicates,
         sides=findings.sides,
         balance=findings.balance,

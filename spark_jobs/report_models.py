@@ -141,7 +141,7 @@ class EtlReport(Spec):
 
     rejections: the first of those that were left out; rejected.parquet has them all.
     seconds: where data was materialised, by stage or by what a stage did. pictures_uri: empty
-    where nothing was found to show.
+    where nothing was found to show. snapshot_id: empty where a run ended before there was one.
     """
 
     dataset: str

@@ -40,6 +40,14 @@ class Stage:
     takes_context: bool
 
 
+class StoppedChainError(UserError):
+    """A stage cannot go on, and says why; rows: as the stages before it left them."""
+
+    def __init__(self, sentence: str, rows: DataFrame) -> None:
+        super().__init__(sentence)
+        self.rows = rows
+
+
 def user_folder() -> Path | None:
     """The user's own stages; UserError where the folder is not there."""
     given = os.environ.get(STAGES_VARIABLE)
@@ -181,7 +189,10 @@ def _check_columns(before: DataFrame, rows: DataFrame, stage: str) -> None:
 
 def _run_one(samples: DataFrame, stage: Stage, context: StageContext) -> DataFrame:
     arguments = (stage.params, context) if stage.takes_context else (stage.params,)
-    rows = stage.run(samples, *arguments)
+    try:
+        rows = stage.run(samples, *arguments)
+    except UserError as error:
+        raise StoppedChainError(str(error), samples) from error
     if not isinstance(rows, DataFrame):
         raise UserError(f"Stage {stage.name!r} returned {type(rows).__name__}, not a DataFrame.")
     _check_columns(samples, rows, stage.name)

@@ -120,3 +120,20 @@ def record_snapshot(database: Any, manifest: SnapshotManifest, uri: str, cutoff:
     database["snapshots"].update_one(
         {"_id": manifest.snapshot_id}, {"$setOnInsert": fields}, upsert=True
     )
+
+
+def list_purged(database: Any, dataset: str) -> set[str]:
+    """sha256 of samples whose bytes are gone, or about to be."""
+    deleted = {"dataset": dataset, "state": "deleted"}
+    gone = {**deleted, "$or": [{"segment": ""}, {"purging": True}]}
+    return {one["sha256"] for one in database["samples"].find(gone, {"sha256": 1})}
+
+
+def mark_purged(database: Any, dataset: str, name: str, hashes: Iterable[str]) -> None:
+    """Note how many of a snapshot's samples are gone, if any; after it was recorded.
+
+    A purge marks the snapshots that it finds, and this one may have come too late for that.
+    """
+    count = len(list_purged(database, dataset).intersection(hashes))
+    if count:
+        database["snapshots"].update_one({"_id": name}, {"$set": {"purged": count}})

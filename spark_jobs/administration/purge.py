@@ -20,7 +20,7 @@ from spark_jobs.administration.spec import PurgeOutcome, PurgeSpec
 from spark_jobs.database import connect
 from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.progress import Progress
-from spark_jobs.snapshots import read_labels
+from spark_jobs.snapshots import list_purged, read_labels
 
 BATCH = 1000
 
@@ -125,8 +125,7 @@ class Purge:
 
     def mark_snapshots(self) -> tuple[str, ...]:
         """Note in each snapshot how many of its samples are gone; ids of those that held one."""
-        gone = {"dataset": self._spec.dataset, "$or": [{"segment": ""}, {"purging": True}]}
-        purged = {one["sha256"] for one in self._samples.find(gone, {"sha256": 1})}
+        purged = list_purged(self._database, self._spec.dataset)
         marked = []
         for one in self._database["snapshots"].find({"dataset": self._spec.dataset}, {"_id": 1}):
             try:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.context import StageContext
 from spark_jobs.facts import add_looks
+from spark_jobs.near_duplicates.look import WORKING_SIDE
 from spark_jobs.spec import StageParams
 
 Flag = Literal["blurred", "too_dark", "too_bright", "too_small"]
@@ -19,7 +20,9 @@ Flag = Literal["blurred", "too_dark", "too_bright", "too_small"]
 class Params(StageParams):
     """reject: flags that leave a picture out.
 
-    min_sharpness: variance of the Laplacian over the picture's variance, at 256 × 256 pixels.
+    min_sharpness: variance of the Laplacian over the picture's variance, at 256 × 256 pixels. For a
+    picture whose shorter side is smaller by a factor s it is smaller by s⁴: so much does enlarging
+    take away, sharp as the picture may be.
     dark, bright: grey levels that 95 % of the pixels lie below or above.
     min_side: shorter side, pixels.
     """
@@ -34,11 +37,13 @@ class Params(StageParams):
 def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     """Set `flags`, empty where all is well; null where a picture was rejected before."""
     looked = add_looks(samples, context.facts)
+    shorter = F.least("width", "height")
+    scale = F.least(F.lit(1.0), shorter / WORKING_SIDE)
     conditions = {
-        "blurred": F.col("sharpness") < params.min_sharpness,
+        "blurred": F.col("sharpness") < params.min_sharpness * scale**4,
         "too_dark": F.col("brightest") < params.dark,
         "too_bright": F.col("darkest") > params.bright,
-        "too_small": F.least("width", "height") < params.min_side,
+        "too_small": shorter < params.min_side,
     }
     raised = [F.when(condition, F.lit(flag)) for flag, condition in conditions.items()]
     # The cast lets elements be null, as the column's type in SAMPLES has it.

@@ -12,12 +12,15 @@ from serving.job.errors import UserError
 from serving.job.samples import Sample, read_sample
 from spark_jobs.administration import purge
 from spark_jobs.administration.purge import purge_samples
+from spark_jobs.etl import run_etl
+from spark_jobs.snapshots import SnapshotManifest, write_snapshot
 from tests.spark_jobs.administration.conftest import (
     MakePurge,
     MakeSnapshot,
     check_rest,
     read_raw,
 )
+from tests.spark_jobs.conftest import MakeSpec
 
 
 def test_bytes_are_gone_and_the_rest_stays(
@@ -45,6 +48,24 @@ def test_snapshots_that_held_one_are_marked(
         assert purge_samples(spec).snapshots == (with_it,)
         assert database["snapshots"].find_one({"_id": with_it})["purged"] == 1
     assert "purged" not in database["snapshots"].find_one({"_id": without})
+
+
+def test_a_snapshot_that_a_run_makes_meanwhile_is_marked(
+    make_purge: MakePurge,
+    make_spec: MakeSpec,
+    samples: list[Sample],
+    database: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The purge looks through the snapshots that are known, before the run has told of its own."""
+
+    def purge_first(*arguments: Any) -> SnapshotManifest:
+        purge_samples(make_purge(samples[0]))
+        return write_snapshot(*arguments)
+
+    monkeypatch.setattr("spark_jobs.etl.write_snapshot", purge_first)
+    made = run_etl(make_spec()).snapshot_id
+    assert database["snapshots"].find_one({"_id": made})["purged"] == 1
 
 
 @pytest.mark.parametrize("moment", ["before repointing", "before removing", "before marking"])
