@@ -6,6 +6,12 @@ from importlib import resources
 from serving.bundle.manifest import Lineage
 from serving.job.spec import Spec
 from spark_jobs.report.histogram import make_histogram
+from spark_jobs.report.many_classes import (
+    MOST_IN_MATRIX,
+    MOST_ROWS,
+    list_confusions,
+    list_weakest,
+)
 from spark_jobs.report.strips import choose_shown
 from spark_jobs.report_models import EtlReport, Pictures
 from spark_jobs.spec import Champion, ClassMetrics
@@ -113,13 +119,18 @@ def render_report(data: ReportData) -> str:
     )
     environment.filters["shorten"] = shorten
     low, high = wilson_interval(data.accuracy * data.test_samples, data.test_samples)
+    mistakes = None
+    if len(data.classes) > MOST_IN_MATRIX:
+        mistakes = list_confusions(data.classes, data.confusion)
     return environment.get_template(TEMPLATE).render(
         data=data,
         etl=data.etl,
         histogram=make_histogram(data.etl.counts),
         shown=choose_shown(data.etl),
         pictures={picture.sha256: picture for picture in data.etl_pictures.pictures},
-        rows=heat_map(data.classes, data.confusion),
+        rows=[] if mistakes else heat_map(data.classes, data.confusion),
+        mistakes=mistakes,
+        weakest_rows=list_weakest(data.per_class) if len(data.per_class) > MOST_ROWS else (),
         numbered=len(data.classes) <= MAX_NUMBERED_CLASSES,
         low=low,
         high=high,

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from spark_jobs.metrics.classification import compute_metrics
+from spark_jobs.report.many_classes import list_confusions, list_weakest
 from spark_jobs.report.page import heat_map, render_report, wilson_interval
 from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.spec import Champion
@@ -28,6 +30,46 @@ def test_stands_alone(count: int) -> None:
     assert links
     assert all(value.startswith("data:image/jpeg;base64,") for value in links)
     assert not re.search(r"url\(|@import|https?://", text)
+
+
+def test_a_thousand_classes_stay_readable() -> None:
+    """No matrix, the commonest mistakes and the weakest classes, the whole table on demand."""
+    classes = tuple(f"{EVIL} {number:04}" for number in range(1000))
+    pairs = {(name, name): 8 for name in classes}
+    pairs |= {(classes[i], classes[i + 1]): 1 + i % 7 for i in range(0, 998, 2)}
+    pairs[classes[10], classes[500]] = 9
+    metrics = compute_metrics(pairs, classes)
+    few = make_data(wrong=0)
+    text = render_report(
+        few.model_copy(
+            update={
+                "classes": metrics.classes,
+                "confusion": metrics.confusion,
+                "per_class": metrics.per_class,
+            }
+        )
+    )
+    assert len(text) < len(render_report(few)) + 600_000
+    page = Page(text)
+    assert page.tags.count("tr") < 1200
+    assert page.tags.count("details") == 1
+    assert "The commonest of the 500 mix-ups" in page.text
+    # The first row: 9 of 21 pictures of one class.
+    first = page.text[page.text.index("Was called") :]
+    assert first.index(classes[500]) < first.index("42.9")
+    assert "The 25 weakest" in page.text
+    assert "All 1000 classes" in page.text
+    assert not {"script", "form"} & set(page.tags)
+    assert ("onerror", "alert(1)") not in page.attributes
+
+
+def test_no_mistake_among_many_classes() -> None:
+    classes = tuple(f"class {number}" for number in range(60))
+    pairs = {(name, name): 2 for name in classes}
+    metrics = compute_metrics(pairs, classes)
+    shown = list_confusions(metrics.classes, metrics.confusion)
+    assert (shown.shown, shown.pairs) == ((), 0)
+    assert len(list_weakest(metrics.per_class)) == 25
 
 
 def test_names_are_text() -> None:
