@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 from pydantic import BaseModel, ConfigDict
@@ -22,7 +23,7 @@ from pipelines.form import JsonType
 from pipelines.local.layout import REPO
 from pipelines.planning import ensure_backbone
 from pipelines.stage_template import write_stage
-from serving.bundle.manifest import Preprocessing
+from serving.bundle.manifest import Preprocessing, Resize
 from serving.job.errors import UserError
 from spark_jobs.administration.spec import (
     ListStagesSpec,
@@ -135,8 +136,17 @@ def new(name: str, folder: Path | None, as_json: bool) -> None:
     "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Samples."
 )
 @click.option("--params", default="{}", type=JsonType(), help="The stage's parameters, JSON.")
+@click.option(
+    "--resize",
+    default=Preprocessing().resize,
+    show_default=True,
+    type=click.Choice(get_args(Resize)),
+    help="How pictures become the network's square.",
+)
 @json_option
-def try_(name: str, dataset: str, limit: int, params: object, as_json: bool) -> None:
+def try_(
+    name: str, *, dataset: str, limit: int, params: object, resize: Resize, as_json: bool
+) -> None:
     """Run the stage NAME on a few decoded samples: what it rejects and why, what it changes.
 
     Nothing is written: no side is given, no snapshot made, no cache filled.
@@ -147,7 +157,8 @@ def try_(name: str, dataset: str, limit: int, params: object, as_json: bool) -> 
         )
     installation = use_installation()
     check_dataset(dataset)
-    found = try_stage(StageSpec(name=name, params=params), dataset, limit, installation)
+    wanted = StageSpec(name=name, params=params)
+    found = try_stage(wanted, dataset, limit, resize=resize, installation=installation)
     if as_json:
         emit_json(found)
     else:
@@ -155,7 +166,7 @@ def try_(name: str, dataset: str, limit: int, params: object, as_json: bool) -> 
 
 
 def try_stage(
-    wanted: StageSpec, dataset: str, limit: int, installation: Installation
+    wanted: StageSpec, dataset: str, limit: int, *, resize: Resize, installation: Installation
 ) -> TryStageOutcome:
     """On this machine. Raises UserError with the stage's own mistakes."""
     card = ensure_backbone(installation, sys.stderr)
@@ -172,7 +183,7 @@ def try_stage(
                 sha256=card.sha256,
                 licence=card.licence,
             ),
-            preprocessing=Preprocessing(size=card.size),
+            preprocessing=Preprocessing(size=card.size, resize=resize),
         )
         command = python_command(installation.layout, "spark_jobs.main", spec)
         quiet = f"--driver-java-options -Dlog4j2.configurationFile={LOG_CONF.as_uri()}"

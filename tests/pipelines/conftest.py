@@ -145,14 +145,14 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def make_png(value: int) -> bytes:
-    """Eight by eight, grey."""
+def make_png(value: int, width: int = 8) -> bytes:
+    """Eight pixels high, grey."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         crc = struct.pack(">I", zlib.crc32(kind + content))
         return struct.pack(">I", len(content)) + kind + content + crc
 
-    rows = (b"\0" + bytes([value] * 8)) * 8
-    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    rows = (b"\0" + bytes([value] * width)) * 8
+    header = struct.pack(">IIBBBBB", width, 8, 8, 0, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body

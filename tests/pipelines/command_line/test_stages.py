@@ -70,17 +70,44 @@ def test_params_are_an_object(run: Run) -> None:
     assert (done.code, "a JSON object" in done.err) == (2, True)
 
 
-def test_a_new_stage_is_tried_on_real_samples(
-    run: Run, folder: Path, dataset: str, tmp_path: Path
-) -> None:
+def import_wide_pictures(run: Run, dataset: str, tmp_path: Path) -> None:
     for number, name in enumerate(("a/1.png", "a/2.png", "b/3.png")):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(make_png(40 * number))
+        path.write_bytes(make_png(40 * number, width=16))
     # Neither decoding nor the stage looks into the network.
     exported = tmp_path / "hdfs" / "modelmill" / "backbones" / BACKBONE.backbone
     store.write_model((exported / "outcome.json").as_uri(), BACKBONE)
     assert run("import", str(tmp_path / "photos"), "--dataset", dataset).code == 0
+
+
+CORNER = """
+from pyspark.sql import functions as F
+
+def run(samples, params):
+    return samples.withColumn("corner", F.hex(F.substring("pixels", 1, 3)))
+"""
+
+
+def test_pictures_are_fitted_as_asked(run: Run, folder: Path, dataset: str, tmp_path: Path) -> None:
+    """As in a run: a stage may look at the pixels that the network will see."""
+    import_wide_pictures(run, dataset, tmp_path)
+    (folder / "show_corner.py").write_text(CORNER)
+    tried = ("stage", "try", "show_corner", "--dataset", dataset, "--json")
+    found = {}
+    for resize in ("", "letterbox"):
+        done = run(*tried, *(("--resize", resize) if resize else ()))
+        assert done.code == 0, done.err
+        (corner,) = json.loads(done.out)["changed"]
+        found[resize] = sorted(example["after"] for example in corner["examples"])
+    assert found == {"": ["000000", "282828", "505050"], "letterbox": ["7F7F7F"] * 3}
+    assert run(*tried, "--resize", "stretch").code == 2
+
+
+def test_a_new_stage_is_tried_on_real_samples(
+    run: Run, folder: Path, dataset: str, tmp_path: Path
+) -> None:
+    import_wide_pictures(run, dataset, tmp_path)
     assert run("stage", "new", "reject_faint").code == 0
     tried = ("stage", "try", "reject_faint", "--dataset", dataset)
     done = run(*tried, "--limit", "2", "--params", '{"min_bytes": 9999}', "--json")
