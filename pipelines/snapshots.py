@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.catalogue import suggest
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
+from serving.job.text import list_some
 
 SHOWN = 5
 
@@ -66,9 +67,8 @@ def find_snapshot(database: Any, dataset: str, text: str) -> SnapshotSummary:
         )
     ids = [one.snapshot_id for one in found or known]
     words = f"which {len(ids)} ids begin with" if found else "but no snapshot's id begins so"
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     raise UserError(
-        f"snapshot was {text!r}, {words}. Those of {dataset!r}: {', '.join(ids[:SHOWN])}{more}."
+        f"snapshot was {text!r}, {words}. Those of {dataset!r}: {list_some(ids, SHOWN)}."
         f"{'' if found else suggest(text, ids)}"
     )
 

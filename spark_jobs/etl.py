@@ -1,5 +1,6 @@
 """The etl job: a dataset as it was at the cut-off → snapshot, features, rejected rows."""
 
+import functools
 import time
 from dataclasses import dataclass
 from datetime import UTC
@@ -19,6 +20,7 @@ from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
 from spark_jobs.rejected import sum_up, write_rejected
 from spark_jobs.report.pictures import add_pictures
+from spark_jobs.report_models import EtlReport
 from spark_jobs.runner import (
     Stage,
     StoppedChainError,
@@ -32,7 +34,13 @@ from spark_jobs.sample_weights import check_weights
 from spark_jobs.schemas import WEIGHTS
 from spark_jobs.session import open_session
 from spark_jobs.snapshot_source import confirm_snapshot, place_labels, read_snapshot_samples
-from spark_jobs.snapshots import MANIFEST_FILE, mark_purged, record_snapshot, write_snapshot
+from spark_jobs.snapshots import (
+    MANIFEST_FILE,
+    SnapshotManifest,
+    mark_purged,
+    record_snapshot,
+    write_snapshot,
+)
 from spark_jobs.spec import EtlOutcome, EtlSpec
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tables import (
@@ -60,6 +68,11 @@ class Result:
     rejected_by: dict[str, int]
     missing: pa.Table
     stopped: str = ""
+
+    @functools.cached_property
+    def kept(self) -> pa.Table:
+        """Rows that no stage rejected."""
+        return self.rows.filter(pc.is_null(self.rows["reject_reason"]))
 
 
 def _observe(rows: DataFrame, stages: list[Stage]) -> tuple[DataFrame, Observation]:
@@ -115,27 +128,37 @@ def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> R
     return Result(table, by, missing, stopped)
 
 
-def _check_result(
-    spec: EtlSpec, context: StageContext, result: Result, labels: pa.Table, rejected: pa.Table
-) -> None:
+def _report(
+    spec: EtlSpec,
+    context: StageContext,
+    result: Result,
+    rejected: pa.Table,
+    manifest: SnapshotManifest | None,
+) -> tuple[EtlReport, str]:
+    """Write the report and its pictures; the report, and its address."""
+    report = make_report(
+        result.kept,
+        rejected,
+        context.findings,
+        dataset=spec.dataset,
+        rejected_by=result.rejected_by,
+        manifest=manifest,
+    )
+    report = add_pictures(report, result.rows, spec.output_uri, context)
+    return report, write_report(spec.output_uri, report)
+
+
+def _check_result(spec: EtlSpec, context: StageContext, result: Result, rejected: pa.Table) -> None:
     """UserError where there is nothing to go on with; then the report lies there all the same."""
     sentence = result.stopped
-    if not sentence and labels.num_rows == 0:
+    if not sentence and result.kept.num_rows == 0:
         sentence = f"Dataset {spec.dataset!r} has no usable sample at the cut-off time."
     if sentence and rejected.num_rows:
-        report = make_report(
-            labels,
-            rejected,
-            context.findings,
-            dataset=spec.dataset,
-            rejected_by=result.rejected_by,
-        )
-        report = add_pictures(report, result.rows, spec.output_uri, context)
-        uri = write_report(spec.output_uri, report)
+        report, uri = _report(spec, context, result, rejected, None)
         sentence += f" Of {report.samples} samples {sum_up(rejected)}. All of it: {uri}"
     if sentence:
         raise UserError(sentence)
-    if labels["side"].null_count:
+    if result.kept["side"].null_count:
         raise UserError("No stage assigned the sides: add 'assign_sides' to the stages.")
 
 
@@ -175,10 +198,10 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         wanted = read_samples(spark, spec.dataset, cutoff, spec.raw_uri).toArrow()
     with show_progress(spark):
         result = run_chain(wanted, stages, context)
-    labels = result.rows.filter(pc.is_null(result.rows["reject_reason"]))
+    labels = result.kept
     rejected_uri = store.join(spec.output_uri, "rejected")
     rejected = write_rejected(rejected_uri, result.rows, result.missing)
-    _check_result(spec, context, result, labels, rejected)
+    _check_result(spec, context, result, rejected)
     check_weights(labels)
     if spec.snapshot_id:
         manifest = confirm_snapshot(spec, result.rows, result.missing)
@@ -189,22 +212,14 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         record_snapshot(database, manifest, store.join(snapshot_uri, MANIFEST_FILE), cutoff)
         mark_purged(database, spec.dataset, manifest.snapshot_id, labels["sha256"].to_pylist())
     states = labels["features"].to_pylist()
-    report = make_report(
-        labels,
-        rejected,
-        context.findings,
-        dataset=spec.dataset,
-        rejected_by=result.rejected_by,
-        snapshot_id=manifest.snapshot_id,
-        counts=manifest.counts,
-    )
-    report = add_pictures(report, result.rows, spec.output_uri, context)
+    labels_uri = place_labels(spec, manifest.snapshot_id, labels)
+    report, report_uri = _report(spec, context, result, rejected, manifest)
     outcome = EtlOutcome(
         snapshot_id=manifest.snapshot_id,
-        labels_uri=place_labels(spec, manifest.snapshot_id, labels),
+        labels_uri=labels_uri,
         features_uri=context.features.uri,
         rejected_uri=rejected_uri,
-        report_uri=write_report(spec.output_uri, report),
+        report_uri=report_uri,
         classes=manifest.classes,
         counts=manifest.counts,
         rejected=report.rejected,

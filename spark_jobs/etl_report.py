@@ -1,8 +1,6 @@
 """What the etl found, for programs to read: etl_report.json beside the outcome."""
 
 from collections import Counter
-from collections.abc import Mapping
-from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -10,7 +8,8 @@ from serving.job import store
 from spark_jobs.findings import Findings
 from spark_jobs.rejected import list_first
 from spark_jobs.report_models import EtlReport
-from spark_jobs.spec import Side, StageCount
+from spark_jobs.snapshots import SnapshotManifest
+from spark_jobs.spec import StageCount
 
 REPORT_FILE = "etl_report.json"
 
@@ -34,26 +33,26 @@ def make_report(
     findings: Findings,
     *,
     dataset: str,
-    rejected_by: Mapping[str, int],
-    snapshot_id: str = "",
-    counts: Mapping[Side, Mapping[str, int]] = MappingProxyType({}),
+    rejected_by: dict[str, int],
+    manifest: SnapshotManifest | None,
 ) -> EtlReport:
     """kept: the chain's rows that were not rejected; rejected: all others.
 
-    Without snapshot_id and counts: the run ended before there was a snapshot.
+    manifest: of the snapshot; None where the run ended before there was one.
     """
+    counts = manifest.counts if manifest else {}
     classes: Counter[str] = Counter()
     for by_class in counts.values():
         classes.update(by_class)
     return EtlReport(
         dataset=dataset,
-        snapshot_id=snapshot_id,
+        snapshot_id=manifest.snapshot_id if manifest else "",
         samples=kept.num_rows + rejected.num_rows,
         kept=kept.num_rows,
         rejected=rejected.num_rows,
         rejections=list_first(rejected),
         stages=tuple(StageCount(stage=name, rejected=n) for name, n in rejected_by.items()),
-        counts={side: dict(by_class) for side, by_class in counts.items()},
+        counts=counts,
         imbalance=round(measure_imbalance(classes), 3),
         flags=count_flags(kept["flags"]),
         near_duplicates=findings.near_duplicates,
