@@ -1,6 +1,7 @@
 """What the few stages that need a store are given."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from pyspark.sql import SparkSession
 
@@ -13,11 +14,16 @@ from spark_jobs.tables import FeatureCache, RawContent
 
 @dataclass(frozen=True)
 class StageContext:
-    """The run around a stage. snapshot_id: what is trained on again, empty for what is there."""
+    """The run around a stage.
+
+    cutoff: the time as of which the samples are read, with a time zone. snapshot_id: what is
+    trained on again, empty for what is there.
+    """
 
     spark: SparkSession
     dataset: str
     seed: int
+    cutoff: datetime
     backbone: BackboneFile
     preprocessing: Preprocessing
     features: FeatureCache

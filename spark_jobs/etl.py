@@ -3,7 +3,7 @@
 import functools
 import time
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -162,12 +162,13 @@ def _check_result(spec: EtlSpec, context: StageContext, result: Result, rejected
         raise UserError("No stage assigned the sides: add 'assign_sides' to the stages.")
 
 
-def _make_context(spark: SparkSession, spec: EtlSpec) -> StageContext:
+def _make_context(spark: SparkSession, spec: EtlSpec, cutoff: datetime) -> StageContext:
     key = feature_key(spec.backbone.sha256, spec.preprocessing)
     return StageContext(
         spark=spark,
         dataset=spec.dataset,
         seed=spec.seed,
+        cutoff=cutoff,
         backbone=spec.backbone,
         preprocessing=spec.preprocessing,
         features=FeatureCache(spark, spec.features_uri, key),
@@ -190,8 +191,8 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
     if folder is not None:
         ship_stages(spark, folder)
-    context = _make_context(spark, spec)
     cutoff = spec.cutoff if spec.cutoff.tzinfo else spec.cutoff.replace(tzinfo=UTC)
+    context = _make_context(spark, spec, cutoff)
     if spec.snapshot_id:
         wanted = read_snapshot_samples(spec)
     else:

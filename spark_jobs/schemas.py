@@ -24,6 +24,8 @@ MONGO_SAMPLE = StructType(
         StructField("size_bytes", LongType()),
         StructField("split", StringType()),
         StructField("side", StringType()),
+        StructField("side_origin", StringType()),
+        StructField("side_at", TimestampType()),
         StructField("group", StringType()),
         StructField(
             "history",
@@ -48,6 +50,7 @@ RAW = StructType(
 )
 # One row per sample. width, height and format are facts of the decoded picture; pixels holds
 # [size, size, 3] bytes between decoding and features, for samples without a cached vector.
+# side_origin: who gave the side, spec.Origin; null where there is none, or an old one.
 # flags: what is doubtful about the picture. near: near-duplicates of the sample's own label, its
 # group. follows: samples outside the group whose side it takes while it has none.
 SAMPLES = StructType(
@@ -58,6 +61,7 @@ SAMPLES = StructType(
         StructField("group", StringType()),
         StructField("split", StringType()),
         StructField("side", StringType()),
+        StructField("side_origin", StringType()),
         StructField("segment", StringType()),
         StructField("size_bytes", LongType()),
         StructField("content", BinaryType()),

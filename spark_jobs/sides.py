@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from spark_jobs.components import find_components
-from spark_jobs.spec import Side
+from spark_jobs.spec import Origin, Side
 
 SIDES: tuple[Side, ...] = get_args(Side)
-KEPT_FIRST: tuple[Side, ...] = ("train", "test", "val")
 
 
 @dataclass(frozen=True)
 class SideRequest:
     """A sample; `split` as the user's folders gave it, `side` as it was assigned earlier.
 
+    origin: who gave the side; None where it has none, or an older one of which nobody noted it.
     group: the user's own (same object, same camera). near: sha256 of its near-duplicates, which
     form a group with it. follows: of others whose side it takes as long as it has none.
     """
@@ -28,16 +28,19 @@ class SideRequest:
     group: str | None = None
     near: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """sides of the samples that have one; every other one is in `bridges`.
+    """sides of the samples that have one, and their origins; every other one is in `bridges`.
 
-    bridges: a new sample that would join groups of two sides → one witness of each side.
+    bridges: a new sample that would join groups of two sides, or one whose side its split rules
+    out → one witness of each side.
     """
 
     sides: dict[str, Side]
+    origins: dict[str, Origin]
     bridges: dict[str, dict[Side, str]]
 
 
@@ -65,6 +68,16 @@ def allowed_sides(split: str | None, splits: frozenset[str]) -> tuple[Side, ...]
     return ("train",) if {"val", "test"} <= splits else ("train", "val")
 
 
+def find_origin(request: SideRequest, splits: frozenset[str]) -> Origin:
+    """As it was noted with the side; else what the splits of today tell."""
+    if request.origin is not None:
+        return request.origin
+    allowed = allowed_sides(request.split, splits)
+    # A side that the split does not lead to was cut from it, when the dataset had other splits.
+    given = len(allowed) == 1 and request.side in (None, *allowed)
+    return "given" if given else "assigned"
+
+
 def link(requests: Sequence[SideRequest]) -> list[tuple[str, str]]:
     """Edges between those of them that belong together: near-duplicates, and one group's members.
 
@@ -86,28 +99,6 @@ def find_units(requests: Sequence[SideRequest]) -> list[list[str]]:
     return find_components((request.sha256 for request in requests), link(requests))
 
 
-def find_conflicts(
-    requests: Sequence[SideRequest], sides: Mapping[str, Side]
-) -> dict[str, dict[Side, str]]:
-    """What has to be left out so that no unit lies on two sides: sample → a witness of each side.
-
-    Sides are for life, what belongs together is not: a label is corrected, a class grows, two
-    runs give sides at once. Then the samples on one side stay: those on train, for a model may
-    have learned from them, else those on test. Sides that the user gave are the user's word.
-    """
-    splits = frozenset(request.split for request in requests if request.split is not None)
-    free = [r for r in requests if len(allowed_sides(r.split, splits)) > 1]
-    conflicts: dict[str, dict[Side, str]] = {}
-    for unit in find_units(free):
-        there = {sides[sha256] for sha256 in unit}
-        if len(there) > 1:
-            kept = next(side for side in KEPT_FIRST if side in there)
-            witness = next(sha256 for sha256 in unit if sides[sha256] == kept)
-            leaving = [sha256 for sha256 in unit if sides[sha256] != kept]
-            conflicts |= {sha: {kept: witness, sides[sha]: sha} for sha in leaving}
-    return conflicts
-
-
 def _rank(seed: int, sha256: str) -> str:
     return hashlib.sha256(f"{seed}/{sha256}".encode()).hexdigest()
 
@@ -121,24 +112,36 @@ class _Placing:
     sides: dict[str, Side] = field(default_factory=dict)
     counts: dict[str, Counter[Side]] = field(default_factory=lambda: defaultdict(Counter))
     groups: dict[str, dict[Side, str]] = field(default_factory=lambda: defaultdict(dict))
+    given: dict[str, SideRequest] = field(default_factory=dict)
 
-    def fix(self, request: SideRequest, side: Side) -> None:
+    def fix(self, request: SideRequest, side: Side, origin: Origin) -> None:
         self.sides[request.sha256] = side
         self.counts[request.label][side] += 1
+        if origin == "given":
+            self.given[request.sha256] = request
         if request.group is not None:
-            self.groups[request.group].setdefault(side, request.sha256)
+            self._note(self.groups[request.group], request.sha256)
+
+    def _note(self, found: dict[Side, str], other: str) -> None:
+        """One witness a side: where there is a choice, one whose side we gave."""
+        side = self.sides[other]
+        if side not in found or (found[side] in self.given and other not in self.given):
+            found[side] = other
 
     def touch(self, requests: Iterable[SideRequest], allowed: Sequence[Side]) -> dict[Side, str]:
-        """Side → a sample on it that one of these belongs together with."""
+        """Side → a sample on it that one of these belongs together with.
+
+        Where the user gave both this one's split and that one's side, they are the user's word.
+        """
         found: dict[Side, str] = {}
         for request in requests:
             for other in (*request.near, *request.follows):
                 if other in self.sides:
-                    found.setdefault(self.sides[other], other)
+                    self._note(found, other)
             if request.group is not None:
-                for side, other in self.groups.get(request.group, {}).items():
-                    found.setdefault(side, other)
-        return {side: other for side, other in found.items() if side in allowed}
+                for other in self.groups.get(request.group, {}).values():
+                    self._note(found, other)
+        return {s: one for s, one in found.items() if s in allowed or one not in self.given}
 
     def pick(
         self, unit: Counter[str], allowed: Sequence[Side], left: Counter[str], tie: str
@@ -166,6 +169,10 @@ class _Placing:
         return max(candidates, key=lack)
 
 
+def _is_torn(touched: Mapping[Side, str], allowed: Sequence[Side]) -> bool:
+    return len(touched) > 1 or any(side not in allowed for side in touched)
+
+
 def _place(
     waiting: list[SideRequest], allowed: tuple[Side, ...], placing: _Placing
 ) -> dict[str, dict[Side, str]]:
@@ -173,25 +180,28 @@ def _place(
     if len(allowed) == 1:
         # The user's word: kept, and reported where it splits a group.
         for request in waiting:
-            placing.fix(request, allowed[0])
+            placing.fix(request, allowed[0], "given")
         return {}
     bridges: dict[str, dict[Side, str]] = {}
     for request in waiting:
         touched = placing.touch([request], allowed)
-        if len(touched) > 1:
+        if _is_torn(touched, allowed):
             bridges[request.sha256] = touched
     rest = {r.sha256: r for r in waiting if r.sha256 not in bridges}
+    # Copies of one picture belong together also where that lies on a side they may not go to.
+    apart = {sha: r for sha, r in placing.given.items() if placing.sides[sha] not in allowed}
+    known = apart | rest
     free: list[list[SideRequest]] = []
-    for unit in find_units(list(rest.values())):
-        members = [rest[sha256] for sha256 in unit]
-        touched = placing.touch(members, allowed)
-        if len(touched) > 1:
-            bridges.update(dict.fromkeys(unit, touched))
+    for unit in find_units(list(known.values())):
+        members = [rest[sha256] for sha256 in unit if sha256 in rest]
+        touched = placing.touch((known[sha256] for sha256 in unit), allowed) if members else {}
+        if _is_torn(touched, allowed):
+            bridges.update({member.sha256: touched for member in members})
         elif touched:
             (side,) = touched
             for member in members:
-                placing.fix(member, side)
-        else:
+                placing.fix(member, side, "assigned")
+        elif members:
             free.append(members)
     _fill_quotas(free, allowed, placing)
     return bridges
@@ -207,7 +217,7 @@ def _fill_quotas(
     for i in sorted(range(len(units)), key=lambda i: (-len(units[i]), ranks[i])):
         side = placing.pick(classes[i], allowed, left, ranks[i])
         for member in units[i]:
-            placing.fix(member, side)
+            placing.fix(member, side, "assigned")
         left.subtract(classes[i].keys())
 
 
@@ -228,9 +238,12 @@ def assign_sides(
         if request.side is None:
             waiting[allowed_sides(request.split, splits)].append(request)
         else:
-            placing.fix(request, request.side)
+            placing.fix(request, request.side, find_origin(request, splits))
     bridges: dict[str, dict[Side, str]] = {}
     # Those with the least choice first, so that the others can fill what is left open.
     for allowed in sorted(waiting, key=lambda allowed: (len(allowed), allowed)):
         bridges.update(_place(waiting[allowed], allowed, placing))
-    return Assignment(placing.sides, bridges)
+    origins: dict[str, Origin] = {
+        sha256: "given" if sha256 in placing.given else "assigned" for sha256 in placing.sides
+    }
+    return Assignment(placing.sides, origins, bridges)

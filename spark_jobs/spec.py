@@ -10,6 +10,8 @@ from serving.job.labels import ONE, Task
 from serving.job.spec import JobSpec, Name, Spec
 
 Side = Literal["train", "val", "test"]
+# Who gave a sample its side: the user, by a folder or column that leaves no choice; or we.
+Origin = Literal["given", "assigned"]
 LabelsPerSample = Literal["one", "several"]
 # Where a job finds the address of the MongoDB to import from: it may hold a password.
 SOURCE_MONGO_VARIABLE = "MODELMILL_SOURCE_MONGO_URI"

@@ -16,14 +16,11 @@ from serving.bundle.predictor import import_onnxruntime
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.mongo import DATABASE, mongo_uri
-from serving.job.samples import name_sample
 from spark_jobs.database import connect
 from spark_jobs.schemas import FEATURES, MONGO_SAMPLE, RAW, SAMPLES
 from spark_jobs.session import make_frame
-from spark_jobs.spec import Side
 
 VECTORS_PER_FILE = 20_000
-UPDATES = 1000
 # The reason that samples come with which are there to bind others: no stage has to look at them.
 INACTIVE = "not active: "
 # The others ask for collStats or $sample, which the embedded server lacks.
@@ -75,14 +72,18 @@ def select_state(stored: DataFrame, cutoff: datetime, raw_uri: str) -> DataFrame
     past = F.filter("history", lambda entry: entry["at"] <= F.lit(cutoff))
     latest = stored.withColumn("latest", F.try_element_at(past, F.lit(-1)))
     active = F.col("latest.state") == "active"
-    known = F.col("latest").isNotNull() & F.col("side").isNotNull()
+    # As of the cut-off, too: a side that a later run gave would change what this one decides.
+    stands = F.col("side_at").isNull() | (F.col("side_at") <= F.lit(cutoff))
+    side, origin = (F.when(stands, F.col(name)).alias(name) for name in ("side", "side_origin"))
+    known = F.col("latest").isNotNull() & stands & F.col("side").isNotNull()
     return latest.where(active | known).select(
         "sha256",
         "name",
         F.col("latest.label").alias("label"),
         "group",
         "split",
-        "side",
+        side,
+        origin,
         # A segment is known by its name: the store's address may have changed since.
         F.concat(F.lit(raw_uri.rstrip("/") + "/"), F.substring_index("segment", "/", -1)).alias(
             "segment"
@@ -190,23 +191,3 @@ class FeatureCache:
             if not store.rename(store.join(aside, name), target):
                 raise RuntimeError(f"{target} could not be written")
         store.delete(aside)
-
-
-def claim_sides(dataset: str, wanted: dict[str, Side]) -> dict[str, Side]:
-    """Write sides where none stands; the sides that count: another run's, where it was first."""
-    hashes = sorted(wanted)
-    claimed: dict[str, Side] = {}
-    with connect() as database:
-        samples = database["samples"]
-        for start in range(0, len(hashes), UPDATES):
-            part = hashes[start : start + UPDATES]
-            by_side: dict[Side, list[str]] = {}
-            for sha in part:
-                by_side.setdefault(wanted[sha], []).append(name_sample(dataset, sha))
-            for side, names in by_side.items():
-                free = {"_id": {"$in": names}, "side": None}
-                samples.update_many(free, {"$set": {"side": side}})
-            ids = [name_sample(dataset, sha) for sha in part]
-            found = samples.find({"_id": {"$in": ids}}, {"sha256": 1, "side": 1})
-            claimed.update((document["sha256"], document["side"]) for document in found)
-    return claimed

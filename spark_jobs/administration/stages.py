@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -116,6 +117,7 @@ def _make_context(spark: SparkSession, samples: DataFrame, spec: TryStageSpec) -
         # No dataset can have this name, so no sample is given a side for life.
         dataset="-",
         seed=0,
+        cutoff=datetime.now(UTC),
         backbone=spec.backbone,
         preprocessing=spec.preprocessing,
         features=FeatureCache(spark, store.join(spec.output_uri, "features"), "try"),

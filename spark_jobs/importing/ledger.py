@@ -117,6 +117,8 @@ class Ledger:
             "size_bytes": sample.size_bytes,
             "split": sample.split,
             "side": None,
+            "side_origin": None,
+            "side_at": None,
             "group": sample.group,
             "state": "active",
             "label": sample.label,

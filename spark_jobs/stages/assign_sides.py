@@ -12,20 +12,20 @@ from pyspark.sql import functions as F
 
 from serving.job.errors import UserError
 from spark_jobs.arrays import make_array
+from spark_jobs.claims import Claim, claim_sides
 from spark_jobs.context import StageContext
 from spark_jobs.report_models import SampleGroup, SideFindings
 from spark_jobs.session import make_frame
+from spark_jobs.side_conflicts import find_conflicts
 from spark_jobs.sides import (
     SIDES,
     Assignment,
     SideRequest,
     assign_sides,
     count_sides,
-    find_conflicts,
     find_units,
 )
 from spark_jobs.spec import Side, StageParams
-from spark_jobs.tables import claim_sides
 
 # The report names so many; the totals stand beside them.
 MOST_GROUPS = 20
@@ -100,6 +100,8 @@ def tell_bridge(sha256: str, witnesses: Mapping[Side, str], names: Mapping[str, 
     own = [side for side, witness in witnesses.items() if witness == sha256]
     others = [(side, witnesses[side]) for side in SIDES if side in witnesses and side not in own]
     found = " and ".join(f"{names[witness]} ({side})" for side, witness in others)
+    if len(witnesses) == 1:
+        found += ", a side that its split rules out"
     itself = "".join(f", and is on {side} itself" for side in own)
     return f"bridges_split: belongs together with {found}{itself}"
 
@@ -108,9 +110,10 @@ def _read_requests(samples: DataFrame) -> tuple[list[SideRequest], dict[str, str
     """Requests, names, and the hashes of those that are left out but bind others."""
     # A sample that is left out today keeps its side, so it still binds those that resemble it.
     bound = samples.where(F.col("reject_reason").isNull() | F.col("side").isNotNull())
-    columns = ("sha256", "label", "split", "side", "group", "name", "near", "follows")
+    columns = ("sha256", "label", "split", "side", "group", "near", "follows")
+    origin = F.col("side_origin").alias("origin")
     rejected = F.col("reject_reason").isNotNull().alias("rejected")
-    rows = bound.select(*columns, rejected).toArrow().to_pylist()
+    rows = bound.select(*columns, origin, "name", rejected).toArrow().to_pylist()
     requests = [
         SideRequest(
             sha256=row["sha256"],
@@ -120,6 +123,7 @@ def _read_requests(samples: DataFrame) -> tuple[list[SideRequest], dict[str, str
             group=row["group"],
             near=tuple(row["near"] or ()),
             follows=tuple(row["follows"] or ()),
+            origin=row["origin"],
         )
         for row in rows
     ]
@@ -148,12 +152,21 @@ def decide(
     usable: those that no stage has rejected.
     """
     placed = [request for request in usable if request.sha256 in assignment.sides]
-    conflicts = {} if as_they_are else find_conflicts(placed, assignment.sides)
+    conflicts: dict[str, dict[Side, str]] = {}
+    if not as_they_are:
+        conflicts = find_conflicts(placed, assignment.sides, assignment.origins)
     used = [request for request in placed if request.sha256 not in conflicts]
     sides = {request.sha256: assignment.sides[request.sha256] for request in used}
     apart = assignment.bridges | conflicts
     reasons = {sha: tell_bridge(sha, found, names) for sha, found in apart.items()}
     return Decision(used, sides, reasons)
+
+
+def take_over(wanted: Assignment, claimed: Mapping[str, Claim]) -> Assignment:
+    """What stands by now, where another run was first."""
+    sides = {sha: claim.side for sha, claim in claimed.items()}
+    origins = {sha: claim.origin for sha, claim in claimed.items() if claim.origin is not None}
+    return replace(wanted, sides=wanted.sides | sides, origins=wanted.origins | origins)
 
 
 def check_sides(decision: Decision, dataset: str) -> None:
@@ -211,10 +224,14 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     )
     decision = settle(wanted)
     check_sides(decision, context.dataset)
-    fresh = {r.sha256: decision.sides[r.sha256] for r in decision.used if r.side is None}
-    claimed = claim_sides(context.dataset, fresh)
+    fresh = {
+        r.sha256: Claim(decision.sides[r.sha256], wanted.origins[r.sha256])
+        for r in decision.used
+        if r.side is None
+    }
+    claimed = claim_sides(context.dataset, fresh, context.cutoff)
     if claimed != fresh:
-        decision = settle(replace(wanted, sides=wanted.sides | claimed))
+        decision = settle(take_over(wanted, claimed))
         check_sides(decision, context.dataset)
     units = list_units(decision.used)
     findings = find_leaks(units, decision.sides, names)

@@ -100,6 +100,7 @@ def context(spark: SparkSession, backbone: BackboneFile, tmp_path: Path) -> Stag
         spark=spark,
         dataset="d",
         seed=0,
+        cutoff=datetime.now(UTC),
         backbone=backbone,
         preprocessing=PREPROCESSING,
         features=FeatureCache(spark, tmp_path.as_uri(), "key"),

@@ -17,9 +17,9 @@ from serving.bundle import codec
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
+from spark_jobs.claims import Claim, claim_sides
 from spark_jobs.etl import run_etl
 from spark_jobs.spec import BackboneFile, EtlOutcome, Side, StageSpec
-from spark_jobs.tables import claim_sides
 from tests.spark_jobs.conftest import CHAIN, MakeSpec
 from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, make_picture, write_tree
 
@@ -211,10 +211,13 @@ def test_unknown_datasets_are_told(make_spec: MakeSpec, database: Any) -> None:
 
 
 def test_a_side_that_another_run_gave_counts(database: Any, dataset: str) -> None:
-    wanted: dict[str, Side] = {f"{i:03}": ("train", "val", "test")[i % 3] for i in range(9)}
+    sides: tuple[Side, ...] = ("train", "val", "test")
+    wanted = {f"{i:03}": Claim(sides[i % 3], "given" if i % 2 else "assigned") for i in range(9)}
     rows = [{"_id": f"{dataset}/{sha}", "sha256": sha, "side": None} for sha in wanted]
     rows[4]["side"] = "test"
     database["samples"].insert_many(rows)
-    assert claim_sides(dataset, wanted) == wanted | {"004": "test"}
+    expected = wanted | {"004": Claim("test", None)}
+    assert claim_sides(dataset, wanted, datetime.now(UTC)) == expected
     stored = database["samples"].find({"_id": {"$regex": f"^{dataset}/"}})
-    assert {row["sha256"]: row["side"] for row in stored} == wanted | {"004": "test"}
+    found = {row["sha256"]: Claim(row["side"], row.get("side_origin")) for row in stored}
+    assert found == expected

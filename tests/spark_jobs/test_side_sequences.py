@@ -13,14 +13,15 @@ from spark_jobs.near_duplicates.groups import (
     find_groups,
     find_leaders,
 )
-from spark_jobs.sides import SideRequest, assign_sides, find_units
-from spark_jobs.spec import Side
+from spark_jobs.sides import Assignment, SideRequest, allowed_sides, assign_sides, find_units
+from spark_jobs.spec import Origin, Side
 from spark_jobs.stages.assign_sides import Decision, decide, list_units
 
 QUOTAS: dict[Side, float] = {"train": 0.5, "val": 0.25, "test": 0.25}
 NAMES = [f"{number:02}" for number in range(14)]
 LABELS = st.sampled_from(["a", "b"])
 NAME = st.sampled_from(NAMES)
+SPLITS = st.sampled_from([None, "train", "val", "test"])
 GROUP = st.sampled_from([None, None, None, "camera 1", "camera 2"])
 
 
@@ -30,7 +31,9 @@ class Stored:
 
     label: str
     group: str | None
+    split: str | None
     side: Side | None = None
+    origin: Origin | None = None
     active: bool = True
     seen: bool = True
 
@@ -46,15 +49,23 @@ class Dataset(RuleBasedStateMachine):
         super().__init__()
         self.alike: list[tuple[str, str]] = []
         self.there: dict[str, Stored] = {}
+        self.gives_splits = False
 
-    @initialize(pairs=st.lists(st.tuples(NAME, NAME), max_size=20))
-    def draw_pictures(self, pairs: list[tuple[str, str]]) -> None:
+    @initialize(pairs=st.lists(st.tuples(NAME, NAME), max_size=20), gives_splits=st.booleans())
+    def draw_pictures(self, pairs: list[tuple[str, str]], *, gives_splits: bool) -> None:
+        self.gives_splits = gives_splits
         self.alike = sorted({(a, b) for a, b in pairs if a < b})
 
     @rule(found=st.dictionaries(NAME, st.tuples(LABELS, GROUP), min_size=1))
     def import_some(self, found: dict[str, tuple[str, str | None]]) -> None:
         for name, (label, group) in found.items():
-            self.there.setdefault(name, Stored(label, group))
+            self.there.setdefault(name, Stored(label, group, None))
+
+    @precondition(lambda self: self.gives_splits)
+    @rule(found=st.dictionaries(NAME, st.tuples(LABELS, GROUP), min_size=1), split=SPLITS)
+    def import_a_split(self, found: dict[str, tuple[str, str | None]], split: str | None) -> None:
+        for name, (label, group) in found.items():
+            self.there.setdefault(name, Stored(label, group, split))
 
     @precondition(lambda self: self.there)
     @rule(data=st.data())
@@ -77,20 +88,30 @@ class Dataset(RuleBasedStateMachine):
     def run_etl(self, seed: int) -> None:
         before = {name: sample.side for name, sample in self.there.items() if sample.side}
         scenes = self._find_scenes()
-        decision = self._decide(seed)
+        wanted, decision = self._decide(seed)
         for name, side in decision.sides.items():
-            assert self.there[name].side in (None, side)
-            self.there[name].side = side
+            sample = self.there[name]
+            assert sample.side in (None, side)
+            if sample.side is None:
+                sample.side, sample.origin = side, wanted.origins[name]
+            assert sample.origin == wanted.origins[name]
         for unit in find_units(decision.used):
-            assert len({decision.sides[name] for name in unit}) == 1
+            ours = {decision.sides[n] for n in unit if self.there[n].origin == "assigned"}
+            assert len(ours) <= 1
+        splits = frozenset(s.split for s in self.there.values() if s.split is not None)
         fresh = decision.sides.keys() - before.keys()
         for a, b in [*self.alike, *((b, a) for a, b in self.alike)]:
             if a in fresh and b in before and not {a, b} & scenes:
+                allowed = allowed_sides(self.there[a].split, splits)
+                if self.there[b].origin == "given" and before[b] not in allowed:
+                    continue
+                if self.there[a].origin == "given":
+                    continue
                 # A model may have learned from b, wherever b is today.
                 assert self.there[a].label != self.there[b].label or (
                     decision.sides[a] == before[b]
                 )
-        again = self._decide(seed + 1)
+        _, again = self._decide(seed + 1)
         assert (again.sides, name_units(again)) == (decision.sides, name_units(decision))
 
     def _known(self) -> dict[str, Labelled]:
@@ -115,7 +136,7 @@ class Dataset(RuleBasedStateMachine):
         found += find_groups(self._known(), self._pairs(), limits).over_large
         return {name for component in found for name in component}
 
-    def _decide(self, seed: int) -> Decision:
+    def _decide(self, seed: int) -> tuple[Assignment, Decision]:
         known, pairs, limits = self._known(), self._pairs(), self._limits()
         near = find_groups(known, pairs, limits).near
         leaders = find_leaders(known, pairs, limits)
@@ -123,8 +144,9 @@ class Dataset(RuleBasedStateMachine):
             SideRequest(
                 sha256=name,
                 label=sample.label,
-                split=None,
+                split=self.there[name].split,
                 side=sample.side,
+                origin=self.there[name].origin,
                 group=self.there[name].group,
                 near=near.get(name, ()),
                 follows=leaders.get(name, ()),
@@ -133,7 +155,8 @@ class Dataset(RuleBasedStateMachine):
         ]
         usable = [request for request in requests if not known[request.sha256].left_out]
         names = {name: name for name in known}
-        return decide(usable, assign_sides(requests, QUOTAS, seed), names, as_they_are=False)
+        wanted = assign_sides(requests, QUOTAS, seed)
+        return wanted, decide(usable, wanted, names, as_they_are=False)
 
 
 def name_units(decision: Decision) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ used: Spark's to the JVM, the pool's to its parent.
 import hashlib
 import multiprocessing
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from multiprocessing.pool import Pool
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def decode_with_spark(spark: SparkSession, folder: Path) -> None:
         spark=spark,
         dataset="bench",
         seed=0,
+        cutoff=datetime.now(UTC),
         backbone=BackboneFile(name="none", onnx_uri="", sha256="", licence=""),
         preprocessing=PREPROCESSING,
         features=FeatureCache(spark, folder.as_uri(), "none"),
