@@ -148,6 +148,11 @@ class Body:
         try:
             async with self._in_time():
                 form = await parser.parse()
+            uploads = [
+                Upload(await value.read(), value.filename or "")
+                for _, value in form.multi_items()
+                if isinstance(value, UploadFile)
+            ]
         except (RequestError, ClientDisconnect):
             raise
         except MultiPartException as error:
@@ -156,11 +161,10 @@ class Body:
             ) from None
         except Exception as error:  # noqa: BLE001 - the parser leaks what broken bytes raise
             raise RequestError(400, "bad_form", f"The form cannot be read: {error}") from None
-        uploads = []
-        for _, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                uploads.append(Upload(await value.read(), value.filename or ""))
-                await value.close()
+        finally:
+            # A form that ends too early leaves the file open that it had begun.
+            for file in parser._files_to_close_on_error:
+                file.close()
         if not uploads:
             raise RequestError(
                 400, "no_file", "The form holds no file: with curl, -F file=@photo.jpg sends one."

@@ -191,17 +191,24 @@ def make_router(service: Service) -> APIRouter:
         "openapi_extra": _describe_body(),
     }
     missing: dict[str, Any] = {"responses": describe_errors(InferError, 404)}
+    # The status is the answer.
+    unready: dict[int | str, dict[str, Any]] = {503: {"description": "It takes nothing new"}}
+    bare: dict[str, Any] = {"response_class": Response, "responses": unready}
+    bare_or_missing: dict[str, Any] = {
+        "response_class": Response,
+        "responses": {**describe_errors(InferError, 404), **unready},
+    }
 
     @router.get(PREFIX, summary="The server")
     async def describe_server() -> ServerMetadata:
         extensions = ("binary_tensor_data", "classification")
         return ServerMetadata(name="modelmill", version="2", extensions=extensions)
 
-    @router.get(PREFIX + "/health/live", summary="The process runs")
+    @router.get(PREFIX + "/health/live", summary="The process runs", response_class=Response)
     async def check_live() -> Response:
         return Response()
 
-    @router.get(PREFIX + "/health/ready", summary="Ready to answer")
+    @router.get(PREFIX + "/health/ready", summary="Ready to answer", **bare)
     async def check_ready() -> Response:
         return Response(status_code=503 if service.draining else 200)
 
@@ -215,12 +222,12 @@ def make_router(service: Service) -> APIRouter:
         _check_model(service, model, version)
         return describe_tensors(service)
 
-    @router.get(MODEL + "/ready", summary="Ready to answer", **missing)
+    @router.get(MODEL + "/ready", summary="Ready to answer", **bare_or_missing)
     async def check_model(model: str) -> Response:
         _check_model(service, model, None)
         return Response(status_code=503 if service.draining else 200)
 
-    @router.get(VERSION + "/ready", summary="The same, of a version", **missing)
+    @router.get(VERSION + "/ready", summary="The same, of a version", **bare_or_missing)
     async def check_version(model: str, version: str) -> Response:
         _check_model(service, model, version)
         return Response(status_code=503 if service.draining else 200)
