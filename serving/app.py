@@ -17,6 +17,7 @@ from serving.apis import easydl, easyedge, native, open_inference
 from serving.bundle.predictor import Predictor
 from serving.content_policy import hash_inline
 from serving.cores import count_cores
+from serving.door import Door
 from serving.limits import Limits, read_limits
 from serving.middleware import TelemetryMiddleware
 from serving.request_errors import RequestError
@@ -130,4 +131,5 @@ def create_app(
         app.include_router(api.make_router(service))
     _add_own_routes(app, service)
     app.add_middleware(TelemetryMiddleware, metrics=metrics, render=render_error)
+    app.add_middleware(Door, service=service, render=render_error)
     return app

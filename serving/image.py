@@ -35,6 +35,7 @@ SERVER_CODE = (
     "bundle",
     "content_policy.py",
     "cores.py",
+    "door.py",
     "limits.py",
     "middleware.py",
     "page.html",

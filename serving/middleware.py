@@ -23,6 +23,12 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Render = Callable[[RequestError, Request], Response]
 
 
+def make_request_id(headers: Headers) -> str:
+    """The caller's X-Request-ID where it is sane, else a new one."""
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
 class TelemetryMiddleware:
     """Gives each request an id (the caller's X-Request-ID where it is sane) and reports it."""
 
@@ -33,8 +39,7 @@ class TelemetryMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = make_request_id(Headers(scope=scope))
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 0

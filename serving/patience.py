@@ -1,13 +1,11 @@
 """uvicorn's HTTP protocol with an end to its patience: callers that never finish a header.
 
-uvicorn itself bounds neither the time nor (with httptools) the size of a request's header.
+uvicorn itself bounds the size of a request's header, not its time.
 """
 
 import asyncio
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
-MAX_HEADER_BYTES = 64 * 2**10
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 
 def _answer(status: str, sentence: str) -> bytes:
@@ -18,13 +16,11 @@ def _answer(status: str, sentence: str) -> bytes:
 
 def make_protocol(header_seconds: float) -> type[asyncio.Protocol]:
     """A protocol class for uvicorn.Config(http=…)."""
-    base: type = AutoHTTPProtocol
 
-    class PatientProtocol(base):  # type: ignore[misc]
+    class PatientProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
-        _header_bytes = 0
 
-        def connection_made(self, transport: asyncio.Transport) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._start()
 
@@ -34,35 +30,29 @@ def make_protocol(header_seconds: float) -> type[asyncio.Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self._waits_for_header():
-                self._header_bytes += len(data)
-                if self._header_bytes > MAX_HEADER_BYTES:
-                    self._end("431 Request Header Fields Too Large", "The header is too long.")
-                elif self._timer is None:
-                    self._start()
-            else:
+            if not self._waits_for_header():
                 self._stop()
+            elif self._timer is None:
+                self._start()
 
         def _waits_for_header(self) -> bool:
-            return self.cycle is None or bool(self.cycle.response_complete)
+            # Its type does not say so, but there is none before the first request.
+            cycle: RequestResponseCycle | None = self.cycle
+            return cycle is None or cycle.response_complete
 
         def _start(self) -> None:
             self._timer = self.loop.call_later(header_seconds, self._give_up)
 
         def _stop(self) -> None:
-            self._header_bytes = 0
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
 
         def _give_up(self) -> None:
             self._timer = None
-            sentence = f"The header took longer than {header_seconds:g} s to arrive."
-            self._end("408 Request Timeout", sentence)
-
-        def _end(self, status: str, sentence: str) -> None:
             if not self.transport.is_closing() and self._waits_for_header():
-                self.transport.write(_answer(status, sentence))
+                sentence = f"The header took longer than {header_seconds:g} s to arrive."
+                self.transport.write(_answer("408 Request Timeout", sentence))
                 self.transport.close()
 
     return PatientProtocol

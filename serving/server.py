@@ -18,6 +18,7 @@ from serving.service import Service
 from serving.telemetry import set_up_logging
 
 GRACE_SECONDS = 8
+KEEP_ALIVE_SECONDS = 75
 
 
 class DrainingServer(uvicorn.Server):
@@ -74,7 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         log_config=None,
         timeout_graceful_shutdown=GRACE_SECONDS,
         http=make_protocol(limits.header_seconds),
+        proxy_headers=False,
         ws="none",
+        loop="asyncio",
+        # Longer than a gateway or a client keeps an idle connection: whoever closes first must
+        # not be the one that cannot send again.
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     DrainingServer(config, app.state.service).run()
     return 0

@@ -71,10 +71,11 @@ class Service:
         """Smallest score that the bundle calls an answer; bundles of schema 1 name none."""
         return 0.0
 
-    def refuse_when_full(self) -> None:
-        """Raise RequestError at once, before a body is read that could not be answered."""
+    def find_refusal(self) -> RequestError | None:
+        """The error where there is no room: known before a body is read."""
         if self._taken >= self._places:
-            raise busy(f"{self._taken} pictures are in work")
+            return busy(f"{self._taken} pictures are in work")
+        return None
 
     @contextmanager
     def _take(self, pictures: int) -> Iterator[None]:

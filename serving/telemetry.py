@@ -29,6 +29,9 @@ class Metrics:
             buckets=BUCKETS,
             registry=registry,
         )
+        self.refused = Counter(
+            "modelmill_refused", "Requests sent away at the door", registry=registry
+        )
         self._decode = Histogram(
             "modelmill_decode_seconds",
             "Seconds to decode a picture",

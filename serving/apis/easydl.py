@@ -64,7 +64,6 @@ def make_router(service: Service) -> APIRouter:
         # Clients that set no Content-Type are taken at their word: this API knows only JSON.
         if kind not in (JSON, RAW, CURL):
             raise refuse_kind(kind, JSON)
-        service.refuse_when_full()
         async with service.intake.open(request) as body:
             asked = parse_json(await body.read(), _REQUEST, EXAMPLE)
             (scores,) = await service.score_pictures([Upload(decode_base64(asked.image))])

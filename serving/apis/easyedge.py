@@ -90,7 +90,6 @@ def make_router(service: Service) -> APIRouter:
         kind = find_kind(request)
         if kind != JSON and not is_raw(kind):
             raise refuse_kind(kind, f"image/*, {RAW} or {JSON}")
-        service.refuse_when_full()
         async with service.intake.open(request) as body:
             content = await body.read()
             if kind == JSON:

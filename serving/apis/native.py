@@ -129,7 +129,6 @@ def make_router(service: Service) -> APIRouter:
         summary="Classify a picture, or several",
     )
     async def predict(request: Request) -> Response:
-        service.refuse_when_full()
         request_id = request.state.request_id
         async with service.intake.open(request) as body:
             question = await read_question(body)

@@ -159,7 +159,6 @@ async def _infer(service: Service, request: Request, model: str, version: str | 
     # tritonclient names no Content-Type for its binary bodies.
     if kind not in (JSON, RAW, CURL):
         raise refuse_kind(kind, f"{JSON}, or {RAW} with {LENGTH_HEADER}")
-    service.refuse_when_full()
     async with service.intake.open(request) as body:
         asked, behind = split_request(await body.read(), request.headers.get(LENGTH_HEADER))
         scores = await _score(service, asked, behind)

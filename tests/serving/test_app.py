@@ -217,6 +217,10 @@ def test_health_model_and_metrics(app: FastAPI) -> None:
     assert 'modelmill_requests_total{path="other",status="404"} 1.0' in metrics
     assert 'modelmill_request_seconds_count{path="/v1/predict"} 2.0' in metrics
     assert "secret-path" not in metrics
+    assert "modelmill_decode_seconds_count 1.0" in metrics
+    assert "modelmill_batch_pictures_sum 1.0" in metrics
+    assert "modelmill_pictures_in_work 0.0" in metrics
+    assert 'modelmill_predictions_total{label="键盘"} 1.0' in metrics
 
 
 def test_openapi_describes_the_three_bodies(app: FastAPI) -> None:

@@ -127,6 +127,41 @@ def test_more_than_the_queue_holds_is_sent_away_at_once(
     assert predict(app, content=plain(1), headers=RAW).status_code == 200
 
 
+def test_a_full_server_refuses_at_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.app.count_cores", lambda: 1)
+    app = make(tmp_path, max_queue=1)
+    network = StoppedNetwork(app, monkeypatch)
+    read = False
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        read = True
+        yield plain(1)
+
+    async def call() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            first = asyncio.create_task(client.post("/", content=plain(1)))
+            while app.state.service.find_refusal() is None:
+                await asyncio.sleep(0.001)
+            refused = [
+                await client.post(path, content=body())
+                for path in ("/v1/predict", "/", "/d/ImageClassification", "/v2/models/d/infer")
+            ]
+            health = await client.get("/readyz")
+            metrics = await client.get("/metrics")
+            network.gate.set()
+            return [await first, health, metrics, *refused]
+
+    first, health, metrics, native, *foreign = asyncio.run(call())
+    assert (first.status_code, health.status_code) == (200, 200)
+    assert "modelmill_refused_total 4.0" in metrics.text
+    error_of(native, 503, "busy")
+    assert [sorted(one.json())[-1] for one in foreign] == ["error_msg", "log_id", "error"]
+    assert {one.headers["Retry-After"] for one in (native, *foreign)} == {"1"}
+    assert not read
+
+
 def test_waiting_too_long_is_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.app.count_cores", lambda: 1)
     app = make(tmp_path, answer_seconds=0.05, max_batch=1)
