@@ -19,11 +19,12 @@ from serving.content_policy import hash_inline
 from serving.cores import count_cores
 from serving.door import Door
 from serving.limits import Limits, read_limits
-from serving.middleware import TelemetryMiddleware
+from serving.middleware import TelemetryMiddleware, TokenMiddleware
 from serving.request_errors import RequestError
 from serving.schemas import Health, Liveness
 from serving.service import Service, describe_model
 from serving.telemetry import Metrics
+from serving.tokens import TokenGate
 
 # The native one is last: it words the errors of all paths that no other owns.
 FOREIGN = (easydl, easyedge, open_inference)
@@ -93,10 +94,15 @@ def _add_own_routes(app: FastAPI, service: Service) -> None:
 
 
 def create_app(
-    bundle: Path, deployment: str, version: int, limits: Limits | None = None
+    bundle: Path,
+    deployment: str,
+    version: int,
+    limits: Limits | None = None,
+    tokens: Path | None = None,
 ) -> FastAPI:
     """Load a bundle and serve it; raises BadBundleError, LimitsError.
 
+    tokens is the file of serving.tokens; it may come and go while the server runs.
     app.state.service is what answers. Limits come from the environment where none are given.
     """
     # One thread a picture, as many pictures as cores: more pictures a second than one picture
@@ -130,6 +136,7 @@ def create_app(
     for api in (native, *FOREIGN):
         app.include_router(api.make_router(service))
     _add_own_routes(app, service)
+    app.add_middleware(TokenMiddleware, gate=TokenGate(tokens), render=render_error)
     app.add_middleware(TelemetryMiddleware, metrics=metrics, render=render_error)
     app.add_middleware(Door, service=service, render=render_error)
     return app

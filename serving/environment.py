@@ -23,6 +23,11 @@ def home() -> Path:
     return Path(read_variable("MODELMILL_HOME", "the installation's state folder"))
 
 
+def server_settings() -> dict[str, str]:
+    """The model servers' own MODELMILL_SERVE_* variables, which every server gets."""
+    return {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_SERVE_") and v}
+
+
 def host() -> str:
     """Address that every server listens on."""
     return os.environ.get("MODELMILL_HOST") or "127.0.0.1"

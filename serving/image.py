@@ -38,6 +38,7 @@ SERVER_CODE = (
     "door.py",
     "limits.py",
     "middleware.py",
+    "pace.py",
     "page.html",
     "patience.py",
     "request_errors.py",
@@ -45,6 +46,7 @@ SERVER_CODE = (
     "server.py",
     "service.py",
     "telemetry.py",
+    "tokens.py",
 )
 
 

@@ -13,10 +13,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.request_errors import RequestError
 from serving.telemetry import Metrics
+from serving.tokens import TokenGate
 
 LOGGER = logging.getLogger("serving.requests")
 REQUEST_ID_HEADER = "X-Request-ID"
-QUIET_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
+HEALTH_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
+QUIET_PATHS = HEALTH_PATHS | {"/metrics"}
+UNAUTHORIZED = (
+    "This deployment asks for a token: send the header Authorization: Bearer TOKEN. "
+    "./modelmill token new NAME makes one."
+)
 PATH_CHARACTERS = 200
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -27,6 +33,28 @@ def make_request_id(headers: Headers) -> str:
     """The caller's X-Request-ID where it is sane, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+class TokenMiddleware:
+    """Asks for a bearer token where the deployment has some."""
+
+    def __init__(self, app: ASGIApp, gate: TokenGate, render: Render) -> None:
+        self._app, self._gate, self._render = app, gate, render
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _is_open(scope["method"], scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        if self._gate.admits(Headers(scope=scope).get("Authorization", "")):
+            await self._app(scope, receive, send)
+            return
+        error = RequestError(401, "unauthorized", UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})
+        await self._render(error, Request(scope))(scope, receive, send)
+
+
+def _is_open(method: str, path: str) -> bool:
+    """Health, and the page, which holds nothing of its own."""
+    return path in HEALTH_PATHS or path.startswith("/v2/health/") or (method, path) == ("GET", "/")
 
 
 class TelemetryMiddleware:

@@ -51,6 +51,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         # An image's entry point cannot take arguments from its build: it sets variables.
         default = os.environ.get(f"MODELMILL_{name.upper()}")
         parser.add_argument(f"--{name}", type=kind, default=default, required=default is None)
+    parser.add_argument(
+        "--tokens",
+        type=Path,
+        default=os.environ.get("MODELMILL_TOKENS") or None,
+        help="the file of the deployment's tokens; may be missing",
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     return parser.parse_args(argv)
@@ -62,7 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logging()
     try:
         limits = read_limits(os.environ)
-        app = create_app(arguments.bundle, arguments.deployment, arguments.version, limits)
+        app = create_app(
+            arguments.bundle,
+            arguments.deployment,
+            arguments.version,
+            limits,
+            tokens=arguments.tokens,
+        )
     except (BadBundleError, LimitsError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1

@@ -14,6 +14,7 @@ from serving.body import NAME_CHARACTERS, Intake, Upload
 from serving.bundle import codec
 from serving.bundle.predictor import Predictor
 from serving.limits import Limits
+from serving.pace import Pace
 from serving.request_errors import RequestError, busy
 from serving.schemas import AnsweringModel, LabelScore, ModelInfo, Prediction
 from serving.telemetry import Metrics
@@ -46,7 +47,9 @@ class Service:
         self.intake = Intake(limits)
         self.draining = False
         self._places = limits.max_queue * cores
-        self._taken = 0
+        self._taken, self._pace = 0, Pace()
+        # What is in work at once is no queue.
+        self._fewest = limits.max_batch * cores
         self._batcher = Batcher(
             predictor.run,
             threads=cores,
@@ -75,6 +78,10 @@ class Service:
         """The error where there is no room: known before a body is read."""
         if self._taken >= self._places:
             return busy(f"{self._taken} pictures are in work")
+        # The machine may be slower than it was, or shared: a late answer helps nobody.
+        expected = self._pace.expect(self._taken)
+        if self._taken >= self._fewest and expected > self.limits.max_queue_seconds:
+            return busy(f"The answer would take {expected:.1f} s")
         return None
 
     @contextmanager
@@ -86,9 +93,11 @@ class Service:
             )
         if self._taken + pictures > self._places:
             raise busy(f"{self._taken} pictures are in work")
+        ahead, begin = self._taken, time.monotonic()
         self._taken += pictures
         try:
             yield
+            self._pace.observe(time.monotonic() - begin, ahead + pictures - 1)
         finally:
             self._taken -= pictures
 

@@ -14,6 +14,7 @@ from serving.app import create_app
 from serving.batching import Row
 from serving.cores import count_cores
 from serving.limits import Limits, LimitsError, read_limits
+from serving.pace import Pace
 from tests.serving.test_app import RAW, error_of, predict
 from tests.serving.tiny import plain, write_bundle
 
@@ -202,3 +203,30 @@ def test_open_requests_are_bounded(tmp_path: Path) -> None:
     first, second = asyncio.run(call())
     assert first.status_code == 200
     assert "1 requests are open" in error_of(second, 503, "busy")
+
+
+def test_the_pace_is_that_of_the_last_pictures() -> None:
+    pace = Pace()
+    assert pace.expect(100) == 0
+    pace.observe(0.5, ahead=4)
+    assert pace.expect(9) == pytest.approx(1.0)
+    pace.observe(5.0, ahead=0)
+    assert 0.5 < pace.expect(0) < 0.7
+    for _ in range(60):
+        pace.observe(0.1, ahead=0)
+    assert pace.expect(0) == pytest.approx(0.1, rel=0.05)
+
+
+def test_who_would_wait_too_long_is_sent_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.app.count_cores", lambda: 1)
+    app = make(tmp_path, max_queue_seconds=0.05, max_batch=2)
+    service = app.state.service
+    service._pace.observe(0.03, ahead=0)
+    assert service.find_refusal() is None
+    with service._take(1):
+        assert service.find_refusal() is None  # fewer than go through the network together
+        with service._take(1):
+            assert "would take 0.1 s" in service.find_refusal().message
+    assert service.find_refusal() is None

@@ -108,9 +108,11 @@ def measure_one_core(ground: Ground, repeat: int) -> float:
     capacity = 0.0
     for _ in range(repeat):
         before = run_loop(ground)
-        with run_ours(ground) as (port, _pid):
+        with run_ours(ground) as (port, pid):
             one = run_closed(port, ground.picture, 1, ground.seconds)
+            cpu = read_cpu_seconds(pid)
             many = run_closed(port, ground.picture, CLIENTS, ground.seconds)
+            cpu_ms = 1000 * (read_cpu_seconds(pid) - cpu) / len(many.seconds)
         after = run_loop(ground)
         loop = {key: (before[key] + after[key]) / 2 for key in before}
         capacity = many.throughput
@@ -122,6 +124,9 @@ def measure_one_core(ground: Ground, repeat: int) -> float:
             loop_throughput=loop["throughput"],
             throughput=many.throughput,
             throughput_over_loop=many.throughput / loop["throughput"],
+            loop_cpu_ms=loop["cpu_ms"],
+            cpu_ms=cpu_ms,
+            cpu_over_loop=cpu_ms / loop["cpu_ms"],
             p95_ms_one=one.percentile(95),
             p95_ms_sixteen=many.percentile(95),
             p95_over_one=many.percentile(95) / one.percentile(95),
