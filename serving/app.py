@@ -18,6 +18,7 @@ from serving.bundle.predictor import Predictor
 from serving.content_policy import hash_inline
 from serving.cores import count_cores
 from serving.door import Door
+from serving.keeping import Keeper, read_keeping
 from serving.limits import Limits, read_limits
 from serving.middleware import TelemetryMiddleware, TokenMiddleware
 from serving.request_errors import RequestError
@@ -109,12 +110,14 @@ def create_app(
     # spread over all cores.
     predictor = Predictor(bundle, threads=1)
     metrics = Metrics(deployment, version)
+    keeping = read_keeping(os.environ)
     service = Service(
         predictor,
         describe_model(predictor, deployment, version),
         limits or read_limits(os.environ),
         count_cores(),
         metrics,
+        keeper=None if keeping is None else Keeper(keeping, version),
     )
 
     @asynccontextmanager

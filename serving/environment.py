@@ -28,6 +28,14 @@ def server_settings() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_SERVE_") and v}
 
 
+def keep_settings(deployment: str) -> dict[str, str]:
+    """MODELMILL_KEEP_* variables of a server in service, with a folder; none where nothing is kept."""
+    if not os.environ.get("MODELMILL_KEEP_REQUESTS"):
+        return {}
+    given = {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_KEEP_") and v}
+    return {"MODELMILL_KEEP_FOLDER": str(home() / "kept" / deployment), **given}
+
+
 def host() -> str:
     """Address that every server listens on."""
     return os.environ.get("MODELMILL_HOST") or "127.0.0.1"

@@ -36,6 +36,7 @@ SERVER_CODE = (
     "content_policy.py",
     "cores.py",
     "door.py",
+    "keeping.py",
     "limits.py",
     "middleware.py",
     "pace.py",

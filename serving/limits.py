@@ -27,7 +27,7 @@ class Limits(BaseModel):
     # Enough for every client that a core can answer within half a second; more would only wait.
     max_queue: int = Field(default=32, ge=1, description="Pictures in work, for each core")
     max_queue_seconds: float = Field(
-        default=2.0, gt=0, description="How long a picture may be expected to wait"
+        default=5.0, gt=0, description="How long a picture may be expected to wait"
     )
     # On a CPU a larger batch costs as much a picture, and leaves the processor's caches.
     max_batch: int = Field(default=4, ge=1, description="Pictures that the network sees at once")

@@ -69,7 +69,8 @@ def render_program(served: Served, bundle: Path, port: int, log: Path) -> str:
 
     command = escape(shlex.join(_make_argv(served, bundle, port)))
     tokens = str(locate_tokens(environment.home(), served.deployment))
-    made = {**_make_environment(), "MODELMILL_TOKENS": tokens}
+    kept = environment.keep_settings(served.deployment)
+    made = {**_make_environment(), **kept, "MODELMILL_TOKENS": tokens}
     variables = ",".join(f'{k}="{escape(v)}"' for k, v in made.items())
     return "\n".join(
         [

@@ -5,8 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 DEFAULT_TOP = 5
-
-
 Base64 = Annotated[str, Field(description="The picture's bytes, base64")]
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -81,6 +79,20 @@ class PredictManyResponse(_Message):
     request_id: str
     predictions: tuple[Prediction, ...]
     model: AnsweringModel
+
+
+class FeedbackRequest(_Message):
+    """What a picture really shows; `picture` counts those of its request from 0."""
+
+    request_id: str = Field(max_length=64)
+    picture: int = Field(default=0, ge=0, le=10_000)
+    label: str = Field(min_length=1, max_length=200)
+
+
+class FeedbackResponse(_Message):
+    """It was written down, for people to review."""
+
+    request_id: str
 
 
 class ErrorDetail(_Message):

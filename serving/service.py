@@ -13,6 +13,7 @@ from serving.batching import Batcher, ExpiredError, Row
 from serving.body import NAME_CHARACTERS, Intake, Upload
 from serving.bundle import codec
 from serving.bundle.predictor import Predictor
+from serving.keeping import Keeper
 from serving.limits import Limits
 from serving.pace import Pace
 from serving.request_errors import RequestError, busy
@@ -38,8 +39,16 @@ class Service:
     """Answers pictures with scores, as many at once as the cores can bear."""
 
     def __init__(
-        self, predictor: Predictor, model: ModelInfo, limits: Limits, cores: int, metrics: Metrics
+        self,
+        predictor: Predictor,
+        model: ModelInfo,
+        limits: Limits,
+        cores: int,
+        metrics: Metrics,
+        *,
+        keeper: Keeper | None = None,
     ) -> None:
+        self.keeper = keeper
         self.model, self.limits, self.predictor = model, limits, predictor
         self.metrics = metrics
         fields = set(AnsweringModel.model_fields)
@@ -111,7 +120,7 @@ class Service:
                 )
         return self.predictor.prepare_rows([self.predictor.prepare(data)])
 
-    async def score_pictures(self, uploads: Sequence[Upload]) -> list[Row]:
+    async def score_pictures(self, uploads: Sequence[Upload], request_id: str) -> list[Row]:
         """Scores [classes] of each picture, in their order; raises RequestError."""
         with self._take(len(uploads)):
             deadline = time.monotonic() + self.limits.answer_seconds
@@ -119,7 +128,18 @@ class Service:
                 self._batcher.submit(partial(self._prepare, upload.data), deadline)
                 for upload in uploads
             ]
-            return await self._gather(futures, uploads)
+            scores = await self._gather(futures, uploads)
+        self._keep(uploads, scores, request_id)
+        return scores
+
+    def _keep(self, uploads: Sequence[Upload], scores: list[Row], request_id: str) -> None:
+        if self.keeper is None:
+            return
+        for number, (upload, row) in enumerate(zip(uploads, scores, strict=True)):
+            best = int(np.argmax(row))
+            if self.keeper.wants(float(row[best])):
+                label = self.classes[best]
+                self.keeper.keep(request_id, number, upload.data, label, float(row[best]))
 
     async def score_rows(self, rows: np.ndarray) -> list[Row]:
         """The same for prepared pictures [n, 3, size, size]; raises RequestError."""
@@ -164,6 +184,8 @@ class Service:
     def close(self) -> None:
         """Finish what was taken."""
         self._batcher.close()
+        if self.keeper is not None:
+            self.keeper.close()
 
 
 def _keep(row: Row) -> Row:

@@ -17,12 +17,15 @@ _REASONS = {
 
 def describe_errors(form: type[BaseModel], *also: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's responses of one API: its own form for every error."""
-    reasons = {**_REASONS, **dict.fromkeys(also, "There is no such deployment, model or version")}
+    reasons = {
+        **_REASONS,
+        **dict.fromkeys(also, "There is no such deployment, model, version or request"),
+    }
     return {
         status: {"model": form, "description": text} for status, text in sorted(reasons.items())
     }
 
 
-def answer_json(model: BaseModel, **options: Any) -> Response:
+def answer_json(model: BaseModel, *, status: int = 200, **options: Any) -> Response:
     """A model as JSON, written once, without a second validation."""
-    return Response(model.model_dump_json(**options), media_type="application/json")
+    return Response(model.model_dump_json(**options), status, media_type="application/json")

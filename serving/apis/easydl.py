@@ -66,7 +66,9 @@ def make_router(service: Service) -> APIRouter:
             raise refuse_kind(kind, JSON)
         async with service.intake.open(request) as body:
             asked = parse_json(await body.read(), _REQUEST, EXAMPLE)
-            (scores,) = await service.score_pictures([Upload(decode_base64(asked.image))])
+            (scores,) = await service.score_pictures(
+                [Upload(decode_base64(asked.image))], request.state.request_id
+            )
         found = service.predict(scores, asked.top_num).results
         results = tuple(EasyDLResult(name=one.label, score=one.score) for one in found)
         log_id = number_log(request.state.request_id)

@@ -94,7 +94,7 @@ def make_router(service: Service) -> APIRouter:
             content = await body.read()
             if kind == JSON:
                 content = decode_base64(parse_json(content, _REQUEST, EXAMPLE).image)
-            (scores,) = await service.score_pictures([Upload(content)])
+            (scores,) = await service.score_pictures([Upload(content)], request.state.request_id)
         index = {label: number for number, label in enumerate(service.classes)}
         results = tuple(
             EasyEdgeResult(confidence=one.score, index=index[one.label], label=one.label)

@@ -24,6 +24,8 @@ from serving.schemas import (
     DEFAULT_TOP,
     ErrorDetail,
     ErrorResponse,
+    FeedbackRequest,
+    FeedbackResponse,
     ModelInfo,
     PredictManyResponse,
     PredictRequest,
@@ -35,6 +37,8 @@ ACCEPTED = f"image/*, {RAW}, {FORM} or {JSON}"
 EXAMPLE = '{"image": "<base64>", "top": 5}, top if you like, or a list of these'
 _ONE = TypeAdapter(PredictRequest)
 _LIST = TypeAdapter(list[PredictRequest])
+_FEEDBACK = TypeAdapter(FeedbackRequest)
+FEEDBACK_EXAMPLE = '{"request_id": "…", "label": "oak"}'
 _BINARY = {"type": "string", "format": "binary"}
 _TOP = {
     "name": "top",
@@ -117,6 +121,12 @@ def _describe_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}, "parameters": [_TOP]}
 
 
+def _describe_feedback() -> dict[str, Any]:
+    example = {"request_id": "5b1c0f", "label": "oak"}
+    content = {JSON: {"schema": FeedbackRequest.model_json_schema(), "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def make_router(service: Service) -> APIRouter:
     """The routes of this API."""
     router = APIRouter(tags=["native"])
@@ -132,7 +142,7 @@ def make_router(service: Service) -> APIRouter:
         request_id = request.state.request_id
         async with service.intake.open(request) as body:
             question = await read_question(body)
-            scores = await service.score_pictures(question.uploads)
+            scores = await service.score_pictures(question.uploads, request_id)
         found = [service.predict(s, t) for s, t in zip(scores, question.tops, strict=True)]
         model = service.answering_model
         if question.many:
@@ -147,6 +157,25 @@ def make_router(service: Service) -> APIRouter:
                 model=model,
             )
         )
+
+    @router.post(
+        "/v1/feedback",
+        status_code=202,
+        response_model=FeedbackResponse,
+        responses=describe_errors(ErrorResponse, 404, 409),
+        openapi_extra=_describe_feedback(),
+        summary="Say what a kept picture really shows",
+    )
+    async def tell(request: Request) -> Response:
+        async with service.intake.open(request) as body:
+            asked = parse_json(await body.read(), _FEEDBACK, FEEDBACK_EXAMPLE)
+        if service.keeper is None:
+            message = "This server keeps no requests: set MODELMILL_KEEP_REQUESTS."
+            raise RequestError(409, "nothing_kept", message)
+        if not service.keeper.add_feedback(asked.request_id, asked.picture, asked.label):
+            message = f"Picture {asked.picture} of request {asked.request_id!r} was not kept."
+            raise RequestError(404, "not_kept", message)
+        return answer_json(FeedbackResponse(request_id=asked.request_id), status=202)
 
     @router.get("/v1/model", summary="The model and its lineage")
     async def describe() -> ModelInfo:

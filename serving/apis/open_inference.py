@@ -78,7 +78,9 @@ def _check_model(service: Service, model: str, version: str | None) -> None:
         )
 
 
-async def _score(service: Service, asked: InferRequest, behind: bytes) -> list[Row]:
+async def _score(
+    service: Service, asked: InferRequest, behind: bytes, request_id: str
+) -> list[Row]:
     parts = cut_binaries(asked, behind)
     shape = (3, service.size, service.size)
     taken = {PICTURES: "BYTES", PIXELS: "FP32"}
@@ -93,7 +95,7 @@ async def _score(service: Service, asked: InferRequest, behind: bytes) -> list[R
         pictures = [Upload(data) for data in read_bytes(one, parts[0])]
         if not pictures:
             raise RequestError(400, "empty", f"{PICTURES} holds no picture.")
-        return await service.score_pictures(pictures)
+        return await service.score_pictures(pictures, request_id)
     if len(one.shape) != 4 or one.shape[0] < 1 or one.shape[1:] != shape:
         raise bad_tensor(
             f"{PIXELS} has shape {list(one.shape[:6])}: send [n, {', '.join(map(str, shape))}]."
@@ -161,7 +163,7 @@ async def _infer(service: Service, request: Request, model: str, version: str | 
         raise refuse_kind(kind, f"{JSON}, or {RAW} with {LENGTH_HEADER}")
     async with service.intake.open(request) as body:
         asked, behind = split_request(await body.read(), request.headers.get(LENGTH_HEADER))
-        scores = await _score(service, asked, behind)
+        scores = await _score(service, asked, behind, request.state.request_id)
     return answer_tensors(service, asked, scores)
 
 
