@@ -77,6 +77,7 @@ def grow(folder: Path, count: int) -> Growth:
                 snapshots_uri=(folder / "snapshots").as_uri(),
                 features_uri=(folder / "features").as_uri(),
                 facts_uri=(folder / "facts").as_uri(),
+                pairs_uri=(folder / "pairs").as_uri(),
                 backbone=backbone,
                 preprocessing=PREPROCESSING,
                 stages=tuple(StageSpec(name=name) for name in CHAIN),
