@@ -29,7 +29,7 @@ def server_settings() -> dict[str, str]:
 
 
 def keep_settings(deployment: str) -> dict[str, str]:
-    """MODELMILL_KEEP_* variables of a server in service, with a folder; none where nothing is kept."""
+    """MODELMILL_KEEP_* variables of a server in service; none where nothing is kept."""
     if not os.environ.get("MODELMILL_KEEP_REQUESTS"):
         return {}
     given = {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_KEEP_") and v}
