@@ -135,6 +135,7 @@ def etl_spec(plan: RunPlan, output_uri: str) -> EtlSpec:
         snapshots_uri=plan.artifacts.snapshots,
         features_uri=plan.artifacts.features,
         facts_uri=plan.artifacts.facts,
+        pairs_uri=plan.artifacts.pairs,
         backbone=plan.backbone,
         preprocessing=plan.preprocessing,
         stages=plan.stages,

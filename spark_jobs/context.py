@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 from serving.bundle.manifest import Preprocessing
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
+from spark_jobs.pairs import PairsCache
 from spark_jobs.spec import BackboneFile
 from spark_jobs.tables import FeatureCache, RawContent
 
@@ -28,6 +29,7 @@ class StageContext:
     preprocessing: Preprocessing
     features: FeatureCache
     facts: FactsCache
+    pairs: PairsCache
     raw: RawContent
     findings: Findings
     snapshot_id: str = ""

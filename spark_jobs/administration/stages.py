@@ -25,6 +25,7 @@ from spark_jobs.context import StageContext
 from spark_jobs.database import connect
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
+from spark_jobs.pairs import PairsCache
 from spark_jobs.runner import (
     list_own_stages,
     list_user_stages,
@@ -122,6 +123,7 @@ def _make_context(spark: SparkSession, samples: DataFrame, spec: TryStageSpec) -
         preprocessing=spec.preprocessing,
         features=FeatureCache(spark, store.join(spec.output_uri, "features"), "try"),
         facts=FactsCache(spark, store.join(spec.output_uri, "facts")),
+        pairs=PairsCache(spark, store.join(spec.output_uri, "pairs")),
         findings=Findings(),
         raw=RawContent(spark, (raw_uri,)),
     )
