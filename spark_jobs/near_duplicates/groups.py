@@ -98,17 +98,20 @@ def find_leaders(
 
     They are left out today and may be back tomorrow; or they are the larger part, on one side, of
     a group that grows too large with it: what was kept together is not torn by one sample more.
+    What is too large only with those left out are copies still, as long as one side leads them.
     """
+    crowded = {sha for group in find_groups(samples, pairs, limits).over_large for sha in group}
     leaders: dict[str, tuple[str, ...]] = {}
     for component in _find_components(samples, pairs):
         first: dict[Side, str] = {}
-        large = limits.exceeded_by(component, samples[component[0]].label)
+        large = not crowded.isdisjoint(component)
         sided = [sha for sha in component if samples[sha].side is not None]
         for sha in sided:
             side = samples[sha].side
             if side is not None and (large or samples[sha].left_out):
                 first.setdefault(side, sha)
-        if first and not (large and (len(first) > 1 or 2 * len(sided) < len(component))):
+        several = len(first) > 1 and limits.exceeded_by(component, samples[component[0]].label)
+        if first and not several and not (large and 2 * len(sided) < len(component)):
             found = tuple(sorted(first.values()))
             leaders |= {sha: found for sha in component if samples[sha].side is None}
     return leaders

@@ -129,12 +129,23 @@ class Dataset(RuleBasedStateMachine):
         return Limits(share=0.05, size=4, classes=count_classes(self._known()))
 
     def _find_scenes(self) -> set[str]:
-        """Samples of components that are too large to be copies, with those left out or without."""
+        """Samples of components that are too large to be copies.
+
+        Where they are so only with those left out, and have one side, they are copies.
+        """
         limits = self._limits()
         everything = {n: Labelled(n, known.label) for n, known in self._known().items()}
-        found = find_groups(everything, self._pairs(), limits).over_large
-        found += find_groups(self._known(), self._pairs(), limits).over_large
-        return {name for component in found for name in component}
+        large = find_groups(everything, self._pairs(), limits).over_large
+        used = find_groups(self._known(), self._pairs(), limits).over_large
+        crowded = {name for component in used for name in component}
+        sides = [{self.there[n].side for n in component} - {None} for component in large]
+        return crowded.union(
+            *(
+                component
+                for component, there in zip(large, sides, strict=True)
+                if len(there) > 1 or crowded & set(component)
+            )
+        )
 
     def _decide(self, seed: int) -> tuple[Assignment, Decision]:
         known, pairs, limits = self._known(), self._pairs(), self._limits()

@@ -102,7 +102,11 @@ def chain(sides: str, left_out: str = "") -> tuple[dict[str, Labelled], list[tup
         ("tttt-", "", {"04": ("00",)}),  # It grew too large, and stays on its side.
         ("ttte-", "", {}),
         ("tt---", "", {}),  # A scene of which two pictures came first.
-        ("tt---", "0", {}),
+        # With those that are deleted it is too large, without them a group like any other.
+        ("tt---", "0", {"02": ("00",), "03": ("00",), "04": ("00",)}),
+        ("tt---", "01", {"02": ("00",), "03": ("00",), "04": ("00",)}),
+        ("te---", "01", {}),
+        ("tt-----", "01", {}),
     ],
 )
 def test_whom_a_new_sample_follows(
