@@ -75,7 +75,10 @@ class LabelledPair(Spec):
 
 
 class NearDuplicates(Spec):
-    """compared: pairs that no earlier run had compared; older reports do not tell.
+    """Counts of samples that are used, and pairs of them.
+
+    compared: pairs that no earlier run had compared, those with samples that are left out, too;
+    older reports do not tell.
 
     confirmed counts pairs of one label and of two.
 

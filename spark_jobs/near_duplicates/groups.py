@@ -59,6 +59,11 @@ def count_classes(samples: Mapping[str, Labelled]) -> Counter[str]:
     return Counter(sample.label for sample in samples.values() if not sample.left_out)
 
 
+def count_used(samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]]) -> int:
+    """Pairs of which both are used today."""
+    return sum(not (samples[a].left_out or samples[b].left_out) for a, b in pairs)
+
+
 def _find_components(
     samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]]
 ) -> list[list[str]]:

@@ -20,6 +20,7 @@ from spark_jobs.near_duplicates.groups import (
     Labelled,
     Limits,
     count_classes,
+    count_used,
     describe_groups,
     describe_pairs,
     find_groups,
@@ -101,10 +102,10 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     limits = Limits(params.max_group_share, params.max_group_size, count_classes(known))
     found = find_groups(known, pairs, limits)
     context.findings.near_duplicates = NearDuplicates(
-        samples=len(known),
-        proposed=len(asked),
+        samples=sum(not sample.left_out for sample in known.values()),
+        proposed=count_used(known, asked),
         compared=compared.fresh,
-        confirmed=len(pairs),
+        confirmed=count_used(known, pairs),
         full_buckets=proposal.full_buckets,
         pairs_left_out=proposal.pairs_left_out,
         groups=len(found.groups),

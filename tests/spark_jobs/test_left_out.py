@@ -67,6 +67,8 @@ def test_a_deleted_sample_binds_its_copies(
     assert (report.samples, report.rejected, report.rejections) == (len(later), 0, ())
     assert report.near_duplicates is not None
     assert report.near_duplicates.groups == 0
+    near = report.near_duplicates
+    assert (near.samples, near.confirmed) == (len(later), 0)
     assert etl().snapshot_id == outcome.snapshot_id
 
     for sha in deleted:

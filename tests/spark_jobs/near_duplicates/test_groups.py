@@ -12,6 +12,7 @@ from spark_jobs.near_duplicates.groups import (
     Labelled,
     Limits,
     count_classes,
+    count_used,
     describe_groups,
     describe_pairs,
     find_groups,
@@ -117,3 +118,9 @@ def test_whom_a_new_sample_follows(
     assert find_leaders(samples, pairs, limits) == expected
     used = {sha for pair in find_groups(samples, pairs, limits).near.items() for sha in pair[1]}
     assert not any(samples[sha].left_out for sha in used)
+
+
+def test_pairs_with_a_sample_that_is_left_out_are_in_no_count() -> None:
+    samples, pairs = chain("-----", "13")
+    assert count_used(samples, pairs) == 0
+    assert count_used(samples, [*pairs, ("00", "02"), ("02", "04")]) == 2
