@@ -7,10 +7,10 @@ from pipelines.gate import GateDecision
 from pipelines.import_request import ImportRequest
 from pipelines.request import RunRequest
 from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile, InputFeatures
 from serving.job.spec import Spec
 from serving.spec import BuildImageOutcome, BuildImageSpec, DeploySpec
 from spark_jobs.spec import (
-    BackboneFile,
     EtlOutcome,
     EtlSpec,
     EvaluateOutcome,
@@ -64,12 +64,7 @@ def make_plan(
         cutoff=cutoff,
         # Sides are for life, so the run's seed must not move them.
         seeds=Seeds(sides=0, training=request.seed),
-        backbone=BackboneFile(
-            name=backbone.backbone,
-            onnx_uri=backbone.onnx_uri,
-            sha256=backbone.sha256,
-            licence=backbone.licence,
-        ),
+        backbone=backbone.file,
         preprocessing=Preprocessing(size=backbone.size, resize=request.resize),
         stages=tuple(
             StageSpec(name=name, params=values) for name, values in request.stages.items()
@@ -149,15 +144,16 @@ def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
         dataset=plan.request.dataset,
         snapshot_id=etl.snapshot_id,
         labels_uri=etl.labels_uri,
-        features_uri=etl.features_uri,
         devices=plan.request.devices,
+        inputs=(
+            InputFeatures(
+                backbone=plan.backbone,
+                preprocessing=plan.preprocessing,
+                features_uri=etl.features_uri,
+            ),
+        ),
         scratch_uri=plan.artifacts.scratch_folder(plan.run_id, "train"),
         classes=etl.classes,
-        backbone=plan.backbone.name,
-        backbone_uri=plan.backbone.onnx_uri,
-        backbone_sha256=plan.backbone.sha256,
-        backbone_licence=plan.backbone.licence,
-        preprocessing=plan.preprocessing,
         code_version=plan.code_version,
         seed=plan.seeds.training,
         max_epochs=plan.request.max_epochs,

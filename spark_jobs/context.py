@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
-from spark_jobs.spec import BackboneFile
 from spark_jobs.tables import FeatureCache, RawContent
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue, TypeAdapter
 
 from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile
 from serving.job.labels import ONE, Task
 from serving.job.spec import JobSpec, Name, Spec
 
@@ -29,15 +30,6 @@ class StageSpec(Spec):
 
     name: str
     params: dict[str, JsonValue] = {}
-
-
-class BackboneFile(Spec):
-    """A pretrained network's feature extractor as one ONNX file."""
-
-    name: str
-    onnx_uri: str
-    sha256: str
-    licence: str
 
 
 class LabelFields(Spec):

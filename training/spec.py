@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile, InputFeatures
 from serving.job.spec import JobSpec, Name, Spec
 
 
@@ -15,7 +15,7 @@ class TrainSpec(JobSpec):
     is the launcher's.
     labels_uri: the snapshot's labels.parquet (sha256, label, group, side, segment, name), or the
     run's own, which may also say how much a train sample counts (sample_weight, sample_repeats).
-    features_uri: a folder of Parquet files (sha256, vector). scratch_uri: a file:// folder that
+    inputs: what the model may be given, each with its features. scratch_uri: a file:// folder that
     outlives the attempt, where the checkpoint lies.
     """
 
@@ -26,14 +26,9 @@ class TrainSpec(JobSpec):
     dataset: Name
     snapshot_id: str
     labels_uri: str
-    features_uri: str
+    inputs: tuple[InputFeatures, ...] = Field(min_length=1)
     scratch_uri: str
     classes: tuple[str, ...]
-    backbone: str
-    backbone_uri: str
-    backbone_sha256: str
-    backbone_licence: str
-    preprocessing: Preprocessing
     code_version: str
     seed: int = Field(ge=0)
     max_epochs: int = Field(ge=1)
@@ -67,15 +62,11 @@ class ExportBackboneSpec(JobSpec):
 
 
 class ExportBackboneOutcome(Spec):
-    """parameters: trainable numbers in the extractor; features: length of its vector."""
+    """size: side of the pictures it was trained on. parameters: trainable numbers in it."""
 
-    backbone: str
-    onnx_uri: str
-    sha256: str
-    licence: str
-    parameters: int
-    features: int
+    file: BackboneFile
     size: int
+    parameters: int
 
 
 TrainingSpec = Annotated[TrainSpec | ExportBackboneSpec, Field(discriminator="kind")]

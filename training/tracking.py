@@ -48,14 +48,15 @@ def find_server() -> str:
 
 
 def _tags(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
+    backbone = spec.inputs[0].backbone
     return {
         RUN_ID_TAG: spec.run_id,
         "modelmill.dataset": spec.dataset,
         "modelmill.snapshot_id": spec.snapshot_id,
         "modelmill.code_version": spec.code_version,
-        "modelmill.backbone": spec.backbone,
-        "modelmill.backbone_sha256": spec.backbone_sha256,
-        "modelmill.backbone_licence": spec.backbone_licence,
+        "modelmill.backbone": backbone.name,
+        "modelmill.backbone_sha256": backbone.sha256,
+        "modelmill.backbone_licence": backbone.licence,
         "modelmill.device": ranks.device,
     }
 
@@ -64,12 +65,13 @@ def _params(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
     shown = spec.model_dump(
         mode="json",
         include={
-            *("backbone", "seed", "max_epochs", "patience", "min_delta"),
+            *("seed", "max_epochs", "patience", "min_delta"),
             *("batch_size", "learning_rate", "weight_decay", "task"),
         },
     )
     shown |= {"classes": len(spec.classes), "ranks": ranks.size}
-    shown |= {"resize": spec.preprocessing.resize}
+    shown |= {"backbone": spec.inputs[0].backbone.name}
+    shown |= {"resize": spec.inputs[0].preprocessing.resize}
     return {name: str(value) for name, value in shown.items()}
 
 

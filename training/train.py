@@ -27,12 +27,12 @@ def follow(spec: TrainSpec) -> None:
 
 def lead(spec: TrainSpec) -> TrainOutcome:
     """Train, export, check, track; the checkpoint goes when all is done."""
-    find_backbone(spec.backbone)
+    find_backbone(spec.inputs[0].backbone.name)
     server = find_server()
     data, model = load_task(spec.task)
     # Before joining: what cannot be trained on is then found before ranks wait for one another.
     sides = data.read_sides(spec)
-    backbone = read_backbone(spec)
+    backbone = read_backbone(spec.inputs[0].backbone)
     ranks = join_ranks(spec.devices)
     # Importing MLflow takes as long as the training: it happens beside it.
     with ThreadPoolExecutor() as pool:

@@ -33,7 +33,7 @@ from spark_jobs.administration.spec import (
     TryStageOutcome,
     TryStageSpec,
 )
-from spark_jobs.spec import BackboneFile, StageSpec
+from spark_jobs.spec import StageSpec
 
 # How many rejected samples a person is shown; --json has them all.
 SHOWN = 20
@@ -177,12 +177,7 @@ def try_stage(
             raw_uri=installation.artifacts.raw(dataset),
             stage=wanted,
             limit=limit,
-            backbone=BackboneFile(
-                name=card.backbone,
-                onnx_uri=card.onnx_uri,
-                sha256=card.sha256,
-                licence=card.licence,
-            ),
+            backbone=card.file,
             preprocessing=Preprocessing(size=card.size, resize=resize),
         )
         command = python_command(installation.layout, "spark_jobs.main", spec)

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile
 from serving.job.spec import JobSpec, Name, Spec
-from spark_jobs.spec import BackboneFile, Rejection, StageSpec
+from spark_jobs.spec import Rejection, StageSpec
 
 
 class AdministrationJob(JobSpec):

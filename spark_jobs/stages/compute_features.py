@@ -17,11 +17,12 @@ from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
+from serving.job.inputs import BackboneFile
 from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.schemas import FEATURES
 from spark_jobs.session import place_file
-from spark_jobs.spec import BackboneFile, StageParams
+from spark_jobs.spec import StageParams
 
 Batches = Iterator[pa.RecordBatch]
 VECTORS = pa.list_(pa.float32())

@@ -6,6 +6,7 @@ from pipelines.artifacts import Artifacts
 from pipelines.gate import GateDecision
 from pipelines.plan import RunPlan, make_plan
 from pipelines.request import RunRequest
+from serving.job.inputs import BackboneFile
 from serving.spec import BuildImageOutcome, DeployOutcome, GateNumbers
 from spark_jobs.spec import Champion, ClassMetrics, EtlOutcome, EvaluateOutcome
 from training.spec import ExportBackboneOutcome, TrainOutcome
@@ -17,13 +18,17 @@ ARTIFACTS = Artifacts(hdfs="hdfs://nn:8020", scratch="file:///var/scratch")
 ATTEMPT = f"{ROOT}/runs/{RUN_ID}/task/attempt-1"
 
 BACKBONE = ExportBackboneOutcome(
-    backbone="efficientnet-lite0",
-    onnx_uri=f"{ROOT}/backbones/efficientnet-lite0/features.onnx",
-    sha256="ab" * 32,
-    licence="Apache-2.0",
-    parameters=3_371_024,
-    features=1280,
+    file=BackboneFile(
+        name="efficientnet-lite0",
+        onnx_uri=f"{ROOT}/backbones/efficientnet-lite0/features.onnx",
+        sha256="ab" * 32,
+        licence="Apache-2.0",
+        features=1280,
+        file_bytes=13_500_000,
+        latency_ms=12.0,
+    ),
     size=240,
+    parameters=3_371_024,
 )
 ETL = EtlOutcome(
     snapshot_id="5a" * 32,

@@ -77,7 +77,7 @@ REQUESTS = st.builds(
 def test_everything_is_decided_in_the_plan() -> None:
     assert (PLAN.run_id, PLAN.cutoff, PLAN.actor) == (RUN_ID, CUTOFF, "ada")
     assert PLAN.code_version == "0123456789ab"
-    assert (PLAN.backbone.name, PLAN.backbone.sha256) == (BACKBONE.backbone, BACKBONE.sha256)
+    assert (PLAN.backbone.name, PLAN.backbone.sha256) == (BACKBONE.file.name, BACKBONE.file.sha256)
     assert PLAN.preprocessing.size == 240
     assert [stage.name for stage in PLAN.stages] == list(DEFAULT_STAGES)
 
@@ -105,8 +105,8 @@ def test_any_form_reaches_the_training_and_moves_no_side(request: RunRequest) ->
     fields = ("devices", "max_epochs", "patience", "learning_rate", "weight_decay", "seed")
     assert [getattr(spec, name) for name in fields] == [getattr(request, name) for name in fields]
     assert etl_spec(plan, ATTEMPT).seed == etl_spec(PLAN, ATTEMPT).seed == 0
-    assert spec.preprocessing == etl_spec(plan, ATTEMPT).preprocessing
-    assert spec.preprocessing.resize == request.resize
+    assert spec.inputs[0].preprocessing == etl_spec(plan, ATTEMPT).preprocessing
+    assert spec.inputs[0].preprocessing.resize == request.resize
 
 
 def test_a_plan_made_before_pictures_could_be_fitted_otherwise_is_read() -> None:
@@ -155,8 +155,8 @@ def test_etl_sees_the_labels_of_the_cut_off() -> None:
 def test_training_gets_what_the_etl_answered() -> None:
     spec = train_spec(PLAN, ETL, ATTEMPT)
     assert (spec.snapshot_id, spec.labels_uri) == (ETL.snapshot_id, ETL.labels_uri)
-    assert (spec.features_uri, spec.classes) == (ETL.features_uri, ("oak", "钢"))
-    assert (spec.backbone_uri, spec.backbone_sha256) == (BACKBONE.onnx_uri, BACKBONE.sha256)
+    assert (spec.inputs[0].features_uri, spec.classes) == (ETL.features_uri, ("oak", "钢"))
+    assert spec.inputs[0].backbone == BACKBONE.file
 
 
 def test_deploy_holds_the_gates_view() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from serving.job.inputs import BackboneFile
 from serving.job.mongo import DATABASE, MONGO_VARIABLE
 from spark_jobs.context import StageContext
 from spark_jobs.etl import run_etl
@@ -18,7 +19,7 @@ from spark_jobs.findings import Findings
 from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.session import open_session
-from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from spark_jobs.tables import FeatureCache, RawContent
 from tests.mongo_server import find_jars, run_mongo
 from tests.spark_jobs.cluster import Cluster, run_cluster

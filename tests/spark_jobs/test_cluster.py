@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from serving.job import store
+from serving.job.inputs import BackboneFile
 from serving.job.mongo import MONGO_VARIABLE
 from spark_jobs.importing.job import run_import
 from spark_jobs.runner import STAGES_VARIABLE
-from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from tests.spark_jobs.cluster import Cluster
 from tests.spark_jobs.tiny import PREPROCESSING, write_tree
 

@@ -17,8 +17,9 @@ from serving.bundle import codec
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.inputs import BackboneFile
 from spark_jobs.etl import run_etl
-from spark_jobs.spec import BackboneFile, EtlOutcome, Side, StageSpec
+from spark_jobs.spec import EtlOutcome, Side, StageSpec
 from spark_jobs.tables import claim_sides
 from tests.spark_jobs.conftest import CHAIN, MakeSpec
 from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, make_picture, write_tree

@@ -12,9 +12,9 @@ import pytest
 from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing, Resize
 from serving.bundle.predictor import OnnxNetwork
+from serving.job.inputs import BackboneFile
 from spark_jobs import tables
 from spark_jobs.etl import run_etl
-from spark_jobs.spec import BackboneFile
 from spark_jobs.tables import feature_key
 from tests.spark_jobs.conftest import MakeSpec
 from tests.spark_jobs.test_etl import read_vectors

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Lineage, Manifest, Preprocessing
-from spark_jobs.spec import BackboneFile
+from serving.job.inputs import BackboneFile
 
 SIZE = 32
 FEATURES = 8
@@ -69,7 +69,15 @@ def write_backbone(folder: Path) -> BackboneFile:
     path = folder / "tiny.onnx"
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    return BackboneFile(name="tiny", onnx_uri=path.as_uri(), sha256=digest, licence="Apache-2.0")
+    return BackboneFile(
+        name="tiny",
+        onnx_uri=path.as_uri(),
+        sha256=digest,
+        licence="Apache-2.0",
+        features=FEATURES,
+        file_bytes=len(content),
+        latency_ms=0.1,
+    )
 
 
 def write_bundle(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:

@@ -14,7 +14,7 @@ import pytest
 from serving.bundle import codec
 from serving.bundle.predictor import Predictor
 from serving.job.spec import JobError
-from tests.training.conftest import CLASSES, REPO, start_ranks
+from tests.training.conftest import CLASSES, REPO, make_input, start_ranks
 from training import checkpoint
 from training.paddle_files import load_network
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
@@ -27,10 +27,11 @@ MAIN = REPO / "training" / "main.py"
 
 
 @pytest.fixture
-def job_spec(make_spec: MakeSpec, backbone: ExportBackboneOutcome) -> MakeSpec:
+def job_spec(make_spec: MakeSpec, snapshot: Path, backbone: ExportBackboneOutcome) -> MakeSpec:
     def make(**changes: Any) -> TrainSpec:
-        file = {"backbone_uri": backbone.onnx_uri, "backbone_sha256": backbone.sha256}
-        return make_spec(**(file | changes))
+        chosen = make_input(snapshot / "features")
+        whole = {"inputs": (chosen.model_copy(update={"backbone": backbone.file}),)}
+        return make_spec(**(whole | changes))
 
     return make
 
@@ -99,7 +100,7 @@ def test_bundle_is_what_was_trained(job_spec: MakeSpec, tmp_path: Path, tracking
     assert predictor.manifest.lineage.weights_licence.startswith("Apache-2.0")
     pixels = np.random.default_rng(7).integers(0, 256, (3, 224, 224, 3), np.uint8)
     scores = predictor.score(list(pixels))
-    batch = codec.to_batch(list(pixels), spec.preprocessing)
+    batch = codec.to_batch(list(pixels), spec.inputs[0].preprocessing)
     with paddle.no_grad():
         stored = load_network(bundle / "paddle")(paddle.to_tensor(batch)).numpy()
     np.testing.assert_allclose(scores, stored, atol=1e-4)
@@ -173,14 +174,17 @@ def check_superseded(uri: str, last: str, run_id: str) -> None:
     ("changes", "sentence"),
     [
         ({"features_uri": "file:///nowhere"}, "84 of 84 samples have no features"),
-        ({"backbone": "efficientnet-lite9"}, "Did you mean efficientnet-lite0?"),
-        ({"backbone_sha256": "1" * 64}, "the features were made with 111111111111"),
+        ({"name": "efficientnet-lite9"}, "Did you mean efficientnet-lite0?"),
+        ({"sha256": "1" * 64}, "the features were made with 111111111111"),
     ],
 )
 def test_users_error_is_one_sentence_and_64(
     job_spec: MakeSpec, tmp_path: Path, tracking: str, changes: dict[str, str], sentence: str
 ) -> None:
-    spec = job_spec(**changes)
+    whole = job_spec().inputs[0]
+    file = whole.backbone.model_copy(update=changes)
+    uri = {name: value for name, value in changes.items() if name == "features_uri"}
+    spec = job_spec(inputs=(whole.model_copy(update={"backbone": file} | uri),))
     code, printed = run(spec, tmp_path / "work", MODELMILL_MLFLOW_URI=tracking)
     assert code == 64, printed
     error = JobError.model_validate_json((output(spec) / "error.json").read_bytes())

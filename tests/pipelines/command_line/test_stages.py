@@ -76,7 +76,7 @@ def import_wide_pictures(run: Run, dataset: str, tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(make_png(40 * number, width=16))
     # Neither decoding nor the stage looks into the network.
-    exported = tmp_path / "hdfs" / "modelmill" / "backbones" / BACKBONE.backbone
+    exported = tmp_path / "hdfs" / "modelmill" / "backbones" / BACKBONE.file.name
     store.write_model((exported / "outcome.json").as_uri(), BACKBONE)
     assert run("import", str(tmp_path / "photos"), "--dataset", dataset).code == 0
 

@@ -8,11 +8,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from serving.job.errors import UserError
+from serving.job.inputs import BackboneFile
 from spark_jobs.administration.spec import ListStagesSpec, StageInfo, TryStageSpec
 from spark_jobs.administration.stages import list_stages, try_stage
 from spark_jobs.runner import list_user_stages
 from spark_jobs.sample_rows import make_samples
-from spark_jobs.spec import BackboneFile, StageSpec
+from spark_jobs.spec import StageSpec
 from tests.spark_jobs.tiny import CLASSES, PREPROCESSING
 
 MakeTrial = Callable[..., TryStageSpec]

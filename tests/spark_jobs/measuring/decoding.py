@@ -16,19 +16,22 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile
 from spark_jobs.context import StageContext
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
 from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.schemas import RAW, SAMPLES
 from spark_jobs.session import open_session
-from spark_jobs.spec import BackboneFile
 from spark_jobs.stages import decode_image
 from spark_jobs.tables import FeatureCache, RawContent
 from tests.spark_jobs.measuring.processes import measure
 from tests.spark_jobs.near_duplicates.pictures import make_scene, shoot
 
 PREPROCESSING = Preprocessing(size=240)
+NO_BACKBONE = BackboneFile(
+    name="none", onnx_uri="", sha256="", licence="", features=0, file_bytes=0, latency_ms=0
+)
 PROCESSES = 2
 CHUNK = 64
 REPEATS = 3
@@ -59,7 +62,7 @@ def decode_with_spark(spark: SparkSession, folder: Path) -> None:
         spark=spark,
         dataset="bench",
         seed=0,
-        backbone=BackboneFile(name="none", onnx_uri="", sha256="", licence=""),
+        backbone=NO_BACKBONE,
         preprocessing=PREPROCESSING,
         features=FeatureCache(spark, folder.as_uri(), "none"),
         facts=FactsCache(spark, folder.as_uri()),

@@ -76,11 +76,12 @@ def read_sides(spec: TrainSpec) -> Sides:
     """Read the train and val side, in an order that only the samples decide."""
     labels = _read_labels(spec)
     _check_classes(labels, spec)
-    vectors = read_vectors(spec.features_uri, labels["sha256"].combine_chunks())
+    features_uri = spec.inputs[0].features_uri
+    vectors = read_vectors(features_uri, labels["sha256"].combine_chunks())
     missing = [sha for sha in labels["sha256"].to_pylist() if sha not in vectors]
     if missing:
         raise UserError(
-            f"{len(missing)} of {labels.num_rows} samples have no features in {spec.features_uri} "
+            f"{len(missing)} of {labels.num_rows} samples have no features in {features_uri} "
             f"(first: {missing[0]}). Run etl again: it makes those that are missing."
         )
     position = {name: i for i, name in enumerate(spec.classes)}

@@ -9,6 +9,7 @@ import pytest
 
 from serving.bundle import codec
 from serving.job.errors import UserError
+from tests.training.conftest import make_input
 from training.spec import TrainSpec
 from training.tasks.classification.data import PROBES, read_probe, read_sides, read_vectors
 
@@ -38,13 +39,15 @@ def test_order_of_rows_does_not_matter(make_spec: MakeSpec, tmp_path: Path) -> N
 
 
 def test_vectors_of_others_are_left_alone(make_spec: MakeSpec) -> None:
-    assert list(read_vectors(make_spec().features_uri, pa.array(["0" * 64]))) == ["0" * 64]
+    assert list(read_vectors(make_spec().inputs[0].features_uri, pa.array(["0" * 64]))) == [
+        "0" * 64
+    ]
 
 
 def test_missing_features_are_counted(make_spec: MakeSpec, tmp_path: Path) -> None:
     (tmp_path / "features").mkdir()
     with pytest.raises(UserError, match=r"84 of 84 samples have no features in file:.*Run etl"):
-        read_sides(make_spec(features_uri=(tmp_path / "features").as_uri()))
+        read_sides(make_spec(inputs=(make_input(tmp_path / "features"),)))
 
 
 def test_a_class_without_train_samples_is_named(make_spec: MakeSpec, tmp_path: Path) -> None:
