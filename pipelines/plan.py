@@ -23,6 +23,7 @@ from spark_jobs.spec import (
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
 
 BACKBONE = "efficientnet-lite0"
+SEARCH_SECONDS = 20.0
 
 
 class Seeds(Spec):
@@ -156,10 +157,9 @@ def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
         classes=etl.classes,
         code_version=plan.code_version,
         seed=plan.seeds.training,
+        search_seconds=SEARCH_SECONDS,
         max_epochs=plan.request.max_epochs,
         patience=plan.request.patience,
-        learning_rate=plan.request.learning_rate,
-        weight_decay=plan.request.weight_decay,
     )
 
 

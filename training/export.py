@@ -21,12 +21,11 @@ from serving.bundle.manifest import (
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.inputs import BackboneFile
+from serving.job.inputs import BackboneFile, InputFeatures
 from training.backbones.catalogue import find_backbone, load_pretrained
-from training.loop import Trained
 from training.paddle_files import load_network, save_network
 from training.spec import TrainSpec
-from training.tasks.protocol import Probe, TaskModel
+from training.tasks.protocol import Measured, Probe, TaskModel
 
 TOLERANCE = 1e-4
 RANDOM_PROBES = 2
@@ -52,13 +51,12 @@ def read_backbone(file: BackboneFile) -> onnx.ModelProto:
     return onnx.load_from_string(content)
 
 
-def make_manifest(spec: TrainSpec, trained: Trained) -> Manifest:
+def make_manifest(spec: TrainSpec, chosen: InputFeatures, measured: Measured) -> Manifest:
     """Describe the bundle."""
-    chosen = spec.inputs[0]
     return Manifest(
         classes=spec.classes,
         preprocessing=chosen.preprocessing,
-        metrics={"val_accuracy": trained.best.val_accuracy, "val_loss": trained.best.val_loss},
+        metrics={"val_accuracy": measured.accuracy, "val_loss": measured.loss},
         lineage=Lineage(
             dataset=spec.dataset,
             snapshot_id=spec.snapshot_id,
@@ -91,21 +89,26 @@ def measure_agreement(folder: Path, network: paddle.nn.Layer, batch: codec.Batch
 
 def export_bundle(
     spec: TrainSpec,
-    trained: Trained,
+    head: paddle.nn.Layer,
     task: TaskModel,
     *,
+    chosen: InputFeatures,
+    measured: Measured,
     backbone: onnx.ModelProto,
     probe: Probe,
     folder: Path,
 ) -> Bundle:
-    """Write a bundle into an empty local folder and check it; fails where the forms differ."""
-    chosen = spec.inputs[0]
+    """Write a bundle into an empty local folder and check it; fails where the forms differ.
+
+    Its scores are those at the temperature that was measured.
+    """
     extractor = load_pretrained(find_backbone(chosen.backbone.name)).extractor
-    network = task.join(extractor, trained.head)
+    network = task.join(extractor, head, measured.temperature)
     (folder / PADDLE_FOLDER).mkdir(parents=True)
     save_network(network, folder / PADDLE_FOLDER, chosen.preprocessing.size)
-    (folder / MODEL_FILE).write_bytes(task.append_head(backbone, trained.head).SerializeToString())
-    manifest = make_manifest(spec, trained)
+    served = task.append_head(backbone, head, measured.temperature)
+    (folder / MODEL_FILE).write_bytes(served.SerializeToString())
+    manifest = make_manifest(spec, chosen, measured)
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
     batch = make_probe_batch(probe, chosen.preprocessing)
     agreement = measure_agreement(folder, network, batch)
