@@ -31,7 +31,7 @@ from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, write_backbone, write_
 from training.spec import TrainSpec
 
 if TYPE_CHECKING:
-    from training.tasks.protocol import TrainExamples
+    from training.tasks.protocol import Samples
 
 RED, GREEN, BLUE = CLASSES
 BALANCE = StageSpec(name="balance_classes")
@@ -78,12 +78,12 @@ def read_values(outcome: EtlOutcome, column: str) -> dict[tuple[str, str], set[f
     return found
 
 
-def read_train_side(outcome: EtlOutcome, folder: Path) -> "TrainExamples":
+def read_train_rows(outcome: EtlOutcome, folder: Path) -> "Samples":
     """As the training does; the two packages share nothing but the file."""
     with warnings.catch_warnings():
         # Paddle warns about its own code while it is imported.
         warnings.simplefilter("ignore")
-        from training.tasks.classification.data import read_sides
+        from training.tasks.classification.data import read_samples
     spec = TrainSpec(
         output_uri="file:///nowhere",
         run_id="20260101t000000-abcdef",
@@ -101,12 +101,11 @@ def read_train_side(outcome: EtlOutcome, folder: Path) -> "TrainExamples":
         ),
         code_version="test",
         seed=0,
-        max_epochs=1,
-        patience=1,
-        learning_rate=0.1,
-        weight_decay=0,
+        max_trials=1,
     )
-    return read_sides(spec).train
+    samples = read_samples(spec)
+    train = ~samples.val
+    return replace(samples, **{name: getattr(samples, name)[train] for name in COLUMNS})
 
 
 def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
@@ -126,7 +125,7 @@ def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
     values = read_values(outcome, "sample_weight")
     for (label, side), found in values.items():
         assert found == {weights[label] if side == "train" else 1.0}
-    train = read_train_side(outcome, tmp_path)
+    train = read_train_rows(outcome, tmp_path)
     assert np.bincount(train.targets, train.weights).tolist() == pytest.approx([20 / 3] * 3)
     assert set(train.repeats) == {1}
     balance = store.read_model(outcome.report_uri, EtlReport).balance
@@ -145,7 +144,7 @@ def test_repeats_reach_the_trainer(run_chain: RunChain, tmp_path: Path) -> None:
     repeats = {RED: 1, GREEN: 4, BLUE: 5}
     for (label, side), found in read_values(outcome, "sample_repeats").items():
         assert found == {repeats[label] if side == "train" else 1}
-    train = read_train_side(outcome, tmp_path)
+    train = read_train_rows(outcome, tmp_path)
     assert np.bincount(train.targets, train.repeats).tolist() == [14, 16, 10]
     assert set(train.weights) == {1}
 

@@ -127,10 +127,8 @@ def make_spec(snapshot: Path, tmp_path: Path) -> MakeSpec:
             "inputs": (make_input(snapshot / "features"),),
             "code_version": "test",
             "seed": 3,
+            "max_trials": 4,
             "max_epochs": 4,
-            "patience": 10,
-            "learning_rate": 0.001,
-            "weight_decay": 0.01,
         }
         return TrainSpec.model_validate(fields | changes)
 

@@ -59,37 +59,39 @@ class Layers:
         return replace(self, output=output)
 
 
-class Stack(nn.Layer):
-    """Plain layers in Paddle, [n, d] → [n, k]."""
-
-    def __init__(self, layers: Layers) -> None:
+class _Shifted(nn.Layer):
+    def __init__(self, offset: Doubles) -> None:
         super().__init__()
-        self._layers = layers
-        self._dense = nn.LayerList()
-        for layer in layers:
-            if isinstance(layer, Dense):
-                dense = nn.Linear(*layer.weight.shape)
-                dense.weight.set_value(layer.weight.astype(np.float32))
-                dense.bias.set_value(layer.bias.astype(np.float32))
-                self._dense.append(dense)
-            elif isinstance(layer, Shift):
-                offset = paddle.to_tensor(layer.offset.astype(np.float32))
-                self.register_buffer("offset", offset)
+        self.register_buffer("offset", paddle.to_tensor(offset.astype(np.float32)))
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        """[n, d] → [n, k]."""
-        dense = iter(self._dense)
-        for layer in self._layers:
-            match layer:
-                case Dense():
-                    features = next(dense)(features)
-                case Shift():
-                    features = features + self.offset
-                case Normalize():
-                    features = nn.functional.normalize(features, axis=-1, epsilon=LEAST_NORM)
-                case Rectify():
-                    features = nn.functional.relu(features)
-        return features
+        shifted: paddle.Tensor = features + self.offset
+        return shifted
+
+
+class _Normalized(nn.Layer):
+    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
+        return nn.functional.normalize(features, axis=-1, epsilon=LEAST_NORM)
+
+
+def to_paddle(layers: Layers) -> nn.Sequential:
+    """The layers in Paddle, [n, d] → [n, k]."""
+    return nn.Sequential(*map(_to_paddle, layers))
+
+
+def _to_paddle(layer: Layer) -> nn.Layer:
+    match layer:
+        case Shift():
+            return _Shifted(layer.offset)
+        case Normalize():
+            return _Normalized()
+        case Rectify():
+            return nn.ReLU()
+        case Dense():
+            dense = nn.Linear(*layer.weight.shape)
+            dense.weight.set_value(layer.weight.astype(np.float32))
+            dense.bias.set_value(layer.bias.astype(np.float32))
+            return dense
 
 
 def append_layers(graph: onnx.GraphProto, layers: Layers, output: str) -> None:

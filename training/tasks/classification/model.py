@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 
 from serving.job.search import Recipe
 from training.tasks.classification.heads import KINDS, Head
-from training.tasks.classification.layers import Doubles, Layers, Stack, append_layers
+from training.tasks.classification.layers import Doubles, Layers, append_layers, to_paddle
 from training.tasks.protocol import Floats, Integers, Measured, Scaling
 
 SCORES = "scores"
@@ -30,7 +30,7 @@ class Network(nn.Layer):
     def __init__(self, extractor: nn.Layer, layers: Layers) -> None:
         super().__init__()
         self.extractor = extractor
-        self.head = Stack(layers)
+        self.head = to_paddle(layers)
 
     def forward(self, pictures: paddle.Tensor) -> paddle.Tensor:
         """[n, 3, size, size] → probabilities [n, classes]."""
