@@ -7,6 +7,9 @@ from pydantic import Field, TypeAdapter
 from serving.job.inputs import BackboneFile, InputFeatures
 from serving.job.spec import JobSpec, Name, Spec
 
+# The pretrained networks that training/backbones knows: the caller offers them without loading it.
+BackboneName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
+
 
 class TrainSpec(JobSpec):
     """Train a head on cached features and export a bundle.
@@ -62,11 +65,17 @@ class ExportBackboneSpec(JobSpec):
 
 
 class ExportBackboneOutcome(Spec):
-    """size: side of the pictures it was trained on. parameters: trainable numbers in it."""
+    """A backbone's card. size: side of the pictures it was trained on, in pixels.
+
+    parameters: trainable numbers in it. flops: multiply-adds for one picture of that size. source:
+    where the weights come from.
+    """
 
     file: BackboneFile
     size: int
     parameters: int
+    flops: int
+    source: str
 
 
 TrainingSpec = Annotated[TrainSpec | ExportBackboneSpec, Field(discriminator="kind")]

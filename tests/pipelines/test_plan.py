@@ -78,7 +78,7 @@ def test_everything_is_decided_in_the_plan() -> None:
     assert (PLAN.run_id, PLAN.cutoff, PLAN.actor) == (RUN_ID, CUTOFF, "ada")
     assert PLAN.code_version == "0123456789ab"
     assert (PLAN.backbone.name, PLAN.backbone.sha256) == (BACKBONE.file.name, BACKBONE.file.sha256)
-    assert PLAN.preprocessing.size == 240
+    assert PLAN.preprocessing.size == BACKBONE.size
     assert [stage.name for stage in PLAN.stages] == list(DEFAULT_STAGES)
 
 

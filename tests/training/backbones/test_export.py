@@ -15,6 +15,9 @@ def test_file_is_named_by_its_hash_and_described(backbone: ExportBackboneOutcome
     assert backbone.file.sha256 == hashlib.sha256(content).hexdigest()
     assert backbone.file.onnx_uri.endswith(f"/{backbone.file.sha256[:12]}.onnx")
     assert backbone.file.licence.startswith("Apache-2.0")
+    assert backbone.file.file_bytes == len(content)
+    assert backbone.file.latency_ms > 0
+    assert (backbone.size, backbone.parameters, backbone.flops) == (224, 3_413_024, 383_907_552)
     graph = onnx.load_from_string(content).graph
     assert [value.name for value in graph.input] == ["picture"]
     assert [value.name for value in graph.output] == ["features"]
