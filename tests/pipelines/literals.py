@@ -6,7 +6,8 @@ from pipelines.artifacts import Artifacts
 from pipelines.gate import GateDecision
 from pipelines.plan import RunPlan, make_plan
 from pipelines.request import RunRequest
-from serving.job.inputs import BackboneFile
+from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile, InputFeatures
 from serving.spec import BuildImageOutcome, DeployOutcome, GateNumbers
 from spark_jobs.spec import Champion, ClassMetrics, EtlOutcome, EvaluateOutcome
 from training.spec import ExportBackboneOutcome, TrainOutcome
@@ -43,7 +44,13 @@ BACKBONE = CARDS[0]
 ETL = EtlOutcome(
     snapshot_id="5a" * 32,
     labels_uri=f"{ROOT}/snapshots/5a/labels.parquet",
-    features_uri=f"{ROOT}/features/77",
+    features=(
+        InputFeatures(
+            backbone=BACKBONE.file,
+            preprocessing=Preprocessing(size=BACKBONE.size),
+            features_uri=f"{ROOT}/features/77",
+        ),
+    ),
     report_uri=f"{ROOT}/runs/{RUN_ID}/etl/attempt-1/etl_report.json",
     rejected_uri=f"{ROOT}/runs/{RUN_ID}/etl/attempt-1/rejected",
     classes=("oak", "钢"),
@@ -109,5 +116,5 @@ def plan_of(request: RunRequest) -> RunPlan:
         actor="ada",
         code_version="0123456789ab",
         artifacts=ARTIFACTS,
-        backbone=BACKBONE,
+        cards=CARDS,
     )

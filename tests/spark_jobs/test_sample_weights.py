@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.inputs import InputFeatures
 from spark_jobs.context import StageContext
 from spark_jobs.etl import run_etl
 from spark_jobs.report_models import Balance, EtlReport
@@ -27,7 +26,7 @@ from spark_jobs.schemas import SAMPLES
 from spark_jobs.snapshots import LABELS, LABELS_FILE
 from spark_jobs.spec import EtlOutcome, StageParams, StageSpec
 from tests.spark_jobs.conftest import CHAIN, MakeSpec
-from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, write_backbone, write_tree
+from tests.spark_jobs.tiny import CLASSES, write_tree
 from training.spec import TrainSpec
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def read_values(outcome: EtlOutcome, column: str) -> dict[tuple[str, str], set[f
     return found
 
 
-def read_train_side(outcome: EtlOutcome, folder: Path) -> "TrainExamples":
+def read_train_side(outcome: EtlOutcome) -> "TrainExamples":
     """As the training does; the two packages share nothing but the file."""
     with warnings.catch_warnings():
         # Paddle warns about its own code while it is imported.
@@ -92,13 +91,7 @@ def read_train_side(outcome: EtlOutcome, folder: Path) -> "TrainExamples":
         labels_uri=outcome.labels_uri,
         scratch_uri="file:///nowhere",
         classes=outcome.classes,
-        inputs=(
-            InputFeatures(
-                backbone=write_backbone(folder),
-                preprocessing=PREPROCESSING,
-                features_uri=outcome.features_uri,
-            ),
-        ),
+        inputs=outcome.features,
         code_version="test",
         seed=0,
         max_epochs=1,
@@ -126,7 +119,7 @@ def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
     values = read_values(outcome, "sample_weight")
     for (label, side), found in values.items():
         assert found == {weights[label] if side == "train" else 1.0}
-    train = read_train_side(outcome, tmp_path)
+    train = read_train_side(outcome)
     assert np.bincount(train.targets, train.weights).tolist() == pytest.approx([20 / 3] * 3)
     assert set(train.repeats) == {1}
     balance = store.read_model(outcome.report_uri, EtlReport).balance
@@ -145,7 +138,7 @@ def test_repeats_reach_the_trainer(run_chain: RunChain, tmp_path: Path) -> None:
     repeats = {RED: 1, GREEN: 4, BLUE: 5}
     for (label, side), found in read_values(outcome, "sample_repeats").items():
         assert found == {repeats[label] if side == "train" else 1}
-    train = read_train_side(outcome, tmp_path)
+    train = read_train_side(outcome)
     assert np.bincount(train.targets, train.repeats).tolist() == [14, 16, 10]
     assert set(train.weights) == {1}
 
