@@ -4,23 +4,31 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from serving.bundle.manifest import Preprocessing
-from serving.job.inputs import BackboneFile
+from serving.job.inputs import Input
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
 from spark_jobs.tables import FeatureCache, RawContent
 
 
 @dataclass(frozen=True)
+class CachedInput:
+    """What a model may be given, and the vectors that are there for it."""
+
+    input: Input
+    cache: FeatureCache
+
+
+@dataclass(frozen=True)
 class StageContext:
-    """The run around a stage. snapshot_id: what is trained on again, empty for what is there."""
+    """The run around a stage. inputs: at least one; pixels are fitted as the first one says.
+
+    snapshot_id: what is trained on again, empty for what is there.
+    """
 
     spark: SparkSession
     dataset: str
     seed: int
-    backbone: BackboneFile
-    preprocessing: Preprocessing
-    features: FeatureCache
+    inputs: tuple[CachedInput, ...]
     facts: FactsCache
     raw: RawContent
     findings: Findings

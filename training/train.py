@@ -37,6 +37,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
     meter = Meter()
     for given in choose_inputs(spec):
         find_backbone(given.backbone.name)
+        read_backbone(given.backbone)
     server = find_server()
     data, task = load_task(spec.task)
     # Before joining: what cannot be trained on is then found before ranks wait for one another.

@@ -1,4 +1,4 @@
-"""Cached features: the matrix of each input, read when a trial first asks for it."""
+"""Cached features: one matrix for each input."""
 
 import io
 
@@ -57,18 +57,18 @@ def find_scaling(matrix: Floats, rows: Integers) -> Scaling:
 
 
 class Vectors:
-    """Matrices of a training's inputs, by their names."""
+    """Matrices of a training's inputs, by their names.
+
+    All are read at once: what is missing is then found before ranks wait for one another.
+    """
 
     def __init__(self, inputs: tuple[InputFeatures, ...], sha256: tuple[str, ...]) -> None:
         self.inputs = {given.name: given for given in inputs}
-        self._sha256 = sha256
-        self._read: dict[str, Floats] = {}
+        self._read = {
+            given.name: read_matrix(given.features_uri, sha256, given.backbone.features)
+            for given in inputs
+        }
 
     def __getitem__(self, name: str) -> Floats:
         """[n, d] of one input."""
-        if name not in self._read:
-            given = self.inputs[name]
-            self._read[name] = read_matrix(
-                given.features_uri, self._sha256, given.backbone.features
-            )
         return self._read[name]

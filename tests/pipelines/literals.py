@@ -6,7 +6,9 @@ from pipelines.artifacts import Artifacts
 from pipelines.gate import GateDecision
 from pipelines.plan import RunPlan, make_plan
 from pipelines.request import RunRequest
-from serving.job.inputs import BackboneFile
+from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile, InputFeatures
+from serving.job.search import Cost, Recipe
 from serving.spec import BuildImageOutcome, DeployOutcome, GateNumbers
 from spark_jobs.spec import Champion, ClassMetrics, EtlOutcome, EvaluateOutcome
 from training.spec import ExportBackboneOutcome, TrainOutcome
@@ -43,7 +45,13 @@ BACKBONE = CARDS[0]
 ETL = EtlOutcome(
     snapshot_id="5a" * 32,
     labels_uri=f"{ROOT}/snapshots/5a/labels.parquet",
-    features_uri=f"{ROOT}/features/77",
+    features=(
+        InputFeatures(
+            backbone=BACKBONE.file,
+            preprocessing=Preprocessing(size=BACKBONE.size),
+            features_uri=f"{ROOT}/features/77",
+        ),
+    ),
     report_uri=f"{ROOT}/runs/{RUN_ID}/etl/attempt-1/etl_report.json",
     rejected_uri=f"{ROOT}/runs/{RUN_ID}/etl/attempt-1/rejected",
     classes=("oak", "钢"),
@@ -55,15 +63,20 @@ ETL = EtlOutcome(
 )
 TRAIN = TrainOutcome(
     bundle_uri=f"{ROOT}/runs/{RUN_ID}/train/attempt-1/bundle",
+    search_uri=f"{ROOT}/runs/{RUN_ID}/train/attempt-1/search.json",
     mlflow_run_id="0123abc",
     ranks=2,
     device="cpu",
-    epochs_run=20,
+    recipe=Recipe(input="efficientnet-lite0 crop"),
+    trials=24,
+    ended_because="no_gain",
+    folds=5,
     best_epoch=12,
     val_accuracy=1.0,
     val_loss=0.1,
     agreement=1e-6,
     weights_sha256="cd" * 32,
+    cost=Cost(cpu_seconds=40, gpu_seconds=0, peak_mb=800),
 )
 EVALUATE = EvaluateOutcome(
     accuracy=0.75,
@@ -109,5 +122,5 @@ def plan_of(request: RunRequest) -> RunPlan:
         actor="ada",
         code_version="0123456789ab",
         artifacts=ARTIFACTS,
-        backbone=BACKBONE,
+        cards=CARDS,
     )

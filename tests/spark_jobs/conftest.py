@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from serving.job.inputs import BackboneFile
+from serving.job.inputs import BackboneFile, Input
 from serving.job.mongo import DATABASE, MONGO_VARIABLE
-from spark_jobs.context import StageContext
+from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.etl import run_etl
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
@@ -101,9 +101,12 @@ def context(spark: SparkSession, backbone: BackboneFile, tmp_path: Path) -> Stag
         spark=spark,
         dataset="d",
         seed=0,
-        backbone=backbone,
-        preprocessing=PREPROCESSING,
-        features=FeatureCache(spark, tmp_path.as_uri(), "key"),
+        inputs=(
+            CachedInput(
+                Input(backbone=backbone, preprocessing=PREPROCESSING),
+                FeatureCache(spark, tmp_path.as_uri(), "key"),
+            ),
+        ),
         facts=FactsCache(spark, tmp_path.as_uri()),
         raw=RawContent(spark, ()),
         findings=Findings(),
@@ -137,8 +140,7 @@ def make_spec(
             "snapshots_uri": (tmp_path / "snapshots").as_uri(),
             "features_uri": (tmp_path / "features").as_uri(),
             "facts_uri": (tmp_path / "facts").as_uri(),
-            "backbone": backbone,
-            "preprocessing": PREPROCESSING,
+            "inputs": (Input(backbone=backbone, preprocessing=PREPROCESSING),),
             "stages": tuple(StageSpec(name=name) for name in CHAIN),
         }
         return EtlSpec(**fields | changes)

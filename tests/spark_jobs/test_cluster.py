@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from serving.job import store
-from serving.job.inputs import BackboneFile
+from serving.job.inputs import BackboneFile, Input
 from serving.job.mongo import MONGO_VARIABLE
 from spark_jobs.importing.job import run_import
 from spark_jobs.runner import STAGES_VARIABLE
@@ -57,8 +57,7 @@ def spec(import_root: Path, tmp_path: Path, database: Any, backbone: BackboneFil
         snapshots_uri=(tmp_path / "snapshots").as_uri(),
         features_uri=(tmp_path / "features").as_uri(),
         facts_uri=(tmp_path / "facts").as_uri(),
-        backbone=backbone,
-        preprocessing=PREPROCESSING,
+        inputs=(Input(backbone=backbone, preprocessing=PREPROCESSING),),
         stages=tuple(StageSpec(name=name) for name in chain),
     )
 

@@ -5,9 +5,10 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,6 @@ from pyspark.sql import functions as F
 
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.inputs import InputFeatures
 from spark_jobs.context import StageContext
 from spark_jobs.etl import run_etl
 from spark_jobs.report_models import Balance, EtlReport
@@ -27,11 +27,8 @@ from spark_jobs.schemas import SAMPLES
 from spark_jobs.snapshots import LABELS, LABELS_FILE
 from spark_jobs.spec import EtlOutcome, StageParams, StageSpec
 from tests.spark_jobs.conftest import CHAIN, MakeSpec
-from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, write_backbone, write_tree
+from tests.spark_jobs.tiny import CLASSES, write_tree
 from training.spec import TrainSpec
-
-if TYPE_CHECKING:
-    from training.tasks.protocol import Samples
 
 RED, GREEN, BLUE = CLASSES
 BALANCE = StageSpec(name="balance_classes")
@@ -78,7 +75,15 @@ def read_values(outcome: EtlOutcome, column: str) -> dict[tuple[str, str], set[f
     return found
 
 
-def read_train_rows(outcome: EtlOutcome, folder: Path) -> "Samples":
+class TrainRows(NamedTuple):
+    """What the trainer reads of the train side, [n] each."""
+
+    targets: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+    repeats: npt.NDArray[np.int64]
+
+
+def read_train_rows(outcome: EtlOutcome) -> TrainRows:
     """As the training does; the two packages share nothing but the file."""
     with warnings.catch_warnings():
         # Paddle warns about its own code while it is imported.
@@ -92,20 +97,14 @@ def read_train_rows(outcome: EtlOutcome, folder: Path) -> "Samples":
         labels_uri=outcome.labels_uri,
         scratch_uri="file:///nowhere",
         classes=outcome.classes,
-        inputs=(
-            InputFeatures(
-                backbone=write_backbone(folder),
-                preprocessing=PREPROCESSING,
-                features_uri=outcome.features_uri,
-            ),
-        ),
+        inputs=outcome.features,
         code_version="test",
         seed=0,
         max_trials=1,
     )
     samples = read_samples(spec)
     train = ~samples.val
-    return replace(samples, **{name: getattr(samples, name)[train] for name in COLUMNS})
+    return TrainRows(samples.targets[train], samples.weights[train], samples.repeats[train])
 
 
 def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
@@ -125,7 +124,7 @@ def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
     values = read_values(outcome, "sample_weight")
     for (label, side), found in values.items():
         assert found == {weights[label] if side == "train" else 1.0}
-    train = read_train_rows(outcome, tmp_path)
+    train = read_train_rows(outcome)
     assert np.bincount(train.targets, train.weights).tolist() == pytest.approx([20 / 3] * 3)
     assert set(train.repeats) == {1}
     balance = store.read_model(outcome.report_uri, EtlReport).balance
@@ -144,7 +143,7 @@ def test_repeats_reach_the_trainer(run_chain: RunChain, tmp_path: Path) -> None:
     repeats = {RED: 1, GREEN: 4, BLUE: 5}
     for (label, side), found in read_values(outcome, "sample_repeats").items():
         assert found == {repeats[label] if side == "train" else 1}
-    train = read_train_rows(outcome, tmp_path)
+    train = read_train_rows(outcome)
     assert np.bincount(train.targets, train.repeats).tolist() == [14, 16, 10]
     assert set(train.weights) == {1}
 

@@ -61,16 +61,16 @@ def _channel_means() -> list[onnx.NodeProto]:
     ]
 
 
-def write_backbone(folder: Path) -> BackboneFile:
-    """[n, 3, 32, 32] → [n, 8]: the channels' means, mixed."""
-    mix = np.random.default_rng(0).normal(size=(3, FEATURES)).astype(np.float32)
+def write_backbone(folder: Path, name: str = "tiny", seed: int = 0) -> BackboneFile:
+    """[n, 3, 32, 32] → [n, 8]: the channels' means, mixed as the seed says."""
+    mix = np.random.default_rng(seed).normal(size=(3, FEATURES)).astype(np.float32)
     nodes = [*_channel_means(), helper.make_node("MatMul", ["flat", "w"], ["y"])]
     content = _save(nodes, [numpy_helper.from_array(mix, "w")], FEATURES)
-    path = folder / "tiny.onnx"
+    path = folder / f"{name}.onnx"
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     return BackboneFile(
-        name="tiny",
+        name=name,
         onnx_uri=path.as_uri(),
         sha256=digest,
         licence="Apache-2.0",

@@ -140,7 +140,10 @@ def test_an_epoch_meets_each_sample_so_often(
 def measure_recall(spec: TrainSpec, rows: Rows) -> float:
     """Of the rare class, among what is judged by."""
     trained = train_head(
-        fit_of(spec, learning_rate=0.01), ALONE, rows, load_task("classification")[1],
+        fit_of(spec, learning_rate=0.01),
+        ALONE,
+        rows,
+        load_task("classification")[1],
         spec.scratch_uri,
     )
     rare = rows.judged[rows.targets[rows.judged] == 1]

@@ -55,7 +55,7 @@ class Material:
 def gather_material(spec: TrainSpec, data: TaskData) -> Material:
     """Read the samples and deal them out; UserError where they cannot be trained on."""
     samples = data.read_samples(spec)
-    vectors = Vectors(spec.inputs, samples.sha256)
+    vectors = Vectors(choose_inputs(spec), samples.sha256)
     return Material(samples, make_folds(samples, spec.seed), vectors)
 
 
@@ -101,13 +101,14 @@ class Searcher:
             min_delta=spec.min_delta,
         )
         self._data: dict[str, FoldData] = {}
-        name = spec.model_copy(update={"output_uri": ""}).fingerprint()
+        key = spec.model_copy(update={"output_uri": ""}).fingerprint()
         if ranks.leads:
-            self._study = open_study(path, name)
-            begin(self._study, list(self._inputs))
+            self._study = begin(path, key, list(self._inputs))
+            if done := len(find_finished(self._study)):
+                print(f"An earlier attempt left its search: going on after {done} trials.")
         ranks.wait()
         if not ranks.leads:
-            self._study = open_study(path, name)
+            self._study = open_study(path)
         self._spent_before = self._spent()
         self._started = time.monotonic()
 

@@ -22,7 +22,9 @@ from training.search.space import first_recipes
 RUNGS = (3, 6, 12, 24, 48, 96)
 RANDOM_TRIALS = 8
 TRIALS_BEFORE_PRUNING = 5
+# Optuna's own key for the parameters of a trial that was asked for.
 FIXED = "fixed_params"
+NAME, KEY = "search", "key"
 
 
 def find_study_file(scratch: Path) -> Path:
@@ -30,8 +32,8 @@ def find_study_file(scratch: Path) -> Path:
     return scratch / "study.log"
 
 
-def open_study(path: Path, name: str) -> optuna.Study:
-    """Open or begin a study; a file that a kill cut in mid-line is read up to there."""
+def open_study(path: Path) -> optuna.Study:
+    """Open or begin the study of a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
@@ -39,18 +41,24 @@ def open_study(path: Path, name: str) -> optuna.Study:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(path))),
-            study_name=name,
+            study_name=NAME,
             direction="minimize",
             pruner=MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING),
             load_if_exists=True,
         )
 
 
-def begin(study: optuna.Study, inputs: Sequence[str]) -> None:
+def begin(path: Path, key: str, inputs: Sequence[str]) -> optuna.Study:
     """Ask for the first recipes, and again for what a killed attempt left unfinished.
 
-    One process does this before the others join.
+    One process does this before the others join. A study of another key, which is the hash of all
+    that decides the search, is begun anew.
     """
+    study = open_study(path)
+    if study.user_attrs.get(KEY, key) != key:
+        path.unlink()
+        study = open_study(path)
+    study.set_user_attr(KEY, key)
     trials = study.get_trials(deepcopy=False)
     if not trials:
         for recipe in first_recipes(inputs):
@@ -60,6 +68,7 @@ def begin(study: optuna.Study, inputs: Sequence[str]) -> None:
             study.tell(trial.number, state=TrialState.FAIL)
             if FIXED in trial.system_attrs:
                 study.enqueue_trial(trial.system_attrs[FIXED])
+    return study
 
 
 def ask(study: optuna.Study, seed: int, rank: int) -> optuna.Trial:

@@ -16,8 +16,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from serving.bundle.manifest import Preprocessing
-from serving.job.inputs import BackboneFile
-from spark_jobs.context import StageContext
+from serving.job.inputs import BackboneFile, Input
+from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
 from spark_jobs.importing.segments import SegmentWriter
@@ -29,8 +29,11 @@ from tests.spark_jobs.measuring.processes import measure
 from tests.spark_jobs.near_duplicates.pictures import make_scene, shoot
 
 PREPROCESSING = Preprocessing(size=240)
-NO_BACKBONE = BackboneFile(
-    name="none", onnx_uri="", sha256="", licence="", features=0, file_bytes=0, latency_ms=0
+NO_INPUT = Input(
+    backbone=BackboneFile(
+        name="none", onnx_uri="", sha256="", licence="", features=0, file_bytes=0, latency_ms=0
+    ),
+    preprocessing=PREPROCESSING,
 )
 PROCESSES = 2
 CHUNK = 64
@@ -62,9 +65,7 @@ def decode_with_spark(spark: SparkSession, folder: Path) -> None:
         spark=spark,
         dataset="bench",
         seed=0,
-        backbone=NO_BACKBONE,
-        preprocessing=PREPROCESSING,
-        features=FeatureCache(spark, folder.as_uri(), "none"),
+        inputs=(CachedInput(NO_INPUT, FeatureCache(spark, folder.as_uri(), "none")),),
         facts=FactsCache(spark, folder.as_uri()),
         raw=raw,
         findings=Findings(),
