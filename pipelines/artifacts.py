@@ -45,6 +45,11 @@ class Artifacts(BaseModel):
         return f"{self.root}/facts"
 
     @property
+    def pairs(self) -> str:
+        """Root of the pairs cache."""
+        return f"{self.root}/pairs"
+
+    @property
     def backbones(self) -> str:
         """Folder of the backbones' ONNX files and their cards."""
         return f"{self.root}/backbones"

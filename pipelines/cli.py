@@ -33,6 +33,7 @@ COMMANDS = {
     "report": "pipelines.command_line.runs:report",
     "prune": "pipelines.command_line.prune:prune",
     "predict": "pipelines.command_line.predict:predict",
+    "token": "pipelines.command_line.tokens:token",
     "test": "pipelines.command_line.checks:test",
     "bench": "pipelines.command_line.checks:bench",
     "lock": "pipelines.command_line.locks:lock",

@@ -19,6 +19,8 @@ _JAVA_OPTIONS = (
     "-Xlog:cds=off",
     "-Xlog:cds+dynamic=off",
 )
+# Of a JVM that waits most of its time: what a job leaves free goes back to the machine.
+_LEAN_OPTIONS = ("-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=30")
 _DRIVER_MEMORY = "2g"
 LOG_CONF = LOCAL_CONF / "spark" / "log4j2.properties"
 
@@ -70,12 +72,39 @@ def spark_command(
 
     archive_classes: write the JVM's class archive at the end, instead of using it.
 
+    Its last three words are the script, --spec and the spec.
+    """
+    options = _spark_options(layout, master, archive, archive_classes=archive_classes)
+    job = (str(REPO / "spark_jobs" / "main.py"), "--spec", spec.model_dump_json())
+    return Command(argv=(_spark_submit(layout), *options, "--name", name, *job))
+
+
+def warm_command(layout: Layout, *, master: SparkMaster, archive: Path) -> Command:
+    """spark-submit of a JVM that waits for a job: set up as spark_command's, and its own size."""
+    options = _spark_options(layout, master, archive, more_java=_LEAN_OPTIONS)
+    return Command(argv=(_spark_submit(layout), *options, "--name", "modelmill", "pyspark-shell"))
+
+
+def _spark_submit(layout: Layout) -> str:
+    return str(layout.jobs / "bin" / "spark-submit")
+
+
+def _spark_options(
+    layout: Layout,
+    master: SparkMaster,
+    archive: Path,
+    *,
+    archive_classes: bool = False,
+    more_java: tuple[str, ...] = (),
+) -> list[str]:
+    """Everything between the program and the application.
+
     The code reaches executors by --py-files, whatever their PYTHONPATH. Only a driver in the same
     process takes the connector from its class path, which is also what the class archive holds,
     and forks its Python workers from a process that has imported what they need.
     """
     jars = [str(path) for path in sorted(layout.jars("spark").glob("*.jar"))]
-    java = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}"]
+    java = [*_JAVA_OPTIONS, *more_java, f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}"]
     if archive_classes:
         java.append(f"-XX:ArchiveClassesAtExit={layout.spark_archive}")
     elif layout.spark_archive.exists():
@@ -95,8 +124,8 @@ def spark_command(
             # Replanning between stages costs more than it can save on one machine.
             "spark.sql.adaptive.enabled": "false",
         }
-    argv = [str(layout.jobs / "bin" / "spark-submit"), "--master", master.master, "--name", name]
-    argv += [
+    argv = [
+        *("--master", master.master),
         "--driver-memory",
         _DRIVER_MEMORY,
         "--driver-java-options",
@@ -109,8 +138,7 @@ def spark_command(
     argv += ["--py-files", str(archive)]
     for key, value in conf.items():
         argv += ["--conf", f"{key}={value}"]
-    argv += [str(REPO / "spark_jobs" / "main.py"), "--spec", spec.model_dump_json()]
-    return Command(argv=tuple(argv))
+    return argv
 
 
 def train_command(layout: Layout, spec: JobSpec, *, devices: Devices, log_folder: Path) -> Command:

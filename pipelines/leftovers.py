@@ -18,7 +18,7 @@ def find_leftovers(artifacts: Artifacts, now: datetime, *, idle: bool) -> Mappin
     folders = [artifacts.raw(dataset) for dataset in store.list_names(f"{artifacts.root}/raw")]
     partial = [uri for one in folders for uri in _list_old(one, now) if uri.endswith(".part")]
     if idle:
-        for root in (artifacts.snapshots, artifacts.features):
+        for root in (artifacts.snapshots, artifacts.features, artifacts.facts, artifacts.pairs):
             partial += _list_old(store.join(root, ".tmp"), now)
     return {
         "partial": partial,

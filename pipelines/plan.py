@@ -133,6 +133,7 @@ def etl_spec(plan: RunPlan, output_uri: str) -> EtlSpec:
         snapshots_uri=plan.artifacts.snapshots,
         features_uri=plan.artifacts.features,
         facts_uri=plan.artifacts.facts,
+        pairs_uri=plan.artifacts.pairs,
         inputs=plan.inputs,
         stages=plan.stages,
     )

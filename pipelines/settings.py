@@ -55,6 +55,11 @@ class Settings(BaseModel):
     spark_master: str = Field(
         default="local[*]", description="Master of Airflow's spark_default connection"
     )
+    warm_spark: str = Field(
+        default="yes",
+        pattern="^(yes|no)$",
+        description="yes or no: keep a JVM for Spark jobs on this machine",
+    )
     docker_host: str = Field(
         default="", description="Docker engine; default: the one that answers, else our own"
     )
@@ -98,6 +103,11 @@ class Settings(BaseModel):
     def console_address(self) -> str:
         """http://HOST:PORT of the console."""
         return f"http://{self.host}:{self.port_console}"
+
+    @property
+    def keeps_spark(self) -> bool:
+        """True where Spark runs on this machine, and its JVM is kept between jobs."""
+        return self.warm_spark == "yes" and self.spark_master.startswith("local")
 
     @property
     def allowed_import_roots(self) -> tuple[Path, ...]:

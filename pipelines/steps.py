@@ -12,6 +12,7 @@ from pipelines.commands import (
     python_command,
     spark_command,
     train_command,
+    warm_command,
 )
 from pipelines.context import Installation, RunFiles
 from pipelines.devices import choose_devices, count_cores, has_cuda_build
@@ -24,6 +25,7 @@ from pipelines.plan import (
     evaluate_spec,
     train_spec,
 )
+from pipelines.warm_spark.lending import KINDS, borrow_command, make_fingerprint
 from serving.job import store
 from serving.job.spec import JobSpec, Spec
 from serving.spec import BuildImageOutcome, DeployOutcome
@@ -85,13 +87,18 @@ def _bind_deploy(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
 
 
 def submit_spark(spec: JobSpec, around: Surroundings) -> Command:
-    """spark-submit, with the code's archive in place."""
+    """spark-submit, with the code's archive in place; in the JVM that is kept warm where one is."""
     layout = around.installation.layout
     kind = str(getattr(spec, "kind", "job"))
     archive = write_archive(layout.code)
-    return spark_command(
+    command = spark_command(
         layout, spec, master=around.master, archive=archive, name=f"modelmill {kind}"
     )
+    if kind not in KINDS or not around.master.is_local or not layout.warm_spark_socket.exists():
+        return command
+    warm = warm_command(layout, master=around.master, archive=archive)
+    fingerprint = make_fingerprint(warm, around.installation.job_environment())
+    return borrow_command(layout, command, fingerprint)
 
 
 def launch_training(spec: JobSpec, around: Surroundings) -> Command:

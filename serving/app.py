@@ -1,81 +1,34 @@
-"""The model server: one bundle behind an HTTP API."""
+"""The model server: one bundle behind four HTTP APIs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import anyio
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
-from serving.body import MAX_BODY_BYTES, Question, RequestError, read_question
-from serving.bundle import codec
+from serving.apis import easydl, easyedge, native, open_inference
 from serving.bundle.predictor import Predictor
 from serving.content_policy import hash_inline
-from serving.schemas import (
-    AnsweringModel,
-    ErrorResponse,
-    Health,
-    LabelScore,
-    ModelInfo,
-    PredictRequest,
-    PredictResponse,
-)
-from serving.telemetry import Metrics, TelemetryMiddleware, error_response
+from serving.cores import count_cores
+from serving.door import Door
+from serving.keeping import Keeper, read_keeping
+from serving.limits import Limits, read_limits
+from serving.middleware import TelemetryMiddleware, TokenMiddleware
+from serving.request_errors import RequestError
+from serving.schemas import Health, Liveness
+from serving.service import Service, describe_model
+from serving.telemetry import Metrics
+from serving.tokens import TokenGate
 
-# More than this at once is refused, so that waiting bodies cannot fill the memory.
-MAX_IN_FLIGHT = 32
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorResponse, "description": "Not a picture that can be used, or a bad field"},
-    413: {"model": ErrorResponse, "description": f"More than {MAX_BODY_BYTES // 2**20} MiB"},
-    415: {"model": ErrorResponse, "description": "A Content-Type that is not taken"},
-    503: {"model": ErrorResponse, "description": "Too many requests at once: try again"},
-}
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_TOP = {
-    "name": "top",
-    "in": "query",
-    "required": False,
-    "description": "How many labels to answer",
-    "schema": {"type": "integer", "minimum": 1, "default": 5},
-}
-
-
-def _describe_body() -> dict[str, Any]:
-    example = {"image": "iVBORw0KGgo…", "top": 3}
-    file = {"type": "object", "required": ["file"], "properties": {"file": _BINARY["schema"]}}
-    content = {
-        "image/*": _BINARY,
-        "application/octet-stream": _BINARY,
-        "multipart/form-data": {"schema": file},
-        "application/json": {"schema": PredictRequest.model_json_schema(), "example": example},
-    }
-    return {"requestBody": {"required": True, "content": content}, "parameters": [_TOP]}
-
-
-def count_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def _describe_model(predictor: Predictor, deployment: str, version: int) -> ModelInfo:
-    manifest = predictor.manifest
-    lineage = manifest.lineage.model_dump(exclude={"backbone_sha256"})
-    return ModelInfo(
-        deployment=deployment,
-        version=version,
-        task=manifest.task,
-        classes=manifest.classes,
-        metrics=manifest.metrics,
-        **lineage,
-    )
+# The native one is last: it words the errors of all paths that no other owns.
+FOREIGN = (easydl, easyedge, open_inference)
 
 
 def _page_headers(page: str) -> Mapping[str, str]:
@@ -87,96 +40,50 @@ def _page_headers(page: str) -> Mapping[str, str]:
     return {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
 
 
-class Answerer:
-    """Decodes and infers off the event loop, one picture per core at a time."""
-
-    def __init__(self, predictor: Predictor, model: ModelInfo) -> None:
-        self._predictor = predictor
-        fields = set(AnsweringModel.model_fields)
-        self._model = AnsweringModel.model_validate(model.model_dump(include=fields))
-        self._limiter = anyio.CapacityLimiter(count_cores())
-        self._in_flight = 0
-
-    def _predict(self, question: Question) -> tuple[LabelScore, ...]:
-        picture = self._predictor.prepare(question.picture)
-        scores = self._predictor.score([picture])[0]
-        ranked = codec.rank_labels(scores, self._predictor.manifest.classes, question.top)
-        # float32 sums may end a hair above 1.
-        return tuple(LabelScore(label=label, score=min(score, 1.0)) for label, score in ranked)
-
-    async def answer(self, request: Request) -> PredictResponse:
-        """Read one request and answer it; raises RequestError."""
-        if self._in_flight >= MAX_IN_FLIGHT:
-            raise RequestError(503, "busy", f"{MAX_IN_FLIGHT} requests are in work: try again.")
-        self._in_flight += 1
-        try:
-            question = await read_question(request)
-            results = await anyio.to_thread.run_sync(self._predict, question, limiter=self._limiter)
-        except codec.BadImageError as error:
-            raise RequestError(400, "bad_image", f"The picture cannot be used: {error}.") from None
-        except ClientDisconnect:
-            raise RequestError(400, "disconnected", "The caller left.") from None
-        finally:
-            self._in_flight -= 1
-        return PredictResponse(
-            request_id=request.state.request_id, results=results, model=self._model
-        )
+def render_error(error: RequestError, request: Request) -> Response:
+    """An error in the form of the API that was asked."""
+    owner = next((api for api in FOREIGN if api.owns(request)), native)
+    answer: Response = owner.render_error(error, request.state.request_id)
+    return answer
 
 
 def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(RequestError)
-    async def answer_request_error(request: Request, error: RequestError) -> JSONResponse:
-        response = error_response(error.status, error.code, error.message, request.state.request_id)
-        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            response.headers["Retry-After"] = "1"
-        return response
+    async def answer_request_error(request: Request, error: RequestError) -> Response:
+        return render_error(error, request)
 
     @app.exception_handler(HTTPException)
-    async def answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
+    async def answer_http_error(request: Request, error: HTTPException) -> Response:
         code = HTTPStatus(error.status_code).name.lower()
-        message = f"{request.method} {request.url.path}: {error.detail}. See /openapi.json."
-        response = error_response(error.status_code, code, message, request.state.request_id)
-        response.headers.update(error.headers or {})
-        return response
+        message = f"{request.method} {request.url.path[:200]}: {error.detail}. See /openapi.json."
+        return render_error(RequestError(error.status_code, code, message, error.headers), request)
 
 
-def create_app(bundle: Path, deployment: str, version: int) -> FastAPI:
-    """Load a bundle and serve it; raises serving.bundle.predictor.BadBundleError."""
-    # One thread a picture, as many pictures as cores: more pictures a second than one picture
-    # spread over all cores.
-    predictor = Predictor(bundle, threads=1)
-    model = _describe_model(predictor, deployment, version)
-    answerer = Answerer(predictor, model)
-    metrics = Metrics(deployment, version)
+def _add_own_routes(app: FastAPI, service: Service) -> None:
+    model, metrics = service.model, service.metrics
     page = resources.files("serving").joinpath("page.html").read_text("utf-8")
     page_headers = _page_headers(page)
-    # FastAPI's own /docs loads its script from a CDN: not for a server that may be offline.
-    app = FastAPI(
-        title=f"modelmill: {deployment}",
-        version=str(version),
-        description="Send a picture, get its labels, best first.",
-        docs_url=None,
-        redoc_url=None,
-    )
-    _add_error_answers(app)
+    draining: dict[int | str, dict[str, Any]] = {
+        503: {"model": Health, "description": "It takes nothing new"}
+    }
 
-    @app.post(
-        "/v1/predict",
-        response_model=PredictResponse,
-        responses=_ERRORS,
-        openapi_extra=_describe_body(),
-        summary="Classify one picture",
-    )
-    async def predict(request: Request) -> PredictResponse:
-        return await answerer.answer(request)
+    async def check_health() -> Response:
+        status = "draining" if service.draining else "ok"
+        health = Health(status=status, deployment=model.deployment, version=model.version)
+        return JSONResponse(health.model_dump(), 503 if service.draining else 200)
 
-    @app.get("/v1/model", response_model=ModelInfo, summary="The model and its lineage")
-    async def describe() -> ModelInfo:
-        return model
+    for path, summary in (("/readyz", "Ready to answer"), ("/healthz", "The same as /readyz")):
+        app.get(
+            path,
+            response_model=Health,
+            responses=draining,
+            summary=summary,
+            operation_id=path[1:],
+        )(check_health)
 
-    @app.get("/healthz", response_model=Health, summary="Ready to answer")
-    async def check_health() -> Health:
-        return Health(deployment=deployment, version=version)
+    @app.get("/livez", summary="The process runs")
+    async def check_alive() -> Liveness:
+        return Liveness()
 
     @app.get("/metrics", include_in_schema=False)
     async def show_metrics() -> Response:
@@ -186,6 +93,53 @@ def create_app(bundle: Path, deployment: str, version: int) -> FastAPI:
     async def show_page() -> HTMLResponse:
         return HTMLResponse(page, headers=page_headers)
 
-    paths = frozenset({"/", "/openapi.json", "/v1/predict", "/v1/model", "/healthz", "/metrics"})
-    app.add_middleware(TelemetryMiddleware, metrics=metrics, paths=paths)
+
+def create_app(
+    bundle: Path,
+    deployment: str,
+    version: int,
+    limits: Limits | None = None,
+    tokens: Path | None = None,
+) -> FastAPI:
+    """Load a bundle and serve it; raises BadBundleError, LimitsError.
+
+    tokens is the file of serving.tokens; it may come and go while the server runs.
+    app.state.service is what answers. Limits come from the environment where none are given.
+    """
+    # One thread a picture, as many pictures as cores: more pictures a second than one picture
+    # spread over all cores.
+    predictor = Predictor(bundle, threads=1)
+    metrics = Metrics(deployment, version)
+    keeping = read_keeping(os.environ)
+    service = Service(
+        predictor,
+        describe_model(predictor, deployment, version),
+        limits or read_limits(os.environ),
+        count_cores(),
+        metrics,
+        keeper=None if keeping is None else Keeper(keeping, version),
+    )
+
+    @asynccontextmanager
+    async def live(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    # FastAPI's own /docs loads its script from a CDN: not for a server that may be offline.
+    app = FastAPI(
+        title=f"modelmill: {deployment}",
+        version=str(version),
+        description="Send a picture, get its labels, best first.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=live,
+    )
+    app.state.service = service
+    _add_error_answers(app)
+    for api in (native, *FOREIGN):
+        app.include_router(api.make_router(service))
+    _add_own_routes(app, service)
+    app.add_middleware(TokenMiddleware, gate=TokenGate(tokens), render=render_error)
+    app.add_middleware(TelemetryMiddleware, metrics=metrics, render=render_error)
+    app.add_middleware(Door, service=service, render=render_error)
     return app

@@ -23,11 +23,14 @@ from serving.docker_client import (
 from serving.hosts import Running, Served, ServedBy, address_of
 from serving.image import ensure_model_image
 from serving.smoke import ServeError, read_health, wait_ready
+from serving.tokens import FOLDER
 
 PORT = "8000/tcp"
 # The server's own grace for requests in work, and a little.
 STOP_SECONDS = 12
 MEMORY = "2g"
+# Where a container finds the tokens' folder.
+TOKENS = "/tokens"
 MAX_PROCESSES = 256
 LOG_LINES = 15
 
@@ -74,6 +77,8 @@ class ContainerHost:
                 VERSION_LABEL: str(served.version),
                 ROLE_LABEL: role,
             },
+            environment=environment.server_settings() | _name_tokens(served, role),
+            volumes=_mount_tokens(role),
             network=_ensure_network(self._client),
             # Port 0: the engine takes a free one.
             ports={PORT: (environment.host(), port or 0)},
@@ -161,6 +166,19 @@ class ContainerHost:
             )
             for container in self._find()
         )
+
+
+def _mount_tokens(role: Role) -> dict[str, dict[str, str]]:
+    """The folder, not the file: a file that is replaced would stay the old one inside."""
+    if role == "candidate":  # asked by the job alone, which has no token
+        return {}
+    folder = environment.home() / FOLDER
+    folder.mkdir(exist_ok=True)
+    return {str(folder): {"bind": TOKENS, "mode": "ro"}}
+
+
+def _name_tokens(served: Served, role: Role) -> dict[str, str]:
+    return {} if role == "candidate" else {"MODELMILL_TOKENS": f"{TOKENS}/{served.deployment}.json"}
 
 
 def _list_networks(client: DockerClient) -> list[Network]:

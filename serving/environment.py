@@ -23,6 +23,19 @@ def home() -> Path:
     return Path(read_variable("MODELMILL_HOME", "the installation's state folder"))
 
 
+def server_settings() -> dict[str, str]:
+    """The model servers' own MODELMILL_SERVE_* variables, which every server gets."""
+    return {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_SERVE_") and v}
+
+
+def keep_settings(deployment: str) -> dict[str, str]:
+    """MODELMILL_KEEP_* variables of a server in service; none where nothing is kept."""
+    if not os.environ.get("MODELMILL_KEEP_REQUESTS"):
+        return {}
+    given = {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_KEEP_") and v}
+    return {"MODELMILL_KEEP_FOLDER": str(home() / "kept" / deployment), **given}
+
+
 def host() -> str:
     """Address that every server listens on."""
     return os.environ.get("MODELMILL_HOST") or "127.0.0.1"

@@ -29,13 +29,25 @@ RUNTIME_REPOSITORY = "modelmill/runtime"
 SERVER_CODE = (
     "__init__.py",
     "app.py",
+    "apis",
+    "batching.py",
     "body.py",
     "bundle",
     "content_policy.py",
+    "cores.py",
+    "door.py",
+    "keeping.py",
+    "limits.py",
+    "middleware.py",
+    "pace.py",
     "page.html",
+    "patience.py",
+    "request_errors.py",
     "schemas.py",
     "server.py",
+    "service.py",
     "telemetry.py",
+    "tokens.py",
 )
 
 

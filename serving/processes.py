@@ -20,6 +20,7 @@ from serving import environment
 from serving.bundle_files import drop_fetched, fetch_bundle
 from serving.hosts import Running, Served, ServedBy, address_of
 from serving.smoke import ServeError, read_health, wait_ready
+from serving.tokens import locate_tokens
 
 SOCKET_VARIABLE = "MODELMILL_SUPERVISOR"
 STOP_SECONDS = 12
@@ -49,12 +50,14 @@ def _program(deployment: str) -> str:
 def _make_argv(served: Served, bundle: Path, port: int) -> list[str]:
     argv = [sys.executable, "-m", "serving.server", "--bundle", str(bundle)]
     argv += ["--deployment", served.deployment, "--version", str(served.version)]
+    # In this order: _COMMAND finds the version and the port.
     return [*argv, "--host", environment.host(), "--port", str(port)]
 
 
 def _make_environment() -> dict[str, str]:
     """What the server needs and no more: the job's own environment may hold passwords."""
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
+    kept |= environment.server_settings()
     return {**kept, "PYTHONPATH": str(environment.REPO), "PYTHONUNBUFFERED": "1"}
 
 
@@ -65,7 +68,10 @@ def render_program(served: Served, bundle: Path, port: int, log: Path) -> str:
         return value.replace("%", "%%")  # supervisord expands %(name)s
 
     command = escape(shlex.join(_make_argv(served, bundle, port)))
-    variables = ",".join(f'{k}="{escape(v)}"' for k, v in _make_environment().items())
+    tokens = str(locate_tokens(environment.home(), served.deployment))
+    kept = environment.keep_settings(served.deployment)
+    made = {**_make_environment(), **kept, "MODELMILL_TOKENS": tokens}
+    variables = ",".join(f'{k}="{escape(v)}"' for k, v in made.items())
     return "\n".join(
         [
             f"[program:{_program(served.deployment)}]",

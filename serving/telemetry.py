@@ -2,103 +2,109 @@
 
 import json
 import logging
-import re
-import time
-import uuid
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.schemas import ErrorDetail, ErrorResponse
-
-LOGGER = logging.getLogger("serving.requests")
-REQUEST_ID_HEADER = "X-Request-ID"
 # From a cached answer to a decode of the largest picture, in seconds.
 BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-def error_response(status: int, code: str, message: str, request_id: str) -> JSONResponse:
-    """The one shape of every answer from 400 upwards."""
-    detail = ErrorDetail(code=code, message=message, request_id=request_id)
-    return JSONResponse(ErrorResponse(error=detail).model_dump(), status_code=status)
+STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 1.0)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32)
 
 
 class Metrics:
     """Prometheus metrics of one server, in a registry of its own."""
 
     def __init__(self, deployment: str, version: int) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "modelmill_requests", "Requests", ["path", "status"], registry=self.registry
+            "modelmill_requests", "Requests", ["path", "status"], registry=registry
         )
         self.seconds = Histogram(
             "modelmill_request_seconds",
             "Seconds from the first byte to the answer",
             ["path"],
             buckets=BUCKETS,
-            registry=self.registry,
+            registry=registry,
+        )
+        self.refused = Counter(
+            "modelmill_refused", "Requests sent away at the door", registry=registry
+        )
+        self._decode = Histogram(
+            "modelmill_decode_seconds",
+            "Seconds to decode a picture",
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self._infer = Histogram(
+            "modelmill_inference_seconds",
+            "Seconds of the network for one batch",
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self._batch = Histogram(
+            "modelmill_batch_pictures",
+            "Pictures that the network saw at once",
+            buckets=BATCH_BUCKETS,
+            registry=registry,
+        )
+        self._queue = Gauge(
+            "modelmill_pictures_in_work", "Pictures taken and not yet answered", registry=registry
+        )
+        self._labels = Counter(
+            "modelmill_predictions", "Pictures by their best label", ["label"], registry=registry
         )
         info = Gauge(
-            "modelmill_model", "The model served", ["deployment", "version"], registry=self.registry
+            "modelmill_model", "The model served", ["deployment", "version"], registry=registry
         )
         info.labels(deployment, str(version)).set(1)
 
+    def watch_queue(self, count: Callable[[], float]) -> None:
+        """Ask for the queue's length whenever somebody looks."""
+        self._queue.set_function(count)
 
-class TelemetryMiddleware:
-    """Gives each request an id (the caller's X-Request-ID where it is sane) and reports it."""
+    def count_label(self, label: str) -> None:
+        """One picture was answered with this label first."""
+        self._labels.labels(label).inc()
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, paths: frozenset[str]) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._paths = paths
+    def observe_decode(self, seconds: float) -> None:
+        self._decode.observe(seconds)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-        started = time.perf_counter()
-        status = 0
+    def observe_batch(self, pictures: int, seconds: float) -> None:
+        self._batch.observe(pictures)
+        self._infer.observe(seconds)
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = int(message["status"])
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID_HEADER] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
-            await send(message)
+    def observe_request(self, path: str, status: int, seconds: float) -> None:
+        """One request; path is a route, never what a caller typed."""
+        self.requests.labels(path, str(status)).inc()
+        self.seconds.labels(path).observe(seconds)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception:
-            LOGGER.exception('{"request_id": "%s", "error": "defect"}', request_id)
-            if status:  # half an answer is out: only cutting the connection is honest
-                raise
-            answer = error_response(
-                500, "internal", "The server failed; its log has the reason.", request_id
-            )
-            await answer(scope, receive, send_with_id)
-        finally:
-            self._report(scope, request_id, status, time.perf_counter() - started)
 
-    def _report(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        path = scope["path"]
-        # Unknown paths share one label: a scanner must not grow the metrics without end.
-        label = path if path in self._paths else "other"
-        self._metrics.requests.labels(label, str(status)).inc()
-        self._metrics.seconds.labels(label).observe(seconds)
-        line = {
-            "request_id": request_id,
-            "method": scope["method"],
-            "path": path,
-            "status": status,
-            "ms": round(seconds * 1000, 1),
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; a record's `fields` stand beside its message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
         }
-        level = logging.DEBUG if path in ("/healthz", "/metrics") else logging.INFO
-        LOGGER.log(level, json.dumps(line, ensure_ascii=True))
+        fields = getattr(record, "fields", None)
+        if isinstance(fields, dict):
+            line |= fields
+        message = record.getMessage()
+        if message:
+            line["message"] = message
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=True, default=str)
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """All loggers to standard output, as JSON lines."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It warns of every form that is no form.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 from serving.job.inputs import Input
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
+from spark_jobs.pairs import PairsCache
 from spark_jobs.tables import FeatureCache, RawContent
 
 
@@ -30,6 +31,7 @@ class StageContext:
     seed: int
     inputs: tuple[CachedInput, ...]
     facts: FactsCache
+    pairs: PairsCache
     raw: RawContent
     findings: Findings
     snapshot_id: str = ""

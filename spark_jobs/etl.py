@@ -19,6 +19,7 @@ from spark_jobs.database import connect
 from spark_jobs.etl_report import make_report, write_report
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
+from spark_jobs.pairs import PairsCache
 from spark_jobs.rejected import sum_up, write_rejected
 from spark_jobs.report.pictures import add_pictures
 from spark_jobs.report_models import EtlReport
@@ -179,6 +180,7 @@ def _make_context(spark: SparkSession, spec: EtlSpec) -> StageContext:
             for one, key in zip(spec.inputs, keys, strict=True)
         ),
         facts=FactsCache(spark, spec.facts_uri),
+        pairs=PairsCache(spark, spec.pairs_uri),
         raw=find_raw(spark, spec.dataset, spec.raw_uri),
         findings=Findings(),
         snapshot_id=spec.snapshot_id,

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from serving.job.main import run_job
 from serving.job.spec import Spec
 from spark_jobs.administration.spec import AdministrationJob, AdministrationSpec
+from spark_jobs.session import end_session
 from spark_jobs.spec import (
     EtlSpec,
     EvaluateSpec,
@@ -69,7 +70,10 @@ def run(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one job and return the process's exit code."""
-    return run_job(JOB_SPEC, run, argv)
+    try:
+        return run_job(JOB_SPEC, run, argv)
+    finally:
+        end_session()
 
 
 if __name__ == "__main__":

@@ -75,7 +75,9 @@ class LabelledPair(Spec):
 
 
 class NearDuplicates(Spec):
-    """confirmed counts pairs of one label and of two.
+    """compared: pairs that no earlier run had compared; older reports do not tell.
+
+    confirmed counts pairs of one label and of two.
 
     full_buckets, pairs_left_out: where the search was capped. over_large: the largest of those
     that are not used; over_large_groups counts all of them, and is 0 in older reports.
@@ -83,6 +85,7 @@ class NearDuplicates(Spec):
 
     samples: int
     proposed: int
+    compared: int | None = None
     confirmed: int
     full_buckets: int
     pairs_left_out: int

@@ -45,6 +45,17 @@ def open_session(name: str) -> "SparkSession":
     return spark
 
 
+def end_session() -> None:
+    """Stop what this process has opened, if anything: its JVM may be one that goes on."""
+    if "pyspark.sql" not in sys.modules:
+        return
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        session.stop()
+
+
 def make_frame(spark: "SparkSession", table: "pa.Table") -> "DataFrame":
     """The same as createDataFrame, which imports pandas even where there is none."""
     from pyspark.sql import SparkSession

@@ -104,9 +104,10 @@ class ImportOutcome(Spec):
 class EtlSpec(JobSpec):
     """Make a snapshot of a dataset as it was at the cut-off, and its features.
 
-    snapshots_uri, features_uri and facts_uri are roots; the content-addressed folder below each is
-    the job's answer. inputs: features are made with each; stages see pictures as the first one
-    fits them. snapshot_id: one that is there, taken again instead of the labels at the cut-off.
+    snapshots_uri, features_uri, facts_uri and pairs_uri are roots; the content-addressed folder
+    below each is the job's answer. inputs: features are made with each; stages see pictures as the
+    first one fits them. snapshot_id: one that is there, taken again instead of the labels at the
+    cut-off.
     """
 
     kind: Literal["etl"] = "etl"
@@ -118,6 +119,7 @@ class EtlSpec(JobSpec):
     snapshots_uri: str
     features_uri: str
     facts_uri: str
+    pairs_uri: str
     inputs: tuple[Input, ...] = Field(min_length=1)
     stages: tuple[StageSpec, ...]
 

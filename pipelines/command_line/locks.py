@@ -13,7 +13,7 @@ FOLDER = REPO / "docker" / "locks"
 # Lock → extras. The jobs' environment can serve a model too, where there is no Docker engine.
 LOCKS = {"control": ("control",), "jobs": ("jobs", "serve"), "serve": ("serve",)}
 # A -dev lock comes after its own, and keeps its pins.
-DEV = ("control", "jobs")
+DEV = {"control": ("dev",), "jobs": ("dev", "clients")}
 
 
 @click.command()
@@ -24,9 +24,9 @@ def lock(upgrade: bool) -> None:
     options = ["--upgrade"] if upgrade else []
     for name, extras in LOCKS.items():
         _resolve(uv, name, extras, options)
-    for name in DEV:
+    for name, extras in DEV.items():
         constraint = ["--constraint", str(FOLDER / f"{name}.txt")]
-        _resolve(uv, f"{name}-dev", (*LOCKS[name], "dev"), [*options, *constraint])
+        _resolve(uv, f"{name}-dev", (*LOCKS[name], *extras), [*options, *constraint])
 
 
 def _resolve(uv: str, name: str, extras: tuple[str, ...], options: list[str]) -> None:

@@ -48,13 +48,18 @@ class Predictions(BaseModel):
 @click.command()
 @click.option("--deployment", required=True, help="Name under which the model is served.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--token",
+    envvar="MODELMILL_TOKEN",
+    help="Where the deployment asks for one; better said by the variable MODELMILL_TOKEN.",
+)
 @json_option
-def predict(deployment: str, files: tuple[Path, ...], as_json: bool) -> None:
+def predict(deployment: str, files: tuple[Path, ...], token: str | None, as_json: bool) -> None:
     """Ask the model in service what it sees in each FILE. Exit code 1 where one has no answer."""
     settings = use_installation().settings
     found = read_deployment(deployment)
     endpoint = f"http://{settings.host}:{found.port}"
-    answers = ask_server(endpoint, deployment, files)
+    answers = ask_server(endpoint, deployment, files, token)
     answer = Predictions(
         deployment=deployment, version=found.version, endpoint=endpoint, predictions=answers
     )
@@ -67,9 +72,12 @@ def predict(deployment: str, files: tuple[Path, ...], as_json: bool) -> None:
     sys.exit(any(one.error for one in answers))
 
 
-def ask_server(endpoint: str, deployment: str, files: Sequence[Path]) -> tuple[Prediction, ...]:
+def ask_server(
+    endpoint: str, deployment: str, files: Sequence[Path], token: str | None = None
+) -> tuple[Prediction, ...]:
     """One request a file; raises UserError where no server answers."""
-    with httpx.Client(base_url=endpoint, timeout=TIMEOUT_S) as client:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with httpx.Client(base_url=endpoint, timeout=TIMEOUT_S, headers=headers) as client:
         try:
             return tuple(_ask(client, path) for path in files)
         except httpx.HTTPError as error:

@@ -50,6 +50,7 @@ def bring_up(settings: Settings) -> None:
     with hold_lock(layout):
         if supervision.is_current(settings, layout) and not _find_unready(settings, layout):
             prepare.prepare_jobs(installation)
+            _start_optional(settings, layout)
             return
         _set_up(settings, layout)
         services = _choose_services(settings, layout)
@@ -64,6 +65,7 @@ def bring_up(settings: Settings) -> None:
         _wait_until_ready(services, settings, layout)
         prepare.prepare_airflow(installation)
         prepare.prepare_jobs(installation)
+        _start_optional(settings, layout)
 
 
 def take_down(settings: Settings) -> None:
@@ -120,8 +122,20 @@ def _choose_services(settings: Settings, layout: Layout) -> list[Service]:
     return [
         service
         for service in SERVICES
-        if service.is_wanted(settings) and (service.name != DOCKERD or own_engine)
+        if service.is_wanted(settings)
+        and not service.optional
+        and (service.name != DOCKERD or own_engine)
     ]
+
+
+def _start_optional(settings: Settings, layout: Layout) -> None:
+    """Last, for they use what was prepared; a failure of theirs is told and no more."""
+    for service in SERVICES:
+        if service.optional and service.is_wanted(settings):
+            try:
+                supervision.start_program(layout, service.name)
+            except UserError as error:
+                say(f"{error} All works without it, some seconds slower.")
 
 
 def _find_unready(settings: Settings, layout: Layout) -> list[str]:

@@ -130,6 +130,11 @@ class Layout(BaseModel):
         return self.runtime / "supervisord.pid"
 
     @property
+    def warm_spark_socket(self) -> Path:
+        """Where the keeper of the warm Spark JVM listens."""
+        return self.runtime / "spark.sock"
+
+    @property
     def docker_socket(self) -> Path:
         """Where our own Docker engine listens."""
         return self.runtime / "docker.sock"

@@ -9,6 +9,7 @@ import httpx
 
 from pipelines.local.layout import Layout
 from pipelines.settings import PREFIX, Settings
+from pipelines.warm_spark.borrow import BUSY, FREE, Asking, RefusedError, ask
 
 # A check returns None when the service is ready, else what is still missing.
 Check = Callable[[Settings, Layout], str | None]
@@ -19,16 +20,20 @@ class Service:
     """One program of docker/local/supervisord.conf.
 
     `ports` are the Settings fields it listens on, the first being its address; `replaced_by` is
-    the Settings field that, when given, takes its place.
+    the Settings field that, when given, takes its place. `optional`: nothing waits for it, and
+    all works without it.
     """
 
     name: str
     ports: tuple[str, ...]
     check: Check
     replaced_by: str = ""
+    optional: bool = False
 
     def is_wanted(self, settings: Settings) -> bool:
-        """False where an existing service is used instead."""
+        """False where an existing service is used instead, or the settings want none."""
+        if self.name == SPARK:
+            return settings.keeps_spark
         return not (self.replaced_by and getattr(settings, self.replaced_by))
 
     def address(self, settings: Settings, layout: Layout) -> str:
@@ -96,7 +101,15 @@ def _check_dockerd(_: Settings, layout: Layout) -> str | None:
     return None if answer.status_code == 200 else f"answers {answer.status_code}"
 
 
-DOCKERD = "dockerd"
+def _check_spark(_: Settings, layout: Layout) -> str | None:
+    try:
+        ask(str(layout.warm_spark_socket), Asking(only_looking=True), patience_s=5)[0].close()
+    except RefusedError as refused:
+        return None if str(refused) in (FREE, BUSY) else str(refused)
+    return None
+
+
+DOCKERD, SPARK = "dockerd", "spark"
 SERVICES = (
     Service(DOCKERD, (), _check_dockerd),
     Service("namenode", ("port_webhdfs", "port_hdfs"), _check_namenode, "hdfs_uri"),
@@ -118,6 +131,7 @@ SERVICES = (
         "airflow-dag-processor", (), lambda settings, _: _airflow_health(settings, "dag_processor")
     ),
     Service("console", ("port_console",), _check_console),
+    Service(SPARK, (), _check_spark, optional=True),
 )
 
 

@@ -56,8 +56,7 @@ def read_status(settings: Settings) -> Status:
     for service in SERVICES:
         state = states.get(service.name)
         if not service.is_wanted(settings):
-            address = str(getattr(settings, service.replaced_by)).rpartition("@")[2]
-            rows.append(ServiceStatus(name=service.name, state="external", address=address))
+            rows.append(_describe_unwanted(service, settings))
             continue
         running = state is not None and state.pid > 0
         rows.append(
@@ -70,6 +69,13 @@ def read_status(settings: Settings) -> Status:
         )
     servers = _read_servers(settings, layout) if states else ()
     return Status(home=str(settings.home), services=tuple(rows), servers=servers)
+
+
+def _describe_unwanted(service: Service, settings: Settings) -> ServiceStatus:
+    if not service.replaced_by:
+        return ServiceStatus(name=service.name, state="not wanted", address="-")
+    address = str(getattr(settings, service.replaced_by)).rpartition("@")[2]
+    return ServiceStatus(name=service.name, state="external", address=address)
 
 
 def _describe(service: Service, settings: Settings, layout: Layout) -> str:

@@ -136,7 +136,8 @@ def stop_everything(layout: Layout) -> None:
             supervisor.shutdown()
             itself.wait(timeout=STOP_SECONDS)
     end_owned_processes(layout)
-    for name in ("supervisor.sock", "supervisord.pid", "fingerprint", "docker.sock", "dockerd.pid"):
+    sockets = ("supervisor.sock", "docker.sock", "spark.sock")
+    for name in (*sockets, "supervisord.pid", "dockerd.pid", "fingerprint"):
         (layout.runtime / name).unlink(missing_ok=True)
 
 

@@ -92,6 +92,14 @@ class Predictor:
         """Bytes of one picture → [size, size, 3]; raises codec.BadImageError."""
         return codec.prepare(data, self.manifest.preprocessing)
 
+    def prepare_rows(self, pictures: list[codec.Pixels]) -> codec.Batch:
+        """Prepared pictures → the network's input, [n, 3, size, size]."""
+        return codec.to_batch(pictures, self.manifest.preprocessing)
+
+    def run(self, rows: codec.Batch) -> npt.NDArray[np.float32]:
+        """[n, 3, size, size] → probabilities [n, classes], each row summing to 1."""
+        return self._network.run(rows)
+
     def score(self, pictures: list[codec.Pixels]) -> npt.NDArray[np.float32]:
-        """Prepared pictures → probabilities [n, classes], each row summing to 1."""
-        return self._network.run(codec.to_batch(pictures, self.manifest.preprocessing))
+        """Prepared pictures → probabilities, as run."""
+        return self.run(self.prepare_rows(pictures))

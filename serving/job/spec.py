@@ -9,7 +9,8 @@ USER_ERROR_EXIT_CODE = 64
 OUTCOME_FILE = "outcome.json"
 ERROR_FILE = "error.json"
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Spec(BaseModel):

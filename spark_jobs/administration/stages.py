@@ -24,6 +24,7 @@ from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.database import connect
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
+from spark_jobs.pairs import PairsCache
 from spark_jobs.runner import (
     list_own_stages,
     list_user_stages,
@@ -119,6 +120,7 @@ def _make_context(spark: SparkSession, samples: DataFrame, spec: TryStageSpec) -
         seed=0,
         inputs=(CachedInput(spec.input, features),),
         facts=FactsCache(spark, store.join(spec.output_uri, "facts")),
+        pairs=PairsCache(spark, store.join(spec.output_uri, "pairs")),
         findings=Findings(),
         raw=RawContent(spark, (raw_uri,)),
     )

@@ -13,6 +13,8 @@ Bytes = npt.NDArray[np.uint8]
 Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+# Part of the cache key: raise it whenever the same thumbnails may give another difference.
+COMPARE_VERSION = "1"
 # A fit's columns: a(x, y) ≈ gain · b((1 + sx)·x + tx, (1 + sy)·y + ty) + bias; x, y from -1 to 1.
 TX, TY, SX, SY, GAIN, BIAS = range(6)
 PAD = ((0, 0), (1, 1), (1, 1))

@@ -3,8 +3,7 @@
 Low frequencies propose pairs, aligned thumbnails confirm them; only pictures of one label join.
 """
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ from pyspark.storagelevel import StorageLevel
 from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.facts import COLUMNS, FactsCache, add_looks
-from spark_jobs.near_duplicates.confirm import compare_thumbnails
+from spark_jobs.near_duplicates.compare import compare_pairs
 from spark_jobs.near_duplicates.groups import (
     Labelled,
     Limits,
@@ -26,16 +25,13 @@ from spark_jobs.near_duplicates.groups import (
     find_groups,
     find_leaders,
 )
-from spark_jobs.near_duplicates.look import FREQUENCIES, read_thumbnails
+from spark_jobs.near_duplicates.look import FREQUENCIES
 from spark_jobs.near_duplicates.propose import Proposal, propose_pairs
 from spark_jobs.report_models import NearDuplicates
 from spark_jobs.session import make_frame
 from spark_jobs.spec import StageParams
 
-Batches = Iterator[pa.RecordBatch]
-COMPARED = pa.schema([("a", pa.string()), ("b", pa.string()), ("difference", pa.float32())])
 STRINGS = pa.list_(pa.string())
-PAIRS_PER_TASK = 64
 
 
 class Params(StageParams):
@@ -50,36 +46,6 @@ class Params(StageParams):
     max_difference: float = Field(default=8.0, ge=0)
     max_group_share: float = Field(default=0.05, gt=0, le=1)
     max_group_size: int = Field(default=10, ge=2)
-
-
-def _compare(batches: Batches, allowed: float) -> Batches:
-    """Runs in the executors."""
-    for batch in batches:
-        first, second = (read_thumbnails(batch[n].to_pylist()) for n in ("first", "second"))
-        found = compare_thumbnails(first, second, allowed).tolist()
-        yield pa.RecordBatch.from_arrays(
-            [batch["a"], batch["b"], make_array(found, pa.float32())], schema=COMPARED
-        )
-
-
-def compare_pairs(
-    pairs: list[tuple[str, str]], allowed: float, facts: DataFrame, context: StageContext
-) -> list[tuple[str, str]]:
-    """Those whose largest local difference is within `allowed`, sorted; told by the executors."""
-    if not pairs:
-        return []
-    table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]})
-    asked = F.broadcast(make_frame(context.spark, table))
-    first = facts.select(F.col("sha256").alias("a"), F.col("thumbnail").alias("first"))
-    second = facts.select(F.col("sha256").alias("b"), F.col("thumbnail").alias("second"))
-    joined = first.join(asked, on="a", how="inner").join(second, on="b", how="inner")
-    tasks = -(-len(pairs) // PAIRS_PER_TASK)
-    most = context.spark.sparkContext.defaultParallelism * 4
-    spread = joined.select("a", "b", "first", "second").repartition(min(tasks, most))
-    compare = partial(_compare, allowed=allowed)
-    compared = spread.mapInArrow(compare, "a string, b string, difference float")
-    near = compared.where(F.col("difference") <= allowed).select("a", "b").toArrow()
-    return sorted(zip(near["a"].to_pylist(), near["b"].to_pylist(), strict=True))
 
 
 def _propose(rows: pa.Table, min_similarity: float) -> tuple[list[tuple[str, str]], Proposal]:
@@ -126,7 +92,8 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     with context.findings.time_step("near-duplicate comparison"):
         rows, facts = _read_rows(samples, context.facts)
         asked, proposal = _propose(rows, params.min_similarity)
-        pairs = compare_pairs(asked, params.max_difference, facts, context)
+        compared = compare_pairs(asked, params.max_difference, facts, context.pairs)
+        pairs = compared.confirmed
     known = {
         row.pop("sha256"): Labelled(**row)
         for row in rows.select(["sha256", "name", "label", "side", "left_out"]).to_pylist()
@@ -136,6 +103,7 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     context.findings.near_duplicates = NearDuplicates(
         samples=len(known),
         proposed=len(asked),
+        compared=compared.fresh,
         confirmed=len(pairs),
         full_buckets=proposal.full_buckets,
         pairs_left_out=proposal.pairs_left_out,

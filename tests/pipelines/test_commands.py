@@ -16,6 +16,7 @@ from pipelines.commands import (
     read_spark_master,
     spark_command,
     train_command,
+    warm_command,
 )
 from pipelines.devices import Devices
 from pipelines.local.layout import REPO, Layout
@@ -84,6 +85,16 @@ def test_spark_submit_runs_main_with_one_spec(layout: Layout) -> None:
     assert spec_of(argv) == ETL_SPEC.model_dump(mode="json")
     assert options(argv, "--name") == ["modelmill etl"]
     assert options(argv, "--master") == ["local[*]"]
+
+
+def test_a_warm_jvm_is_set_up_as_a_jobs_own(layout: Layout) -> None:
+    warm = warm_command(layout, master=LOCAL, archive=CODE).argv
+    own = submit(layout)
+    assert warm[-1] == "pyspark-shell"
+    assert {*options(own, "--conf")} == {*options(warm, "--conf")}
+    for flag in ("--master", "--driver-memory", "--py-files"):
+        assert options(own, flag) == options(warm, flag) != []
+    assert {*java_options(own)} < {*java_options(warm)}
 
 
 @pytest.mark.parametrize("master", [LOCAL, CLUSTER])

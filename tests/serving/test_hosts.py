@@ -138,6 +138,24 @@ def test_program_section_escapes_what_supervisord_expands(tmp_path: Path) -> Non
     assert "%" not in text.replace("%%", "")
 
 
+@pytest.mark.usefixtures("home")
+def test_a_server_gets_its_own_settings_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served(deployment="x", version=1, image_tag="", bundle_uri="file:///b")
+    for name in ("MODELMILL_SERVE_MAX_BATCH", "MODELMILL_KEEP_BELOW", "SHOP_PASSWORD"):
+        monkeypatch.setenv(name, "7")
+    text = render_program(served, tmp_path, 8800, tmp_path / "log")
+    assert 'MODELMILL_SERVE_MAX_BATCH="7"' in text
+    assert "tokens/x.json" in text
+    assert "SHOP" not in text
+    assert "KEEP" not in text
+    monkeypatch.setenv("MODELMILL_KEEP_REQUESTS", "0.1")
+    text = render_program(served, tmp_path, 8800, tmp_path / "log")
+    assert 'MODELMILL_KEEP_BELOW="7"' in text
+    assert "kept/x" in text
+
+
 @pytest.mark.integration
 def test_container_is_locked_down(docker_client: Any, tmp_path: Path, deployment: str) -> None:
     host = ContainerHost(docker_client)

@@ -1,10 +1,13 @@
 """The server as a process, from the very files that the image gets."""
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from serving.environment import find_free_port
 from serving.image import list_server_files
 from serving.smoke import ServeError, check_answers, wait_ready
 from serving.spec import SmokeSamples
-from tests.serving.tiny import make_samples
+from tests.serving.tiny import make_samples, plain
 
 
 @pytest.fixture
@@ -58,6 +61,41 @@ def test_image_files_serve_and_end_gracefully(code: Path, bundle: Path) -> None:
     assert '"request_id": "mine"' in output
     assert "Application shutdown complete" in output
     assert "Traceback" not in output
+
+
+def read_lines(output: str) -> list[dict[str, object]]:
+    """The server's log: every line is one JSON object."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_sigterm_finishes_what_was_taken(code: Path, bundle: Path) -> None:
+    port = find_free_port()
+    names = {"MODELMILL_DEPLOYMENT": "brightness", "MODELMILL_VERSION": "4"}
+    process = start(code, bundle, port, **names, MODELMILL_SERVE_DRAIN_SECONDS="1")
+    address = f"http://127.0.0.1:{port}"
+    head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(plain(255))}\r\n\r\n"
+    try:
+        wait_ready(address, "brightness", 4, lambda: None if process.poll() is None else "ended")
+        with socket.create_connection(("127.0.0.1", port)) as begun:
+            begun.sendall(head.encode() + plain(255)[:10])
+            process.send_signal(signal.SIGTERM)
+            while requests.get(f"{address}/readyz", timeout=5).status_code == 200:
+                time.sleep(0.01)
+            assert requests.get(f"{address}/livez", timeout=5).status_code == 200
+            with pytest.raises(requests.ConnectionError):
+                while True:
+                    check_answers(address, make_samples("bright", "dark"))
+            begun.sendall(plain(255)[10:])
+            # "Connection: close": what comes ends where the server hangs up.
+            answer = b"".join(iter(lambda: begun.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b'"bright"' in answer
+    finally:
+        output, _ = process.communicate(timeout=20)
+    lines = read_lines(output)
+    assert [one["path"] for one in lines if one.get("status") == 200][-1] == "/v1/predict"
+    last = next(one for one in reversed(lines) if "status" in one)
+    assert set(last) == {"time", "level", "request_id", "method", "path", "status", "ms"}
 
 
 def test_wrong_version_on_the_port_is_not_ready(code: Path, bundle: Path) -> None:

@@ -18,6 +18,7 @@ from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
 from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import ROOTS_VARIABLE
+from spark_jobs.pairs import PairsCache
 from spark_jobs.session import open_session
 from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from spark_jobs.tables import FeatureCache, RawContent
@@ -108,6 +109,7 @@ def context(spark: SparkSession, backbone: BackboneFile, tmp_path: Path) -> Stag
             ),
         ),
         facts=FactsCache(spark, tmp_path.as_uri()),
+        pairs=PairsCache(spark, (tmp_path / "pairs").as_uri()),
         raw=RawContent(spark, ()),
         findings=Findings(),
     )
@@ -140,6 +142,7 @@ def make_spec(
             "snapshots_uri": (tmp_path / "snapshots").as_uri(),
             "features_uri": (tmp_path / "features").as_uri(),
             "facts_uri": (tmp_path / "facts").as_uri(),
+            "pairs_uri": (tmp_path / "pairs").as_uri(),
             "inputs": (Input(backbone=backbone, preprocessing=PREPROCESSING),),
             "stages": tuple(StageSpec(name=name) for name in CHAIN),
         }

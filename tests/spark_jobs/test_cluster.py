@@ -57,6 +57,7 @@ def spec(import_root: Path, tmp_path: Path, database: Any, backbone: BackboneFil
         snapshots_uri=(tmp_path / "snapshots").as_uri(),
         features_uri=(tmp_path / "features").as_uri(),
         facts_uri=(tmp_path / "facts").as_uri(),
+        pairs_uri=(tmp_path / "pairs").as_uri(),
         inputs=(Input(backbone=backbone, preprocessing=PREPROCESSING),),
         stages=tuple(StageSpec(name=name) for name in chain),
     )

@@ -144,7 +144,8 @@ def test_the_same_on_one_process_and_on_two_workers_of_which_one_dies(
         import_as(f"{dataset}-{name}")
         folder = tmp_path / name
         places = {
-            key: (folder / key).as_uri() for key in ("output_uri", "features_uri", "facts_uri")
+            key: (folder / key).as_uri()
+            for key in ("output_uri", "features_uri", "facts_uri", "pairs_uri")
         }
         return make_spec(dataset=f"{dataset}-{name}", stages=chain, **places)
 

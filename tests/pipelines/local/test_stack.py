@@ -98,6 +98,18 @@ def test_existing_service_replaces_ours(tmp_path: Path) -> None:
     assert unwanted == {"mongo", "namenode", "datanode"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [({}, True), ({"warm_spark": "no"}, False), ({"spark_master": "spark://m:7077"}, False)],
+)
+def test_a_jvm_is_kept_where_spark_runs_here(
+    tmp_path: Path, changes: dict[str, str], wanted: bool
+) -> None:
+    settings = Settings.model_validate({"home": tmp_path, **changes})
+    unwanted = {service.name for service in SERVICES if not service.is_wanted(settings)}
+    assert unwanted == (set() if wanted else {"spark"})
+
+
 def test_socket_paths_are_short_for_any_home() -> None:
     deep = Settings(home=Path("/" + "/".join(["a-long-folder-name"] * 12)))
     assert len(os.fsencode(read_layout(deep).supervisor_socket)) < 108

@@ -21,6 +21,7 @@ from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
 from spark_jobs.importing.segments import SegmentWriter
+from spark_jobs.pairs import PairsCache
 from spark_jobs.schemas import RAW, SAMPLES
 from spark_jobs.session import open_session
 from spark_jobs.stages import decode_image
@@ -67,6 +68,7 @@ def decode_with_spark(spark: SparkSession, folder: Path) -> None:
         seed=0,
         inputs=(CachedInput(NO_INPUT, FeatureCache(spark, folder.as_uri(), "none")),),
         facts=FactsCache(spark, folder.as_uri()),
+        pairs=PairsCache(spark, folder.as_uri()),
         raw=raw,
         findings=Findings(),
     )

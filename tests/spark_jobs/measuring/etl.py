@@ -47,6 +47,11 @@ def tell_growth(count: int, memory: str) -> None:
         features_made_after=found.made,
         etl_seconds_after=found.grown.seconds,
         after_over_first=found.grown.seconds / found.first.seconds,
+        after_over_first_cpu=found.grown.cpu_seconds / found.first.cpu_seconds,
+        pairs_compared=found.compared,
+        pairs_compared_after=found.compared_after,
+        step_seconds=found.steps,
+        step_seconds_after=found.steps_after,
     )
 
 

@@ -18,19 +18,34 @@ from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from tests.mongo_server import find_jars, run_mongo
 from tests.spark_jobs.measuring.processes import Cost, measure
 from tests.spark_jobs.tiny import PREPROCESSING, encode, write_backbone
-from tests.spark_jobs.whole_chain import CHAIN
+from tests.spark_jobs.whole_chain import CHAIN, read_report
 
 CLASSES = 4
 
 
 class Growth(NamedTuple):
-    """imported, first, grown: costs; made: features that the second etl made."""
+    """imported, first, grown: costs; made: features that the second etl made.
+
+    compared: pairs; steps: seconds of each; both of the first etl, and of the one after.
+    """
 
     imported: Cost
     first: Cost
     grown: Cost
     made: int
     added: int
+    compared: int
+    compared_after: int
+    steps: dict[str, float]
+    steps_after: dict[str, float]
+
+
+def read_findings(outcome: EtlOutcome) -> tuple[int, dict[str, float]]:
+    """Pairs that were compared, and the seconds of each step."""
+    report = read_report(outcome)
+    near = report.near_duplicates
+    seconds = {step: round(value, 1) for step, value in report.seconds.items()}
+    return (near.compared or 0) if near else 0, seconds
 
 
 def write_small_pictures(folder: Path, first: int, count: int) -> None:
@@ -78,6 +93,7 @@ def grow(folder: Path, count: int) -> Growth:
                 snapshots_uri=(folder / "snapshots").as_uri(),
                 features_uri=(folder / "features").as_uri(),
                 facts_uri=(folder / "facts").as_uri(),
+                pairs_uri=(folder / "pairs").as_uri(),
                 inputs=(Input(backbone=backbone, preprocessing=PREPROCESSING),),
                 stages=tuple(StageSpec(name=name) for name in CHAIN),
             )
@@ -87,10 +103,22 @@ def grow(folder: Path, count: int) -> Growth:
     with run_mongo(find_jars("mongo"), folder / "mongo") as address:
         os.environ[MONGO_VARIABLE] = address
         write_small_pictures(pictures, 0, count)
-        imported, first = measure(take_in), measure(prepare)
+        found: list[EtlOutcome] = []
+        imported, first = measure(take_in), measure(lambda: found.append(prepare()))
+        compared, steps = read_findings(found[0])
         added = max(1, count // 100)
         write_small_pictures(pictures, count, added)
         take_in()
-        outcomes: list[EtlOutcome] = []
-        grown = measure(lambda: outcomes.append(prepare()))
-    return Growth(imported, first, grown, outcomes[0].features_made, added)
+        grown = measure(lambda: found.append(prepare()))
+        compared_after, steps_after = read_findings(found[1])
+    return Growth(
+        imported=imported,
+        first=first,
+        grown=grown,
+        made=found[1].features_made,
+        added=added,
+        compared=compared,
+        compared_after=compared_after,
+        steps=steps,
+        steps_after=steps_after,
+    )

@@ -1,0 +1,168 @@
+"""The try-it page in a real Chromium, which may reach nothing but the server."""
+
+import base64
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from serving import tokens
+from serving.app import create_app
+from serving.schemas import Prediction
+from serving.tokens import add_token
+from tests.serving.running import run_server
+from tests.serving.test_app import LABELS
+from tests.serving.tiny import plain, write_bundle
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium: apt-get install chromium shows the page to a test"
+)
+ARGUMENTS = (
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0.0)
+    bundle = write_bundle(tmp_path / "b", classes=LABELS)
+    return create_app(bundle, "brightness", 3, tokens=tmp_path / "tokens.json")
+
+
+@pytest.fixture
+def page(browser: Any, app: FastAPI) -> Iterator[Any]:
+    with run_server(app) as port:
+        context = browser.new_context(permissions=["clipboard-read", "clipboard-write", "camera"])
+        opened = context.new_page()
+        opened.asked, opened.problems = [], []
+        opened.on("request", lambda request: opened.asked.append(request.url))
+        opened.on("console", lambda message: opened.problems.append(message.text))
+        opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+        opened.address = f"http://127.0.0.1:{port}"
+        opened.goto(opened.address)
+        opened.wait_for_load_state("networkidle")
+        yield opened
+        context.close()
+
+
+def choose(page: Any, picture: bytes) -> None:
+    file = {"name": "photo.png", "mimeType": "image/png", "buffer": picture}
+    page.set_input_files("#file", [file])
+
+
+def check_bright(page: Any) -> None:
+    page.wait_for_selector("#results tr")
+    assert page.inner_text("#verdict") == LABELS[0]
+    rows = page.locator("#results tr").all_inner_texts()
+    assert [row.split("\t")[0].strip() for row in rows] == list(LABELS)
+    values = page.eval_on_selector_all("#results progress", "bars => bars.map(b => b.value)")
+    assert values[0] > 0.9
+    assert values[1] < 0.1
+    assert "ms, there and back" in page.inner_text("#latency")
+
+
+def transfer(page: Any, kind: str, picture: bytes) -> None:
+    """Drop or paste a file, as a browser hands it over."""
+    page.evaluate(
+        """([kind, encoded]) => {
+            const bytes = Uint8Array.from(atob(encoded), c => c.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], "photo.png", {type: "image/png"}));
+            const event = kind === "paste" ? new ClipboardEvent(kind, {clipboardData: data})
+                : new DragEvent(kind, {dataTransfer: data, cancelable: true});
+            document.dispatchEvent(event);
+        }""",
+        [kind, base64.b64encode(picture).decode()],
+    )
+
+
+def test_a_chosen_picture_gets_bars(page: Any) -> None:
+    assert page.inner_text("#name") == "brightness, version 3"
+    assert "accuracy 90.0 %" in page.inner_text("#facts")
+    choose(page, plain(255))
+    check_bright(page)
+    assert page.locator("#results b").count() == 0, "a class name became markup"
+    assert {url.split("/")[2] for url in page.asked if url.startswith("http")} == {
+        page.address.split("/")[2]
+    }
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_dropped_and_pasted(page: Any, kind: str) -> None:
+    transfer(page, kind, plain(255))
+    check_bright(page)
+    assert page.problems == []
+
+
+def test_camera(page: Any) -> None:
+    page.click("#camera")
+    while not page.eval_on_selector("#video", "video => video.videoWidth"):
+        page.wait_for_timeout(20)
+    page.click("#shoot")
+    page.wait_for_selector("#results tr")
+    assert page.is_hidden("#video")
+    assert page.eval_on_selector("#picture", "image => image.naturalWidth") > 0
+    assert page.problems == []
+
+
+def test_what_is_no_picture_is_said(page: Any) -> None:
+    choose(page, b"no picture")
+    playwright.expect(page.locator("#problem")).to_contain_text("not an image (allowed: JPEG")
+    choose(page, plain(255))
+    check_bright(page)
+    assert page.inner_text("#problem") == ""
+
+
+def test_none_of_these(page: Any, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = app.state.service
+    predict = service.predict
+
+    def decline(*arguments: Any) -> Prediction:
+        return Prediction(declined=True, results=predict(*arguments).results)
+
+    monkeypatch.setattr(service, "predict", decline)
+    choose(page, plain(255))
+    page.wait_for_selector("#results tr")
+    assert page.inner_text("#verdict") == "None of these"
+
+
+def test_curl_is_copied_and_works(page: Any, tmp_path: Path) -> None:
+    import subprocess
+
+    page.click("#copy")
+    playwright.expect(page.locator("#copy")).to_have_text("Copied")
+    line = page.evaluate("navigator.clipboard.readText()")
+    (tmp_path / "photo.jpg").write_bytes(plain(255))
+    done = subprocess.run(
+        ["sh", "-c", f"{line} -s"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert LABELS[0] in done.stdout
+
+
+def test_a_token_is_asked_for(page: Any, tmp_path: Path) -> None:
+    text, _ = add_token(tmp_path / "tokens.json", "")
+    page.reload()
+    page.wait_for_selector("#ask")
+    page.fill("#token", text)
+    page.click("#ask button")
+    playwright.expect(page).to_have_title("brightness")
+    choose(page, plain(255))
+    check_bright(page)
+    assert "$TOKEN" in page.inner_text("#curl")
+    assert text not in page.content()

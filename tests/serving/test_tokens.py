@@ -1,0 +1,109 @@
+"""Bearer tokens: who may ask, in whose words they are refused, and what a file of hashes keeps."""
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from serving import tokens
+from serving.app import create_app
+from serving.tokens import TokenGate, add_token, read_tokens, revoke_tokens
+from tests.serving.test_app import RAW, ask
+from tests.serving.tiny import plain, write_bundle
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tokens" / "d.json"
+
+
+@pytest.fixture
+def app(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(tokens, "FRESH_SECONDS", 0.0)
+    return create_app(write_bundle(tmp_path / "b"), "d", 1, tokens=path)
+
+
+def predict(
+    app: FastAPI, authorization: str | None = None, path: str = "/v1/predict"
+) -> httpx.Response:
+    given = {} if authorization is None else {"Authorization": authorization}
+    return ask(app, "POST", path, content=plain(1), headers={**RAW, **given})
+
+
+def test_new_revoke_and_none_take_effect_while_it_runs(app: FastAPI, path: Path) -> None:
+    assert predict(app).status_code == 200
+    first, made = add_token(path, "line 3")
+    second, _ = add_token(path, "")
+    assert predict(app).status_code == 401
+    assert predict(app, f"Bearer {first}").status_code == 200
+    assert predict(app, f"bearer  {second}").status_code == 200
+    revoke_tokens(path, (made.id,))
+    assert predict(app, f"Bearer {first}").status_code == 401
+    assert predict(app, f"Bearer {second}").status_code == 200
+    path.unlink()
+    assert predict(app).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer ", "Basic {}", "{}", "Bearer {}x", "Bearer é"]
+)
+def test_what_is_no_token(path: Path, given: str) -> None:
+    text, _ = add_token(path, "")
+    assert not TokenGate(path).admits(given.format(text))
+
+
+def test_refusals_are_in_the_form_of_the_api(app: FastAPI, path: Path) -> None:
+    add_token(path, "")
+    native = predict(app)
+    assert native.json()["error"]["code"] == "unauthorized"
+    assert native.headers["WWW-Authenticate"] == "Bearer"
+    assert predict(app, path="/d/ImageClassification").json()["error_code"] == 110
+    assert predict(app, path="/").json()["error_code"] == 110
+    assert "token" in predict(app, path="/v2/models/d/infer").json()["error"]
+    for open_path in ("/", "/livez", "/readyz", "/healthz", "/v2/health/ready"):
+        assert ask(app, "GET", open_path).status_code == 200
+    for closed in ("/metrics", "/v1/model", "/openapi.json", "/v2", "/nope"):
+        assert ask(app, "GET", closed).status_code == 401
+
+
+def test_the_file_keeps_hashes_only(path: Path) -> None:
+    text, made = add_token(path, "for the line")
+    content = path.read_text()
+    assert text not in content
+    assert text.rsplit("_", 1)[1] not in content
+    assert made.id in content
+    assert text.startswith(f"mm_{made.id}_")
+    assert len(text) > 50
+
+
+def test_no_token_left_means_nobody(app: FastAPI, path: Path) -> None:
+    text, made = add_token(path, "")
+    assert revoke_tokens(path, (made.id,)) == ()
+    assert predict(app, f"Bearer {text}").status_code == 401
+    with pytest.raises(KeyError, match="nope"):
+        revoke_tokens(path, ("nope",))
+
+
+def test_a_damaged_file_lets_nobody_in(app: FastAPI, path: Path) -> None:
+    text, _ = add_token(path, "")
+    path.write_text("{")
+    assert predict(app, f"Bearer {text}").status_code == 401
+    with pytest.raises(ValueError, match="no file of tokens"):
+        read_tokens(path)
+
+
+def test_the_file_is_not_read_for_every_request(path: Path) -> None:
+    text, _ = add_token(path, "")
+    gate = TokenGate(path)
+    assert gate.admits(f"Bearer {text}")
+    os.truncate(path, 0)
+    assert gate.admits(f"Bearer {text}")
+
+
+def test_no_other_page_may_ask(app: FastAPI) -> None:
+    answer = ask(app, "GET", "/v1/model", headers={"Origin": "http://evil.example"})
+    assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+    preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    assert ask(app, "OPTIONS", "/v1/predict", headers=preflight).status_code == 405
