@@ -51,7 +51,7 @@ for name, path in list_presets(SHIPPED, read_settings().own_presets).items():
             catchup=False,
             max_active_runs=1,
             is_paused_upon_creation=preset.paused,
-            params=make_params(RunRequest, preset.request.model_dump()),
+            params=make_params(RunRequest, preset.request.model_dump(mode="json")),
             tags=["modelmill", "nightly"],
         ):
             add_training()

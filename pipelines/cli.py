@@ -25,6 +25,7 @@ COMMANDS = {
     "delete": "pipelines.command_line.delete:delete",
     "snapshots": "pipelines.command_line.snapshots:snapshots",
     "export": "pipelines.command_line.snapshots:export",
+    "backbones": "pipelines.command_line.backbones:backbones",
     "stages": "pipelines.command_line.stages:stages",
     "stage": "pipelines.command_line.stages:stage",
     "train": "pipelines.command_line.runs:train",

@@ -11,11 +11,13 @@ from pipelines.artifacts import RUN_ID, Artifacts
 from pipelines.attempts import attempt_uri, read_committed
 from pipelines.local.environment import bypass_proxy, child_environment
 from pipelines.local.layout import Layout, read_layout
+from pipelines.old_plans import read_etl_outcome, read_plan
 from pipelines.plan import RunPlan
 from pipelines.settings import Settings, read_settings
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.spec import OUTCOME_FILE, Spec
+from spark_jobs.spec import EtlOutcome
 
 OutcomeT = TypeVar("OutcomeT", bound=Spec)
 
@@ -72,7 +74,7 @@ class RunFiles(BaseModel):
         if not RUN_ID.fullmatch(self.run_id):
             raise UserError(unknown)
         try:
-            return store.read_model(self.artifacts.plan(self.run_id), RunPlan)
+            return read_plan(self.artifacts.plan(self.run_id))
         except FileNotFoundError:
             raise UserError(unknown) from None
 
@@ -82,16 +84,29 @@ class RunFiles(BaseModel):
 
     def find(self, task: str, model: type[OutcomeT]) -> OutcomeT | None:
         """Outcome of a task's committed attempt; None where there is none."""
+        uri = self._find_outcome(task)
+        return None if uri is None else store.read_model(uri, model)
+
+    def _find_outcome(self, task: str) -> str | None:
         number = read_committed(self.task_uri(task))
         if number is None:
             return None
-        return store.read_model(
-            store.join(attempt_uri(self.task_uri(task), number), OUTCOME_FILE), model
-        )
+        return store.join(attempt_uri(self.task_uri(task), number), OUTCOME_FILE)
+
+    def find_etl(self, plan: RunPlan) -> EtlOutcome | None:
+        """The etl's outcome, also that of an earlier version; None where there is none."""
+        uri = self._find_outcome("etl")
+        return None if uri is None else read_etl_outcome(uri, plan)
+
+    def read_etl(self, plan: RunPlan) -> EtlOutcome:
+        """The same; UserError where the etl has not been finished."""
+        return self._demand("etl", self.find_etl(plan))
 
     def read(self, task: str, model: type[OutcomeT]) -> OutcomeT:
         """The same; UserError where the task has not been finished."""
-        outcome = self.find(task, model)
+        return self._demand(task, self.find(task, model))
+
+    def _demand(self, task: str, outcome: OutcomeT | None) -> OutcomeT:
         if outcome is None:
             raise UserError(
                 f"Task {task} of run {self.run_id} has no finished work: clear it first."

@@ -32,12 +32,33 @@ class JsonType(click.ParamType[Any]):
             self.fail(f"{value!r} is not JSON: {error}", param, ctx)
 
 
-_PARAM_KEYS = ("type", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "title")
+class NamesType(click.ParamType[Any]):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002 - click passes it
+        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+    ) -> Any:
+        """Split; the default comes as it is."""
+        if not isinstance(value, str):
+            return value
+        return [name.strip() for name in value.split(",")]
+
+
+_PARAM_KEYS = (
+    *("type", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "title"),
+    *("items", "minItems", "examples"),
+)
 _CLICK_TYPES: dict[str, click.ParamType[Any]] = {
     "integer": click.INT,
     "number": click.FLOAT,
     "string": click.STRING,
     "object": JsonType(),
+    "array": NamesType(),
 }
 
 
@@ -78,9 +99,13 @@ def _help(schema: Mapping[str, Any], default: object, *, markdown: bool) -> str:
     if limits and schema.get("type") != "boolean":
         parts.append(f"{bold}Allowed:{bold} {limits}.")
     if markdown and default not in ("", None):
-        shown = json.dumps(default) if isinstance(default, bool | dict) else default
+        shown = json.dumps(default) if isinstance(default, bool | dict) else _join(default)
         parts.append(f"{bold}Default:{bold} {shown}.")
     return " ".join(parts)
+
+
+def _join(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def make_params(form: type[Form], values: Mapping[str, object] | None = None) -> "dict[str, Param]":
@@ -93,9 +118,9 @@ def make_params(form: type[Form], values: Mapping[str, object] | None = None) ->
         if "exclusiveMinimum" in schema:
             rules["exclusiveMinimum"] = schema["exclusiveMinimum"]
         rules |= {key: schema[key] for key in ("values_display", "section") if key in schema}
-        if schema.get("default") == "":
-            # Airflow's form sends null for a text field that was emptied.
-            rules["type"] = ["string", "null"]
+        if schema.get("default") == "" or schema["type"] == "array":
+            # Airflow's form sends null for a text field or a list that was emptied.
+            rules["type"] = [schema["type"], "null"]
         chosen = {"default": schema["default"]} if "default" in schema else {}
         if values and name in values:
             chosen = {"default": values[name]}
@@ -138,6 +163,8 @@ def add_options(
 
 
 def _show_default(default: object) -> bool | str:
+    if isinstance(default, list):
+        return str(_join(default))
     return json.dumps(default) if isinstance(default, dict) else default != ""
 
 

@@ -1,16 +1,17 @@
 """RunRequest → RunPlan, and RunPlan + what went before → the spec of each job. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pipelines.artifacts import Artifacts
 from pipelines.gate import GateDecision
 from pipelines.import_request import ImportRequest
 from pipelines.request import RunRequest
-from serving.bundle.manifest import Preprocessing
+from pipelines.search_plan import choose_inputs, search_seconds
+from serving.job.inputs import Input
 from serving.job.spec import Spec
 from serving.spec import BuildImageOutcome, BuildImageSpec, DeploySpec
 from spark_jobs.spec import (
-    BackboneFile,
     EtlOutcome,
     EtlSpec,
     EvaluateOutcome,
@@ -22,8 +23,6 @@ from spark_jobs.spec import (
 )
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
 
-BACKBONE = "efficientnet-lite0"
-
 
 class Seeds(Spec):
     """One seed per choice that chance makes."""
@@ -33,14 +32,16 @@ class Seeds(Spec):
 
 
 class RunPlan(Spec):
-    """Everything that is decided before the first job starts; plan.json of a run."""
+    """Everything that is decided before the first job starts; plan.json of a run.
+
+    inputs: what the model search may choose among; the best single choice first.
+    """
 
     run_id: str
     request: RunRequest
     cutoff: datetime
     seeds: Seeds
-    backbone: BackboneFile
-    preprocessing: Preprocessing
+    inputs: tuple[Input, ...]
     stages: tuple[StageSpec, ...]
     code_version: str
     actor: str
@@ -55,22 +56,19 @@ def make_plan(
     actor: str,
     code_version: str,
     artifacts: Artifacts,
-    backbone: ExportBackboneOutcome,
+    cards: Sequence[ExportBackboneOutcome],
 ) -> RunPlan:
-    """Resolve a form: labels as they were at the cut-off, one backbone at its own size."""
+    """Resolve a form: labels as they were at the cut-off, each backbone at its own size.
+
+    cards: of every backbone that is there. Raises UserError where none meets the form's limits.
+    """
     return RunPlan(
         run_id=run_id,
         request=request,
         cutoff=cutoff,
         # Sides are for life, so the run's seed must not move them.
         seeds=Seeds(sides=0, training=request.seed),
-        backbone=BackboneFile(
-            name=backbone.backbone,
-            onnx_uri=backbone.onnx_uri,
-            sha256=backbone.sha256,
-            licence=backbone.licence,
-        ),
-        preprocessing=Preprocessing(size=backbone.size, resize=request.resize),
+        inputs=choose_inputs(request, cards),
         stages=tuple(
             StageSpec(name=name, params=values) for name, values in request.stages.items()
         ),
@@ -136,8 +134,7 @@ def etl_spec(plan: RunPlan, output_uri: str) -> EtlSpec:
         features_uri=plan.artifacts.features,
         facts_uri=plan.artifacts.facts,
         pairs_uri=plan.artifacts.pairs,
-        backbone=plan.backbone,
-        preprocessing=plan.preprocessing,
+        inputs=plan.inputs,
         stages=plan.stages,
     )
 
@@ -150,21 +147,16 @@ def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
         dataset=plan.request.dataset,
         snapshot_id=etl.snapshot_id,
         labels_uri=etl.labels_uri,
-        features_uri=etl.features_uri,
         devices=plan.request.devices,
+        inputs=etl.features,
         scratch_uri=plan.artifacts.scratch_folder(plan.run_id, "train"),
         classes=etl.classes,
-        backbone=plan.backbone.name,
-        backbone_uri=plan.backbone.onnx_uri,
-        backbone_sha256=plan.backbone.sha256,
-        backbone_licence=plan.backbone.licence,
-        preprocessing=plan.preprocessing,
         code_version=plan.code_version,
         seed=plan.seeds.training,
-        max_epochs=plan.request.max_epochs,
-        patience=plan.request.patience,
-        learning_rate=plan.request.learning_rate,
-        weight_decay=plan.request.weight_decay,
+        search_seconds=search_seconds(plan.request),
+        max_trials=plan.request.max_trials,
+        max_latency_ms=plan.request.max_latency_ms,
+        max_model_mb=plan.request.max_model_mb,
     )
 
 

@@ -1,17 +1,22 @@
-"""The plan task's look at the world: is the dataset there, where is the backbone, what is read."""
+"""The plan task's look at the world: the dataset, the backbones, what an import reads."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote
 
+from pydantic import ValidationError
+
 from pipelines.catalogue import check_dataset, check_task
 from pipelines.code import code_version
 from pipelines.commands import python_command
 from pipelines.context import Installation
-from pipelines.plan import BACKBONE, RunPlan, make_plan
+from pipelines.devices import count_cores
+from pipelines.plan import RunPlan, make_plan
 from pipelines.request import RunRequest
 from pipelines.run_job import run_job_here
+from pipelines.search_plan import BACKBONES
 from pipelines.snapshots import check_snapshot
 from serving.job import store
 from serving.job.errors import UserError
@@ -22,7 +27,7 @@ from training.spec import ExportBackboneOutcome, ExportBackboneSpec
 def plan_run(
     request: RunRequest, *, run_id: str, cutoff: datetime, actor: str, installation: Installation
 ) -> RunPlan:
-    """Check the dataset, make sure of the backbone, and decide everything else."""
+    """Check the dataset, make sure of the backbones, and decide everything else."""
     check_dataset(request.dataset)
     check_task(request.dataset)
     if request.snapshot:
@@ -34,26 +39,39 @@ def plan_run(
         actor=actor,
         code_version=code_version(),
         artifacts=installation.artifacts,
-        backbone=ensure_backbone(installation),
+        cards=ensure_backbones(installation),
     )
 
 
-def ensure_backbone(
-    installation: Installation, output: IO[str] | None = None
-) -> ExportBackboneOutcome:
-    """The backbone's card; the network is exported first where that was never done."""
-    artifacts = installation.artifacts
-    card = artifacts.backbone_card(BACKBONE)
+def find_card(installation: Installation, name: str) -> ExportBackboneOutcome | None:
+    """A backbone's card; None where it was never exported, or its card is of an older form."""
     try:
-        return store.read_model(card, ExportBackboneOutcome)
-    except FileNotFoundError:
-        print(f"Exporting the backbone {BACKBONE}, once for this installation", file=output)
-    spec = ExportBackboneSpec(
-        output_uri=store.join(artifacts.backbones, BACKBONE), backbone=BACKBONE
-    )
+        return store.read_model(installation.artifacts.backbone_card(name), ExportBackboneOutcome)
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def ensure_backbones(
+    installation: Installation, output: IO[str] | None = None
+) -> tuple[ExportBackboneOutcome, ...]:
+    """Every backbone's card; those networks are exported first for which that was never done."""
+    there = {name: find_card(installation, name) for name in BACKBONES}
+    missing = [name for name, card in there.items() if card is None]
+    if missing:
+        print(f"Exporting {', '.join(missing)}, once for this installation", file=output)
+        # Mostly one core's work each; more at a time would only take memory.
+        with ThreadPoolExecutor(max_workers=count_cores()) as pool:
+            exported = pool.map(lambda name: _export(installation, name, output), missing)
+            there |= dict(zip(missing, exported, strict=True))
+    return tuple(card for card in there.values() if card is not None)
+
+
+def _export(installation: Installation, name: str, output: IO[str] | None) -> ExportBackboneOutcome:
+    artifacts = installation.artifacts
+    spec = ExportBackboneSpec(output_uri=store.join(artifacts.backbones, name), backbone=name)
     command = python_command(installation.layout, "training.main", spec)
     run_job_here(command, spec, installation.job_environment(), output)
-    return store.read_model(card, ExportBackboneOutcome)
+    return store.read_model(artifacts.backbone_card(name), ExportBackboneOutcome)
 
 
 def resolve_import(source: str, roots: tuple[Path, ...]) -> str:

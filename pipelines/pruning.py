@@ -17,11 +17,11 @@ from pipelines.context import Installation, RunFiles
 from pipelines.images import ModelImage
 from pipelines.import_request import IMPORT_DAG
 from pipelines.leftovers import GRACE, Kind, find_leftovers, find_scratch
-from pipelines.steps import BUILD_IMAGE, ETL
+from pipelines.steps import BUILD_IMAGE
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.inputs import InputFeatures
 from serving.spec import BuildImageOutcome
-from spark_jobs.spec import EtlOutcome
 
 
 class _Fact(BaseModel):
@@ -29,12 +29,15 @@ class _Fact(BaseModel):
 
 
 class KnownRun(_Fact):
-    """A run's folder. readable: false where a file of it is of another version of this program."""
+    """A run's folder. features: names of the caches that it uses.
+
+    readable: false where a file of it is of a version of this program that is not known.
+    """
 
     run_id: str
     deployment: str = ""
     version: int | None = None
-    features: str = ""
+    features: tuple[str, ...] = ()
     readable: bool = True
 
     @property
@@ -96,7 +99,7 @@ def _read_run(installation: Installation, run_id: str) -> KnownRun:
     except ValidationError:
         return KnownRun(run_id=run_id, readable=False)
     try:
-        etl = files.find(ETL.task, EtlOutcome)
+        etl = files.find_etl(plan)
         image = files.find(BUILD_IMAGE.task, BuildImageOutcome)
     except (ValidationError, FileNotFoundError):
         return KnownRun(run_id=run_id, readable=False)
@@ -104,8 +107,12 @@ def _read_run(installation: Installation, run_id: str) -> KnownRun:
         run_id=run_id,
         deployment=plan.request.served_as,
         version=None if image is None else image.version,
-        features="" if etl is None else etl.features_uri.rstrip("/").rsplit("/", 1)[-1],
+        features=() if etl is None else tuple(_name_cache(one) for one in etl.features),
     )
+
+
+def _name_cache(features: InputFeatures) -> str:
+    return features.features_uri.rstrip("/").rsplit("/", 1)[-1]
 
 
 def choose_kept_runs(
@@ -167,7 +174,7 @@ def _find_features(
             f"they use (first: {unsure[0]})."
         )
         return [], [note]
-    used = {run.features for run in runs if run.run_id in kept}
+    used = {name for run in runs if run.run_id in kept for name in run.features}
     root = installation.artifacts.features
     names = [name for name in store.list_names(root) if not name.startswith(".")]
     return [store.join(root, name) for name in names if name not in used], []

@@ -4,7 +4,7 @@ What a form shows beyond JSON Schema stands in json_schema_extra: `rule` says a 
 `values_display` labels the values of a dropdown, `section` moves a field into an accordion.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -12,13 +12,16 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    field_validator,
 )
 
 from serving.bundle.manifest import Resize
+from training.spec import BackboneName
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
 NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
 _DETAILS = "Training in detail"
+AUTO: Final = "auto"
 DEFAULT_STAGES = (
     "decode_image",
     "flag_quality",
@@ -79,52 +82,74 @@ class RunRequest(Form):
             }
         },
     )
-    resize: Resize = Field(
-        default="crop",
+    resize: Literal["auto", Resize] = Field(
+        default=AUTO,
         title="Fit to size",
         description=(
-            "How a picture becomes the square that the network sees. Crop loses the edges: for "
+            "How a picture becomes the square that the network sees. Auto tries crop, and squash "
+            "where the time budget allows. Crop loses the edges: for "
             "things in the middle. Squash keeps everything, but distorts it: for things that reach "
             "the edges. Letterbox keeps everything and adds borders: where proportions matter, too."
         ),
         json_schema_extra={
             "values_display": {
+                AUTO: "auto: whichever does better",
                 "crop": "crop: cuts off the edges",
                 "squash": "squash: keeps everything, distorts it",
                 "letterbox": "letterbox: keeps everything, adds grey borders",
             }
         },
     )
-    max_epochs: int = Field(
-        default=200,
-        ge=1,
-        le=10_000,
-        title="Most epochs",
-        description="Training stops earlier when the validation side stops getting better.",
-        json_schema_extra={"section": _DETAILS},
-    )
-    patience: int = Field(
-        default=15,
-        ge=1,
-        le=1_000,
-        title="Patience",
-        description="Epochs without a better validation result before training stops.",
-        json_schema_extra={"section": _DETAILS},
-    )
-    learning_rate: float = Field(
-        default=0.002,
+    budget_minutes: float = Field(
+        default=5,
         gt=0,
-        le=1,
-        title="Learning rate",
-        description="Step size of the optimizer at the start.",
-        json_schema_extra={"section": _DETAILS},
+        le=10_080,
+        title="Minutes",
+        description=(
+            "Everything from this form to the served model aims to fit. More time: more backbones, "
+            "and a longer search for the best model."
+        ),
     )
-    weight_decay: float = Field(
-        default=0.01,
+    max_latency_ms: float = Field(
+        default=0,
         ge=0,
-        le=1,
-        title="Weight decay",
-        description="Pull of the weights towards zero; more of it guards small datasets.",
+        le=60_000,
+        title="Longest answer, ms",
+        description=(
+            "Slower models are not considered: milliseconds for one picture on one core of this "
+            "machine, without decoding. 0: no limit."
+        ),
+    )
+    max_model_mb: float = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        title="Largest model, MB",
+        description="Larger models are not considered: the ONNX file's megabytes. 0: no limit.",
+    )
+    backbones: tuple[Literal["auto", BackboneName], ...] = Field(
+        default=(AUTO,),
+        min_length=1,
+        title="Backbones",
+        description=(
+            "Pretrained networks that the model may be built on (./modelmill backbones); auto: as "
+            "many as the time allows."
+        ),
+        json_schema_extra={
+            "section": _DETAILS,
+            "examples": [AUTO, *get_args(BackboneName)],
+            "rule": f"auto, or one or more of {', '.join(get_args(BackboneName))}",
+        },
+    )
+    max_trials: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        title="Most trials",
+        description=(
+            "The search ends after so many attempts, so that it can be repeated exactly. 0: it "
+            "ends when its part of the time is over."
+        ),
         json_schema_extra={"section": _DETAILS},
     )
     seed: int = Field(
@@ -158,7 +183,17 @@ class RunRequest(Form):
         },
     )
 
+    @field_validator("backbones", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        """On the command line and in a preset, names are one text with commas."""
+        return tuple(map(str.strip, value.split(","))) if isinstance(value, str) else value
+
     @property
     def served_as(self) -> str:
         """The deployment's name."""
         return self.deployment or self.dataset
+
+    def names_backbone(self, name: str) -> bool:
+        """Whether the model may be built on it."""
+        return AUTO in self.backbones or name in self.backbones

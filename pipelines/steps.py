@@ -63,11 +63,11 @@ def _bind_etl(plan: RunPlan, _: RunFiles, output_uri: str) -> JobSpec:
 
 
 def _bind_train(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
-    return train_spec(plan, files.read("etl", EtlOutcome), output_uri)
+    return train_spec(plan, files.read_etl(plan), output_uri)
 
 
 def _bind_evaluate(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
-    etl, train = files.read("etl", EtlOutcome), files.read("train", TrainOutcome)
+    etl, train = files.read_etl(plan), files.read("train", TrainOutcome)
     return evaluate_spec(plan, etl, train, output_uri)
 
 

@@ -5,17 +5,24 @@ from datetime import datetime
 
 from pyspark.sql import SparkSession
 
-from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import Input
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
 from spark_jobs.pairs import PairsCache
-from spark_jobs.spec import BackboneFile
 from spark_jobs.tables import FeatureCache, RawContent
 
 
 @dataclass(frozen=True)
+class CachedInput:
+    """What a model may be given, and the vectors that are there for it."""
+
+    input: Input
+    cache: FeatureCache
+
+
+@dataclass(frozen=True)
 class StageContext:
-    """The run around a stage.
+    """The run around a stage. inputs: at least one; pixels are fitted as the first one says.
 
     cutoff: the time as of which the samples are read, with a time zone. snapshot_id: what is
     trained on again, empty for what is there.
@@ -25,9 +32,7 @@ class StageContext:
     dataset: str
     seed: int
     cutoff: datetime
-    backbone: BackboneFile
-    preprocessing: Preprocessing
-    features: FeatureCache
+    inputs: tuple[CachedInput, ...]
     facts: FactsCache
     pairs: PairsCache
     raw: RawContent

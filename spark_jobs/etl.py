@@ -12,8 +12,9 @@ from pyspark.sql import functions as F
 
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.inputs import InputFeatures
 from serving.job.labels import check_trainable
-from spark_jobs.context import StageContext
+from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.database import connect
 from spark_jobs.etl_report import make_report, write_report
 from spark_jobs.facts import FactsCache
@@ -58,10 +59,13 @@ RESULT = (
     *("reject_reason", "rejected_by"),
 )
 
+# What compute_features counts of each sample, over all inputs.
+FEATURE_COUNTS = ("features_made", "features_reused")
+
 
 @dataclass(frozen=True)
 class Result:
-    """Rows of RESULT, `features`, and WEIGHTS where a stage set them; what each stage rejected;
+    """Rows of RESULT, FEATURE_COUNTS, and WEIGHTS where a stage set them; what each stage rejected;
     samples without bytes. stopped: the sentence of a stage that cannot go on with what is left.
     """
 
@@ -102,13 +106,15 @@ def run_chain(wanted: pa.Table, stages: list[Stage], context: StageContext) -> R
         result = run_stages(samples.observe(read, F.count(F.lit(1)).alias("rows")), stages, context)
     except StoppedChainError as error:
         result, stopped = error.rows, str(error)
-    state = F.col("features") if "features" in result.columns else F.lit(None).cast("string")
+    counted = [
+        F.col(name) if name in result.columns else F.lit(0).alias(name) for name in FEATURE_COUNTS
+    ]
     weights = [
         F.col(field.name).cast(field.dataType).alias(field.name)
         for field in WEIGHTS.fields
         if field.name in result.columns
     ]
-    selected = result.select(*RESULT, state.alias("features"), *weights)
+    selected = result.select(*RESULT, *counted, *weights)
     rows, observation = _observe(selected, stages)
     with context.findings.time_step("result"):
         table = rows.toArrow()
@@ -164,15 +170,16 @@ def _check_result(spec: EtlSpec, context: StageContext, result: Result, rejected
 
 
 def _make_context(spark: SparkSession, spec: EtlSpec, cutoff: datetime) -> StageContext:
-    key = feature_key(spec.backbone.sha256, spec.preprocessing)
+    keys = [feature_key(one.backbone.sha256, one.preprocessing) for one in spec.inputs]
     return StageContext(
         spark=spark,
         dataset=spec.dataset,
         seed=spec.seed,
         cutoff=cutoff,
-        backbone=spec.backbone,
-        preprocessing=spec.preprocessing,
-        features=FeatureCache(spark, spec.features_uri, key),
+        inputs=tuple(
+            CachedInput(one, FeatureCache(spark, spec.features_uri, key))
+            for one, key in zip(spec.inputs, keys, strict=True)
+        ),
         facts=FactsCache(spark, spec.facts_uri),
         pairs=PairsCache(spark, spec.pairs_uri),
         raw=find_raw(spark, spec.dataset, spec.raw_uri),
@@ -214,26 +221,28 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     with connect() as database:
         record_snapshot(database, manifest, store.join(snapshot_uri, MANIFEST_FILE), cutoff)
         mark_purged(database, spec.dataset, manifest.snapshot_id, labels["sha256"].to_pylist())
-    states = labels["features"].to_pylist()
+    made, reused = (int(pc.sum(labels[name]).as_py() or 0) for name in FEATURE_COUNTS)
     labels_uri = place_labels(spec, manifest.snapshot_id, labels)
     report, report_uri = _report(spec, context, result, rejected, manifest)
     outcome = EtlOutcome(
         snapshot_id=manifest.snapshot_id,
         labels_uri=labels_uri,
-        features_uri=context.features.uri,
+        features=tuple(
+            InputFeatures(**dict(one.input), features_uri=one.cache.uri) for one in context.inputs
+        ),
         rejected_uri=rejected_uri,
         report_uri=report_uri,
         classes=manifest.classes,
         counts=manifest.counts,
         rejected=report.rejected,
         stages=report.stages,
-        features_made=states.count("made"),
-        features_reused=states.count("reused"),
+        features_made=made,
+        features_reused=reused,
     )
     sides = ", ".join(f"{sum(by.values())} {side}" for side, by in outcome.counts.items())
     print(
         f"snapshot {outcome.snapshot_id}: {sides}; {report.rejected} rejected; features: "
-        f"{outcome.features_made} made, {outcome.features_reused} reused; "
+        f"{made} made, {reused} reused for {' and '.join(one.name for one in spec.inputs)}; "
         f"{time.monotonic() - started:.1f} s",
         flush=True,
     )

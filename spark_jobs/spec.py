@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
 from serving.job.spec import JobSpec, Name, Spec
 
@@ -31,15 +31,6 @@ class StageSpec(Spec):
 
     name: str
     params: dict[str, JsonValue] = {}
-
-
-class BackboneFile(Spec):
-    """A pretrained network's feature extractor as one ONNX file."""
-
-    name: str
-    onnx_uri: str
-    sha256: str
-    licence: str
 
 
 class LabelFields(Spec):
@@ -116,8 +107,9 @@ class EtlSpec(JobSpec):
     """Make a snapshot of a dataset as it was at the cut-off, and its features.
 
     snapshots_uri, features_uri, facts_uri and pairs_uri are roots; the content-addressed folder
-    below each is the job's answer. snapshot_id: one that is there, taken again instead of the
-    labels at the cut-off.
+    below each is the job's answer. inputs: features are made with each; stages see pictures as the
+    first one fits them. snapshot_id: one that is there, taken again instead of the labels at the
+    cut-off.
     """
 
     kind: Literal["etl"] = "etl"
@@ -130,8 +122,7 @@ class EtlSpec(JobSpec):
     features_uri: str
     facts_uri: str
     pairs_uri: str
-    backbone: BackboneFile
-    preprocessing: Preprocessing
+    inputs: tuple[Input, ...] = Field(min_length=1)
     stages: tuple[StageSpec, ...]
 
 
@@ -143,11 +134,14 @@ class StageCount(Spec):
 
 
 class EtlOutcome(Spec):
-    """counts: side → class → samples in the snapshot. features_uri: the key's folder."""
+    """counts: side → class → samples in the snapshot. features: in the order of the inputs.
+
+    features_made, features_reused: vectors, of all inputs together.
+    """
 
     snapshot_id: str
     labels_uri: str
-    features_uri: str
+    features: tuple[InputFeatures, ...]
     rejected_uri: str
     report_uri: str
     classes: tuple[str, ...]

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -167,16 +168,11 @@ class FeatureCache:
         names = store.list_names(self.uri)
         return [store.join(self.uri, name) for name in names if name.endswith(".parquet")]
 
-    def mark(self, samples: DataFrame) -> DataFrame:
-        """Add `cached`: true where the sample has a vector."""
+    def read_keys(self) -> DataFrame | None:
+        """sha256 of each vector, twice where two runs at once both made it; None: it is empty."""
         if not self._files:
-            return samples.withColumn("cached", F.lit(False))
-        # Two runs at once may both have made a vector.
-        keys = self.spark.read.schema(FEATURES).parquet(*self._files).select("sha256").distinct()
-        marked = samples.join(
-            F.broadcast(keys.withColumn("found", F.lit(True))), on="sha256", how="left"
-        )
-        return marked.withColumn("cached", F.col("found").isNotNull()).drop("found")
+            return None
+        return self.spark.read.schema(FEATURES).parquet(*self._files).select("sha256")
 
     def add(self, vectors: DataFrame, count: int) -> None:
         """Write new vectors aside, then move them in under names that no one else has."""
@@ -191,3 +187,16 @@ class FeatureCache:
             if not store.rename(store.join(aside, name), target):
                 raise RuntimeError(f"{target} could not be written")
         store.delete(aside)
+
+
+def mark_cached(samples: DataFrame, caches: Sequence[FeatureCache]) -> DataFrame:
+    """Add `cached`: places in `caches` of those that hold the sample's vector; one join for all."""
+    found = [(place, cache.read_keys()) for place, cache in enumerate(caches)]
+    placed = [keys.withColumn("place", F.lit(place)) for place, keys in found if keys is not None]
+    nowhere = F.array().cast("array<int>")
+    if not placed:
+        return samples.withColumn("cached", nowhere)
+    keys = functools.reduce(DataFrame.unionByName, placed).groupBy("sha256")
+    places = keys.agg(F.collect_set("place").alias("cached"))
+    marked = samples.join(F.broadcast(places), on="sha256", how="left")
+    return marked.withColumn("cached", F.coalesce("cached", nowhere))

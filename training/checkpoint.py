@@ -19,11 +19,11 @@ _PROGRESS = "progress"
 
 
 class Epoch(Spec):
-    """One point of the curves."""
+    """One point of the curves; no val values where every sample is trained on."""
 
     train_loss: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
 
 
 class Progress(Spec):
@@ -73,12 +73,17 @@ def from_bytes(content: bytes) -> Checkpoint:
     return Checkpoint(progress, parts["network"], parts["optimizer"], parts["best"])
 
 
-def find_file(scratch_uri: str, key: str) -> Path:
-    """Path of a training's checkpoint below a file:// folder."""
+def find_scratch(scratch_uri: str) -> Path:
+    """Path of a training's scratch folder, file://…; UserError where it is not local."""
     parts = urlsplit(scratch_uri)
     if parts.scheme != "file":
         raise UserError(f"scratch_uri is {scratch_uri!r}; it must be a local file:///PATH.")
-    return Path(unquote(parts.path)) / f"checkpoint-{key[:16]}.npz"
+    return Path(unquote(parts.path))
+
+
+def find_file(scratch_uri: str, key: str) -> Path:
+    """Path of a training's checkpoint."""
+    return find_scratch(scratch_uri) / f"checkpoint-{key[:16]}.npz"
 
 
 def write(path: Path, state: Checkpoint) -> None:
@@ -103,7 +108,7 @@ def read(path: Path) -> bytes:
     return content
 
 
-def remove(path: Path) -> None:
-    """Remove the file, and drafts that killed attempts left."""
-    for file in path.parent.glob(f"{path.stem}.*"):
+def remove_all(folder: Path) -> None:
+    """Remove a training's checkpoints, and drafts that killed attempts left."""
+    for file in folder.glob("checkpoint-*"):
         file.unlink(missing_ok=True)

@@ -21,11 +21,11 @@ from serving.bundle.manifest import (
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.inputs import BackboneFile, InputFeatures
 from training.backbones.catalogue import find_backbone, load_pretrained
-from training.loop import Trained
 from training.paddle_files import load_network, save_network
 from training.spec import TrainSpec
-from training.tasks.protocol import Probe, TaskModel
+from training.tasks.protocol import Measured, Probe, TaskModel
 
 TOLERANCE = 1e-4
 RANDOM_PROBES = 2
@@ -39,32 +39,32 @@ class Bundle:
     agreement: float
 
 
-def read_backbone(spec: TrainSpec) -> onnx.ModelProto:
+def read_backbone(file: BackboneFile) -> onnx.ModelProto:
     """Read the backbone's ONNX file; refuses one that is not the file the features came from."""
-    content = store.read_bytes(spec.backbone_uri)
+    content = store.read_bytes(file.onnx_uri)
     found = hashlib.sha256(content).hexdigest()
-    if found != spec.backbone_sha256:
+    if found != file.sha256:
         raise UserError(
-            f"{spec.backbone_uri} has sha256 {found[:12]}…, the features were made with "
-            f"{spec.backbone_sha256[:12]}…: export the backbone again, then run etl."
+            f"{file.onnx_uri} has sha256 {found[:12]}…, the features were made with "
+            f"{file.sha256[:12]}…: export the backbone again, then run etl."
         )
     return onnx.load_from_string(content)
 
 
-def make_manifest(spec: TrainSpec, trained: Trained) -> Manifest:
+def make_manifest(spec: TrainSpec, chosen: InputFeatures, measured: Measured) -> Manifest:
     """Describe the bundle."""
     return Manifest(
         classes=spec.classes,
-        preprocessing=spec.preprocessing,
-        metrics={"val_accuracy": trained.best.val_accuracy, "val_loss": trained.best.val_loss},
+        preprocessing=chosen.preprocessing,
+        metrics={"val_accuracy": measured.accuracy, "val_loss": measured.loss},
         lineage=Lineage(
             dataset=spec.dataset,
             snapshot_id=spec.snapshot_id,
             run_id=spec.run_id,
             code_version=spec.code_version,
-            backbone=spec.backbone,
-            backbone_sha256=spec.backbone_sha256,
-            weights_licence=spec.backbone_licence,
+            backbone=chosen.backbone.name,
+            backbone_sha256=chosen.backbone.sha256,
+            weights_licence=chosen.backbone.licence,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         ),
     )
@@ -89,22 +89,28 @@ def measure_agreement(folder: Path, network: paddle.nn.Layer, batch: codec.Batch
 
 def export_bundle(
     spec: TrainSpec,
-    trained: Trained,
+    head: paddle.nn.Layer,
     task: TaskModel,
     *,
+    chosen: InputFeatures,
+    measured: Measured,
     backbone: onnx.ModelProto,
     probe: Probe,
     folder: Path,
 ) -> Bundle:
-    """Write a bundle into an empty local folder and check it; fails where the forms differ."""
-    extractor = load_pretrained(find_backbone(spec.backbone)).extractor
-    network = task.join(extractor, trained.head)
+    """Write a bundle into an empty local folder and check it; fails where the forms differ.
+
+    Its scores are those at the temperature that was measured.
+    """
+    extractor = load_pretrained(find_backbone(chosen.backbone.name)).extractor
+    network = task.join(extractor, head, measured.temperature)
     (folder / PADDLE_FOLDER).mkdir(parents=True)
-    save_network(network, folder / PADDLE_FOLDER, spec.preprocessing.size)
-    (folder / MODEL_FILE).write_bytes(task.append_head(backbone, trained.head).SerializeToString())
-    manifest = make_manifest(spec, trained)
+    save_network(network, folder / PADDLE_FOLDER, chosen.preprocessing.size)
+    served = task.append_head(backbone, head, measured.temperature)
+    (folder / MODEL_FILE).write_bytes(served.SerializeToString())
+    manifest = make_manifest(spec, chosen, measured)
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
-    batch = make_probe_batch(probe, spec.preprocessing)
+    batch = make_probe_batch(probe, chosen.preprocessing)
     agreement = measure_agreement(folder, network, batch)
     if not agreement <= TOLERANCE:
         raise RuntimeError(

@@ -1,9 +1,8 @@
-"""The training: setup → load → fit → validate → export, the same for every task type."""
+"""The final training: the search's winner on all ranks together, with checkpoints."""
 
 import hashlib
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,127 +10,129 @@ import numpy.typing as npt
 import paddle
 
 from serving.job.errors import UserError
+from serving.job.search import Recipe
 from training import checkpoint
+from training.batches import choose_batch_size, make_batches
 from training.checkpoint import Arrays, Checkpoint, Epoch, Progress
 from training.early_stopping import EarlyStopping
-from training.progress import ProgressLines
+from training.optimizer import make_optimizer
+from training.progress import EpochLines
 from training.ranks import Ranks
-from training.spec import TrainSpec
-from training.tasks.protocol import Examples, Sides, TaskModel
+from training.tasks.protocol import Floats, Integers, Measured, Scaling, TaskModel
 
 # Writing a checkpoint costs about as much as an epoch: by time, not by epoch.
 CHECKPOINT_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A head with its best weights, and how it came to them."""
+class Fit:
+    """What decides the weights, besides the samples and the ranks.
 
-    head: paddle.nn.Layer
-    progress: Progress
+    min_delta, patience: of early stopping, where there are samples to stop by. Where there are
+    none, exactly `epochs` are trained.
+    """
 
-    @property
-    def best(self) -> Epoch:
-        """Curves at the best epoch."""
-        return self.progress.epochs[self.progress.best_epoch - 1]
+    recipe: Recipe
+    seed: int
+    epochs: int
+    patience: int
+    min_delta: float
+    classes: int
 
 
 @dataclass(frozen=True)
-class Batch:
-    """One rank's share of a global batch: rows, and the weight of each row's loss.
+class Rows:
+    """Features [n, d], targets [n] and weights of the loss [n].
 
-    Weights are group size / global batch size, zero for rows that only fill the share up: the
-    mean of the ranks' gradients is then the gradient of the global batch's mean loss.
+    learned: rows to train on, each as often as an epoch meets it; judged: rows to stop by, or none.
     """
 
-    rows: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32]
+    features: Floats
+    targets: Integers
+    weights: Floats
+    learned: Integers
+    judged: Integers
+    scaling: Scaling
 
 
-def make_batches(
-    samples: int, batch_size: int, order: npt.NDArray[np.int64], ranks: Ranks
-) -> Iterator[Batch]:
-    """Cut an order of the samples into global batches and give this rank's shares."""
-    for start in range(0, samples, batch_size):
-        whole = order[start : start + batch_size]
-        share = math.ceil(len(whole) / ranks.size)
-        rows = whole[ranks.rank * share : (ranks.rank + 1) * share]
-        weights = np.zeros(share, dtype=np.float32)
-        weights[: len(rows)] = ranks.size / len(whole)
-        yield Batch(np.concatenate([rows, np.repeat(whole[:1], share - len(rows))]), weights)
+@dataclass(frozen=True)
+class Trained:
+    """A head with its best weights, and how it came to them.
 
+    measured: at the best epoch, None where there was nothing to stop by.
+    """
 
-def checkpoint_key(spec: TrainSpec, ranks: Ranks) -> str:
-    """Hash of all that decides the weights; another attempt of the same training shares it."""
-    text = f"{spec.model_copy(update={'output_uri': ''}).fingerprint()}/{ranks.size}/{ranks.device}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    head: paddle.nn.Layer
+    progress: Progress
+    measured: Measured | None
 
 
 class Trainer:
     """State of one training on one rank."""
 
-    def __init__(self, spec: TrainSpec, ranks: Ranks, sides: Sides, task: TaskModel) -> None:
-        self.spec, self.ranks, self.task = spec, ranks, task
-        paddle.seed(spec.seed)
-        self.head = task.make_head(spec, sides)
+    def __init__(self, fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel) -> None:
+        self.fit, self.ranks, self.rows, self.task = fit, ranks, rows, task
+        paddle.seed(fit.seed)
+        self.head = task.make_head(fit.recipe, rows.scaling, fit.classes, 0, fit.seed)
         self.network = ranks.wrap(self.head)
-        # Pull only matrices towards zero: a bias has nothing to overfit with.
-        decayed = {p.name for p in self.head.parameters() if len(p.shape) > 1}
-        self.optimizer = paddle.optimizer.AdamW(
-            learning_rate=spec.learning_rate,
-            parameters=self.head.parameters(),
-            weight_decay=spec.weight_decay,
-            apply_decay_param_fun=decayed.__contains__,
-        )
-        self.train, self.val = _Tensors(sides.train), _Tensors(sides.val)
-        self.weights = paddle.to_tensor(sides.train.weights)
-        # Rows of the train side, each as often as an epoch meets it.
-        self.rows = np.repeat(np.arange(len(self.train)), sides.train.repeats)
+        self.optimizer = make_optimizer(self.head, fit.recipe)
+        self.features = paddle.to_tensor(rows.features)
+        self.targets = paddle.to_tensor(rows.targets)
+        self.weights = paddle.to_tensor(rows.weights)
+        self.batch_size = choose_batch_size(len(rows.learned))
         self.epochs: list[Epoch] = []
-        self.stopping = EarlyStopping(spec.patience, spec.min_delta)
+        self.stopping = EarlyStopping(fit.patience, fit.min_delta)
         self.best = self._weights()
 
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to train."""
+        stopped = bool(len(self.rows.judged)) and self.stopping.exhausted
+        return stopped or len(self.epochs) >= self.fit.epochs
+
     def run_epoch(self) -> Epoch:
-        """Train once over all samples, then validate; the same answer on every rank."""
-        samples = len(self.rows)
-        # By epoch, so that a resumed training meets the same batches.
-        chance = np.random.default_rng([self.spec.seed, len(self.epochs)])
-        order = self.rows[chance.permutation(samples)]
+        """Train once over all samples, then judge; the same answer on every rank."""
+        samples = len(self.rows.learned)
+        # By epoch, so that a resumed training meets the same batches, and drops the same units.
+        chance = np.random.default_rng([self.fit.seed, len(self.epochs)])
+        paddle.seed(int(chance.integers(2**31)))
+        order = chance.permutation(self.rows.learned)
         total = paddle.zeros([], dtype="float32")
         self.network.train()
-        for batch in make_batches(samples, self.spec.batch_size, order, self.ranks):
+        for batch in make_batches(samples, self.batch_size, order, self.ranks):
             rows = paddle.to_tensor(batch.rows)
-            weights = paddle.to_tensor(batch.weights)
-            outputs = self.network(self.train.inputs[rows])
-            losses = self.task.train_losses(outputs, self.train.targets[rows]) * self.weights[rows]
-            (losses * weights).sum().backward()
+            share = paddle.to_tensor(batch.weights)
+            outputs = self.network(self.features[rows])
+            losses = self.task.find_losses(outputs, self.targets[rows], self.fit.recipe)
+            losses = losses * self.weights[rows]
+            (losses * share).sum().backward()
             self.optimizer.step()
             self.optimizer.clear_grad()
-            total += (losses.detach() * (weights > 0).astype("float32")).sum()
-        val_loss, right = self._validate()
-        sums = self.ranks.sum(np.array([float(total), val_loss, right], dtype=np.float64))
+            total += (losses.detach() * (share > 0).astype("float32")).sum()
+        loss = float(self.ranks.sum(np.array([float(total)]))[0]) / samples
+        measured = self.measure()
         epoch = Epoch(
-            train_loss=sums[0] / samples,
-            val_loss=sums[1] / len(self.val),
-            val_accuracy=sums[2] / len(self.val),
+            train_loss=loss,
+            val_loss=None if measured is None else measured.loss,
+            val_accuracy=None if measured is None else measured.accuracy,
         )
         self.epochs.append(epoch)
-        self.stopping = self.stopping.after(epoch.val_loss)
+        # Without anything to stop by, the last epoch is the best.
+        by = -float(len(self.epochs)) if measured is None else measured.loss
+        self.stopping = self.stopping.after(by)
         if self.stopping.improved:
             self.best = self._weights()
         return epoch
 
-    def _validate(self) -> tuple[float, float]:
-        """Sum of losses and number of right answers over this rank's share of the val side."""
-        share = slice(self.ranks.rank, None, self.ranks.size)
-        inputs, targets = self.val.inputs[share], self.val.targets[share]
-        if inputs.shape[0] == 0:
-            return 0.0, 0.0
+    def measure(self) -> Measured | None:
+        """Judge by the judged rows; a head is so cheap that every rank does it alone."""
+        judged = self.rows.judged
+        if not len(judged):
+            return None
         self.network.eval()
         with paddle.no_grad():
-            outputs = self.head(inputs)
-            losses = self.task.train_losses(outputs, targets)
-            return float(losses.sum()), float(self.task.count_right(outputs, targets))
+            outputs = self.head(self.features[paddle.to_tensor(judged)]).numpy()
+        return self.task.measure(outputs, self.rows.targets[judged])
 
     def _weights(self) -> Arrays:
         return {name: value.numpy().copy() for name, value in self.head.state_dict().items()}
@@ -177,7 +178,7 @@ class Trainer:
 
     def restore(self, state: Checkpoint) -> None:
         """Go back to a saved state."""
-        _set_weights(self.head, state.network)
+        set_weights(self.head, state.network)
         self._set_optimizer_state(state.optimizer)
         self.best = state.best
         self.epochs = list(state.progress.epochs)
@@ -190,60 +191,62 @@ class Trainer:
         )
 
 
-class _Tensors:
-    """One side on this rank's device."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.inputs = paddle.to_tensor(examples.inputs)
-        self.targets = paddle.to_tensor(examples.targets)
-
-    def __len__(self) -> int:
-        return int(self.targets.shape[0])
-
-
-def _set_weights(head: paddle.nn.Layer, weights: Arrays) -> None:
+def set_weights(head: paddle.nn.Layer, weights: Arrays) -> None:
+    """Put arrays into a head, by their names."""
     head.set_state_dict({name: paddle.to_tensor(array) for name, array in weights.items()})
 
 
-def fit(spec: TrainSpec, ranks: Ranks, sides: Sides, task: TaskModel) -> Trained:
+def train_head(fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel, scratch_uri: str) -> Trained:
     """Train until nothing gets better; goes on from the checkpoint of a killed attempt.
 
     UserError where the loss grows beyond all bounds.
     """
-    trainer = Trainer(spec, ranks, sides, task)
-    path = checkpoint.find_file(spec.scratch_uri, checkpoint_key(spec, ranks))
+    trainer = Trainer(fit, ranks, rows, task)
+    path = checkpoint.find_file(scratch_uri, checkpoint_key(fit, ranks, rows))
     # One rank reads for all: an older attempt that still runs may replace the file at any time.
     saved = ranks.broadcast(checkpoint.read(path) if ranks.leads else b"")
     if saved:
         trainer.restore(checkpoint.from_bytes(saved))
         if ranks.leads:
             print(f"Going on after epoch {len(trainer.epochs)} of an earlier attempt.", flush=True)
-    lines = ProgressLines(spec.max_epochs, first_epoch=len(trainer.epochs))
+    lines = EpochLines(fit.epochs, first_epoch=len(trainer.epochs))
     written = time.monotonic()
-    while len(trainer.epochs) < spec.max_epochs and not trainer.stopping.exhausted:
+    while not trainer.ended:
         epoch = trainer.run_epoch()
-        if not math.isfinite(epoch.train_loss + epoch.val_loss):
+        if not math.isfinite(epoch.train_loss + (epoch.val_loss or 0.0)):
             raise UserError(
-                f"The loss is no number any more in epoch {len(trainer.epochs)}. learning_rate is "
-                f"{spec.learning_rate:g}: choose a smaller one."
+                f"The loss is no number any more in epoch {len(trainer.epochs)}, with learning "
+                f"rate {fit.recipe.learning_rate:g}. Run the training again with another seed."
             )
         if ranks.leads:
-            lines.show(len(trainer.epochs), epoch, trainer.stopping.best_epoch)
+            lines.show(len(trainer.epochs), epoch.train_loss)
             if time.monotonic() - written >= CHECKPOINT_INTERVAL_S:
                 checkpoint.write(path, trainer.save())
                 written = time.monotonic()
     if ranks.leads:
-        lines.show(len(trainer.epochs), trainer.epochs[-1], trainer.stopping.best_epoch, last=True)
-    _set_weights(trainer.head, trainer.best)
+        lines.show(len(trainer.epochs), trainer.epochs[-1].train_loss, last=True)
+    if ranks.leads:
+        # A kill between here and the outcome costs no training.
+        checkpoint.write(path, trainer.save())
+    set_weights(trainer.head, trainer.best)
+    measured = trainer.measure()
     trainer.head.eval()
-    return Trained(head=trainer.head, progress=trainer.progress())
+    return Trained(head=trainer.head, progress=trainer.progress(), measured=measured)
+
+
+def checkpoint_key(fit: Fit, ranks: Ranks, rows: Rows) -> str:
+    """Hash of all that decides the weights; another attempt of the same training shares it."""
+    digest = hashlib.sha256(f"{fit}/{ranks.size}/{ranks.device}".encode())
+    for array in (rows.features, rows.targets, rows.weights, rows.learned, rows.judged):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def hash_weights(head: paddle.nn.Layer) -> str:
     """Hash of a head's weights by name, shape and bits: equal networks, and only those."""
     digest = hashlib.sha256()
     for name, value in sorted(head.state_dict().items()):
-        array = value.numpy()
+        array: npt.NDArray[np.float32] = value.numpy()
         digest.update(f"{name}{array.shape}{array.dtype}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -37,6 +37,10 @@ class Ranks:
         dist.all_reduce(tensor)
         return np.asarray(tensor.numpy())
 
+    def wait(self) -> None:
+        """Return when every rank has come here."""
+        self.sum(np.zeros(1))
+
     def broadcast(self, content: bytes) -> bytes:
         """What rank 0 gave, on every rank; the others' content is ignored."""
         if self.size == 1:

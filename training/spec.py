@@ -1,22 +1,28 @@
 """What the trainer accepts and answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
-from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile, InputFeatures
+from serving.job.search import Cost, Ended, Recipe
 from serving.job.spec import JobSpec, Name, Spec
+
+# The pretrained networks that training/backbones knows: the caller offers them without loading it.
+BackboneName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 
 class TrainSpec(JobSpec):
-    """Train a head on cached features and export a bundle.
+    """Search for the best head on cached features, train it and export a bundle.
 
     task: a folder below training/tasks. devices: what the caller chose; the number of processes
     is the launcher's.
     labels_uri: the snapshot's labels.parquet (sha256, label, group, side, segment, name), or the
     run's own, which may also say how much a train sample counts (sample_weight, sample_repeats).
-    features_uri: a folder of Parquet files (sha256, vector). scratch_uri: a file:// folder that
-    outlives the attempt, where the checkpoint lies.
+    inputs: what the model may be given, each with its features. scratch_uri: a file:// folder that
+    outlives the attempt, where the study and the checkpoint lie.
+    search_seconds and max_trials: the search ends with whichever comes first; 0 for no such limit,
+    at least one is above 0. max_latency_ms, max_model_mb: of the served network; 0 for no limit.
     """
 
     kind: Literal["train"] = "train"
@@ -26,37 +32,48 @@ class TrainSpec(JobSpec):
     dataset: Name
     snapshot_id: str
     labels_uri: str
-    features_uri: str
+    inputs: tuple[InputFeatures, ...] = Field(min_length=1)
     scratch_uri: str
     classes: tuple[str, ...]
-    backbone: str
-    backbone_uri: str
-    backbone_sha256: str
-    backbone_licence: str
-    preprocessing: Preprocessing
     code_version: str
     seed: int = Field(ge=0)
-    max_epochs: int = Field(ge=1)
-    patience: int = Field(ge=1)
+    search_seconds: float = Field(default=0, ge=0)
+    max_trials: int = Field(default=0, ge=0)
+    max_latency_ms: float = Field(default=0, ge=0)
+    max_model_mb: float = Field(default=0, ge=0)
+    max_epochs: int = Field(default=100, ge=1)
+    patience: int = Field(default=15, ge=1)
     min_delta: float = Field(default=1e-4, ge=0)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if not (self.search_seconds or self.max_trials):
+            raise ValueError("search_seconds and max_trials are both 0: the search would not end")
+        return self
 
 
 class TrainOutcome(Spec):
-    """agreement: largest |ONNX − Paddle| over the class scores of the probe pictures."""
+    """search_uri: a file (serving.job.search.Search). folds, best_epoch: as there.
+
+    val_accuracy, val_loss: of samples the trial did not learn from. agreement: largest
+    |ONNX − Paddle| over the class scores of the probe pictures.
+    """
 
     bundle_uri: str
+    search_uri: str
     mlflow_run_id: str
     ranks: int
     device: Literal["cpu", "gpu"]
-    epochs_run: int
+    recipe: Recipe
+    trials: int
+    ended_because: Ended
+    folds: int
     best_epoch: int
     val_accuracy: float
     val_loss: float
     agreement: float
     weights_sha256: str
+    cost: Cost
 
 
 class ExportBackboneSpec(JobSpec):
@@ -67,15 +84,17 @@ class ExportBackboneSpec(JobSpec):
 
 
 class ExportBackboneOutcome(Spec):
-    """parameters: trainable numbers in the extractor; features: length of its vector."""
+    """A backbone's card. size: side of the pictures it was trained on, in pixels.
 
-    backbone: str
-    onnx_uri: str
-    sha256: str
-    licence: str
-    parameters: int
-    features: int
+    parameters: trainable numbers in it. flops: multiply-adds for one picture of that size. source:
+    where the weights come from.
+    """
+
+    file: BackboneFile
     size: int
+    parameters: int
+    flops: int
+    source: str
 
 
 TrainingSpec = Annotated[TrainSpec | ExportBackboneSpec, Field(discriminator="kind")]

@@ -11,13 +11,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from serving.job.errors import UserError
-from training.checkpoint import Epoch, Progress
+from serving.job.search import Cost, Recipe, Search
 from training.ranks import Ranks
 from training.spec import TrainSpec
+from training.winner import Winner
 
 MLFLOW_VARIABLE = "MODELMILL_MLFLOW_URI"
 RUN_ID_TAG = "modelmill.run_id"
 SUPERSEDED_TAG = "modelmill.superseded_by"
+# Shows runs below their parent in MLflow's own pages.
+PARENT_TAG = "mlflow.parentRunId"
+TRIAL_METRICS = ("loss", "accuracy", "best_epoch", "latency_ms", "model_mb", "seconds")
 ARTIFACT_FOLDER = "bundle"
 ANSWER_LIMIT_S = 10
 # MLflow's own limit for one log_batch call.
@@ -53,9 +57,6 @@ def _tags(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
         "modelmill.dataset": spec.dataset,
         "modelmill.snapshot_id": spec.snapshot_id,
         "modelmill.code_version": spec.code_version,
-        "modelmill.backbone": spec.backbone,
-        "modelmill.backbone_sha256": spec.backbone_sha256,
-        "modelmill.backbone_licence": spec.backbone_licence,
         "modelmill.device": ranks.device,
     }
 
@@ -64,13 +65,17 @@ def _params(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
     shown = spec.model_dump(
         mode="json",
         include={
-            *("backbone", "seed", "max_epochs", "patience", "min_delta"),
-            *("batch_size", "learning_rate", "weight_decay", "task"),
+            *("seed", "max_epochs", "patience", "min_delta", "task"),
+            *("search_seconds", "max_trials", "max_latency_ms", "max_model_mb"),
         },
     )
     shown |= {"classes": len(spec.classes), "ranks": ranks.size}
-    shown |= {"resize": spec.preprocessing.resize}
+    shown |= {"inputs": ", ".join(given.name for given in spec.inputs)}
     return {name: str(value) for name, value in shown.items()}
+
+
+def _recipe_params(recipe: Recipe) -> dict[str, str]:
+    return {name: str(value) for name, value in recipe.model_dump().items()}
 
 
 @contextmanager
@@ -97,25 +102,64 @@ class Tracking:
     def __init__(self, client: Any, uri: str, run_id: str) -> None:
         self._client, self._uri, self.run_id = client, uri, run_id
 
-    def log_curves(self, progress: Progress) -> None:
-        """Log one point per epoch and curve, and the best epoch's values."""
-        from mlflow.entities import Metric
+    def log_search(self, search: Search) -> None:
+        """Log one child run a trial."""
+        from mlflow.entities import Metric, Param
 
         now = int(time.time() * 1000)
+        with _explained(self._uri):
+            experiment = self._client.get_run(self.run_id).info.experiment_id
+            for trial in search.trials:
+                tags = {PARENT_TAG: self.run_id, "modelmill.trial": trial.state}
+                name = f"trial {trial.number}"
+                child = self._client.create_run(experiment, tags=tags, run_name=name).info.run_id
+                params = [Param(*pair) for pair in _recipe_params(trial.recipe).items()]
+                measured = trial.model_dump(include=set(TRIAL_METRICS), exclude_none=True)
+                metrics = [Metric(key, value, now, 0) for key, value in measured.items()]
+                self._client.log_batch(child, metrics=metrics, params=params)
+                self._client.set_terminated(child, "FINISHED" if trial.loss else "KILLED")
+
+    def log_winner(self, winner: Winner, cost: Cost) -> None:
+        """Log the chosen recipe, one point per epoch and curve, the best values, and the cost."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now, best = int(time.time() * 1000), winner.best_epoch
+        curves = {"train_loss": [epoch.train_loss for epoch in winner.trained.progress.epochs]}
+        # Where every sample is trained on, the curves are those of the samples held out.
+        judged = winner.trained.measured is not None
+        for name in ("val_loss", "val_accuracy"):
+            own = [getattr(epoch, name) for epoch in winner.trained.progress.epochs]
+            curves[name] = own if judged else list(getattr(winner.found.fitted, name))
         points = [
-            Metric(name, getattr(epoch, name), now, number)
-            for number, epoch in enumerate(progress.epochs, start=1)
-            for name in Epoch.model_fields
+            Metric(name, value, now, number)
+            for name, values in curves.items()
+            for number, value in enumerate(values, start=1)
         ]
-        best = progress.epochs[progress.best_epoch - 1]
-        points += [
-            Metric(f"best_{name}", getattr(best, name), now, progress.best_epoch)
-            for name in Epoch.model_fields
-        ]
-        points.append(Metric("best_epoch", progress.best_epoch, now, progress.best_epoch))
+        last = {
+            "best_val_loss": winner.measured.loss,
+            "best_val_accuracy": winner.measured.accuracy,
+            "best_epoch": best,
+            "temperature": winner.measured.temperature,
+            "trials": len(winner.found.search.trials),
+        }
+        points += [Metric(name, value, now, best) for name, value in last.items()]
+        points += [Metric(name, value, now, 0) for name, value in cost.model_dump().items()]
+        backbone = winner.given.backbone
+        tags = {
+            "modelmill.backbone": backbone.name,
+            "modelmill.backbone_sha256": backbone.sha256,
+            "modelmill.backbone_licence": backbone.licence,
+            "modelmill.search_ended": winner.found.search.ended_because,
+        }
+        recipe = _recipe_params(winner.found.search.chosen.recipe)
         with _explained(self._uri):
             for start in range(0, len(points), BATCH_LIMIT):
                 self._client.log_batch(self.run_id, metrics=points[start : start + BATCH_LIMIT])
+            self._client.log_batch(
+                self.run_id,
+                params=[Param(*pair) for pair in recipe.items()],
+                tags=[RunTag(*pair) for pair in tags.items()],
+            )
 
     def log_bundle(self, folder: Path, agreement: float) -> None:
         """Keep the bundle's files."""

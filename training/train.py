@@ -6,53 +6,67 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from serving.job import store
+from serving.job.search import SEARCH_FILE, Search
 from training import checkpoint
 from training.backbones.catalogue import find_backbone
+from training.cost import Meter
 from training.export import export_bundle, read_backbone, upload
-from training.loop import checkpoint_key, fit, hash_weights
+from training.loop import hash_weights
 from training.ranks import join_ranks
+from training.search.search import choose_inputs, gather_material
+from training.search.study import find_study_file
 from training.spec import TrainOutcome, TrainSpec
 from training.tasks.protocol import load_task
 from training.tracking import TrackingError, find_server, open_run
+from training.winner import find_winner
 
 BUNDLE_FOLDER = "bundle"
 
 
 def follow(spec: TrainSpec) -> None:
-    """Train along with rank 0; it does the rest."""
-    data, model = load_task(spec.task)
-    sides = data.read_sides(spec)
-    fit(spec, join_ranks(spec.devices), sides, model)
+    """Search and train along with rank 0; it does the rest."""
+    data, task = load_task(spec.task)
+    meter, material = Meter(), gather_material(spec, data)
+    ranks = join_ranks(spec.devices)
+    find_winner(spec, ranks, material, task)
+    meter.read(ranks)
 
 
 def lead(spec: TrainSpec) -> TrainOutcome:
-    """Train, export, check, track; the checkpoint goes when all is done."""
-    find_backbone(spec.backbone)
+    """Search, train, export, check, track; study and checkpoint go when all is done."""
+    meter = Meter()
+    for given in choose_inputs(spec):
+        find_backbone(given.backbone.name)
+        read_backbone(given.backbone)
     server = find_server()
-    data, model = load_task(spec.task)
+    data, task = load_task(spec.task)
     # Before joining: what cannot be trained on is then found before ranks wait for one another.
-    sides = data.read_sides(spec)
-    backbone = read_backbone(spec)
+    material = gather_material(spec, data)
     ranks = join_ranks(spec.devices)
-    # Importing MLflow takes as long as the training: it happens beside it.
+    # Importing MLflow takes as long as a training: it happens beside it.
     with ThreadPoolExecutor() as pool:
         probe = pool.submit(data.read_probe, spec)
         opened = pool.submit(open_run, server, spec, ranks)
         try:
-            trained = fit(spec, ranks, sides, model)
+            winner = find_winner(spec, ranks, material, task)
+            cost = meter.read(ranks)
             with tempfile.TemporaryDirectory() as folder:
                 bundle = export_bundle(
                     spec,
-                    trained,
-                    model,
-                    backbone=backbone,
+                    winner.trained.head,
+                    task,
+                    chosen=winner.given,
+                    measured=winner.measured,
+                    backbone=read_backbone(winner.given.backbone),
                     probe=probe.result(),
                     folder=Path(folder),
                 )
                 bundle_uri = store.join(spec.output_uri, BUNDLE_FOLDER)
                 copied = pool.submit(upload, bundle.folder, bundle_uri)
+                search_uri = _write_search(spec, winner.found.search)
                 tracking = opened.result()
-                tracking.log_curves(trained.progress)
+                tracking.log_search(winner.found.search)
+                tracking.log_winner(winner, cost)
                 tracking.log_bundle(bundle.folder, bundle.agreement)
                 copied.result()
         except BaseException:
@@ -62,22 +76,41 @@ def lead(spec: TrainSpec) -> TrainOutcome:
                     opened.result().finish(failed=True)
             raise
         tracking.finish()
-    checkpoint.remove(checkpoint.find_file(spec.scratch_uri, checkpoint_key(spec, ranks)))
-    best = trained.best
+    _clear_scratch(spec)
+    search, measured = winner.found.search, winner.measured
     print(
-        f"Best epoch {trained.progress.best_epoch}: val accuracy {best.val_accuracy:.4f}, "
-        f"val loss {best.val_loss:.4f}. ONNX and Paddle agree within {bundle.agreement:.1e}.",
+        f"Best epoch {winner.best_epoch}: val accuracy {measured.accuracy:.4f}, "
+        f"val loss {measured.loss:.4f}. ONNX and Paddle agree within {bundle.agreement:.1e}. "
+        f"Took {cost.cpu_seconds:.0f} CPU-seconds, {cost.gpu_seconds:.0f} GPU-seconds, and "
+        f"{cost.peak_mb:.0f} MB in the largest process.",
         flush=True,
     )
     return TrainOutcome(
         bundle_uri=bundle_uri,
+        search_uri=search_uri,
         mlflow_run_id=tracking.run_id,
         ranks=ranks.size,
         device=ranks.device,
-        epochs_run=len(trained.progress.epochs),
-        best_epoch=trained.progress.best_epoch,
-        val_accuracy=best.val_accuracy,
-        val_loss=best.val_loss,
+        recipe=search.chosen.recipe,
+        trials=len(search.trials),
+        ended_because=search.ended_because,
+        folds=search.folds,
+        best_epoch=winner.best_epoch,
+        val_accuracy=measured.accuracy,
+        val_loss=measured.loss,
         agreement=bundle.agreement,
-        weights_sha256=hash_weights(trained.head),
+        weights_sha256=hash_weights(winner.trained.head),
+        cost=cost,
     )
+
+
+def _write_search(spec: TrainSpec, search: Search) -> str:
+    uri = store.join(spec.output_uri, SEARCH_FILE)
+    store.write_bytes(uri, search.model_dump_json(indent=1).encode())
+    return uri
+
+
+def _clear_scratch(spec: TrainSpec) -> None:
+    folder = checkpoint.find_scratch(spec.scratch_uri)
+    checkpoint.remove_all(folder)
+    find_study_file(folder).unlink(missing_ok=True)

@@ -21,7 +21,9 @@ from pipelines.commands import LOG_CONF, python_command
 from pipelines.context import Installation, read_installation
 from pipelines.form import JsonType
 from pipelines.local.layout import REPO
-from pipelines.planning import ensure_backbone
+from pipelines.planning import ensure_backbones
+from pipelines.request import RunRequest
+from pipelines.search_plan import choose_inputs
 from pipelines.stage_template import write_stage
 from serving.bundle.manifest import Preprocessing, Resize
 from serving.job.errors import UserError
@@ -33,7 +35,7 @@ from spark_jobs.administration.spec import (
     TryStageOutcome,
     TryStageSpec,
 )
-from spark_jobs.spec import BackboneFile, StageSpec
+from spark_jobs.spec import StageSpec
 
 # How many rejected samples a person is shown; --json has them all.
 SHOWN = 20
@@ -169,7 +171,8 @@ def try_stage(
     wanted: StageSpec, dataset: str, limit: int, *, resize: Resize, installation: Installation
 ) -> TryStageOutcome:
     """On this machine. Raises UserError with the stage's own mistakes."""
-    card = ensure_backbone(installation, sys.stderr)
+    cards = ensure_backbones(installation, sys.stderr)
+    first, *_ = choose_inputs(RunRequest(dataset=dataset, resize=resize), cards)
     with use_scratch(installation) as output_uri:
         spec = TryStageSpec(
             output_uri=output_uri,
@@ -177,13 +180,7 @@ def try_stage(
             raw_uri=installation.artifacts.raw(dataset),
             stage=wanted,
             limit=limit,
-            backbone=BackboneFile(
-                name=card.backbone,
-                onnx_uri=card.onnx_uri,
-                sha256=card.sha256,
-                licence=card.licence,
-            ),
-            preprocessing=Preprocessing(size=card.size, resize=resize),
+            input=first,
         )
         command = python_command(installation.layout, "spark_jobs.main", spec)
         quiet = f"--driver-java-options -Dlog4j2.configurationFile={LOG_CONF.as_uri()}"

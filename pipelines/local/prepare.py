@@ -1,4 +1,4 @@
-"""What has to be there before the first run: Airflow's tables, the backbone, the runtime."""
+"""What has to be there before the first run: Airflow's tables, the backbones, the runtime."""
 
 import hashlib
 import subprocess
@@ -17,9 +17,9 @@ from pipelines.local.jars import list_poms
 from pipelines.local.layout import REPO, Layout
 from pipelines.local.report import say, step
 from pipelines.local.supervision import service_environment
-from pipelines.plan import BACKBONE
-from pipelines.planning import ensure_backbone
+from pipelines.planning import ensure_backbones, find_card
 from pipelines.run_job import JobFailedError, run_job_here
+from pipelines.search_plan import BACKBONES
 from pipelines.settings import Settings
 from pipelines.steps import HEAVY_POOL
 from serving.job import store
@@ -73,12 +73,14 @@ def prepare_airflow(installation: Installation) -> None:
 
 
 def prepare_jobs(installation: Installation) -> None:
-    """Export the backbone and make the runtime image once; bring deployments back up."""
+    """Export the backbones and make the runtime image once; bring deployments back up."""
     publish_addresses(installation)
     layout, root = installation.layout, installation.artifacts.root
-    if not store.exists(installation.artifacts.backbone_card(BACKBONE)):
-        with step(f"Exporting the backbone {BACKBONE}"), _open_log(layout, "backbone") as log:
-            ensure_backbone(installation, log)
+    missing = [name for name in BACKBONES if find_card(installation, name) is None]
+    if missing:
+        what = f"Exporting the pretrained {' and '.join(missing)}"
+        with step(what), _open_log(layout, "backbones") as log:
+            ensure_backbones(installation, log)
     stamp = layout.conf / "runtime"
     wanted = _hash_runtime(layout)
     if not stamp.exists() or stamp.read_text() != wanted:

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import Input
 from serving.job.spec import JobSpec, Name, Spec
-from spark_jobs.spec import BackboneFile, Rejection, StageSpec
+from spark_jobs.spec import Rejection, StageSpec
 
 
 class AdministrationJob(JobSpec):
@@ -133,15 +133,17 @@ class StageList(Spec):
 
 
 class TryStageSpec(AdministrationJob):
-    """Run one stage on a few decoded samples; whatever it writes stays below output_uri."""
+    """Run one stage on a few decoded samples; whatever it writes stays below output_uri.
+
+    input: what a run's first would be; stages see pictures as it fits them.
+    """
 
     kind: Literal["try_stage"] = "try_stage"
     dataset: Name
     raw_uri: str
     stage: StageSpec
     limit: int = Field(ge=1)
-    backbone: BackboneFile
-    preprocessing: Preprocessing
+    input: Input
 
 
 class ValueChange(Spec):

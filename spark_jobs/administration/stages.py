@@ -21,7 +21,7 @@ from spark_jobs.administration.spec import (
     TryStageSpec,
     ValueChange,
 )
-from spark_jobs.context import StageContext
+from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.database import connect
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
@@ -113,15 +113,14 @@ def _make_context(spark: SparkSession, samples: DataFrame, spec: TryStageSpec) -
     """A world of the trial's own: nothing that a stage writes gets into the real one."""
     raw_uri = store.join(spec.output_uri, "raw")
     samples.select("sha256", "name", "content").write.mode("overwrite").parquet(raw_uri)
+    features = FeatureCache(spark, store.join(spec.output_uri, "features"), "try")
     return StageContext(
         spark=spark,
         # No dataset can have this name, so no sample is given a side for life.
         dataset="-",
         seed=0,
         cutoff=datetime.now(UTC),
-        backbone=spec.backbone,
-        preprocessing=spec.preprocessing,
-        features=FeatureCache(spark, store.join(spec.output_uri, "features"), "try"),
+        inputs=(CachedInput(spec.input, features),),
         facts=FactsCache(spark, store.join(spec.output_uri, "facts")),
         pairs=PairsCache(spark, store.join(spec.output_uri, "pairs")),
         findings=Findings(),

@@ -1,19 +1,22 @@
 """Decode and validate each picture, once; note its format and size.
 
-A sample with a cached vector was decoded before by this very codec and preprocessing, so only its
-header is read. The others come out with their prepared pixels, which the features are made from.
+A sample whose vector of the run's first input is cached was decoded before by this very codec and
+preprocessing, so only its header is read. The others come out with their pixels as that input's
+network will see them.
 """
 
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing
 from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.spec import StageParams
+from spark_jobs.tables import mark_cached
 
 Batches = Iterator[pa.RecordBatch]
 DECODED = pa.schema(
@@ -79,6 +82,7 @@ def make_decoder(preprocessing: Preprocessing, min_side: int) -> Callable[[Batch
 
 def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     """Decode in the executors."""
-    marked = context.features.mark(samples)
-    decode = make_decoder(context.preprocessing, params.min_side)
+    first = context.inputs[0]
+    marked = mark_cached(samples, [first.cache]).withColumn("cached", F.size("cached") > 0)
+    decode = make_decoder(first.input.preprocessing, params.min_side)
     return marked.mapInArrow(decode, marked.schema).drop("cached")

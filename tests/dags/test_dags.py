@@ -17,7 +17,7 @@ FILES = ("modelmill_import.py", "modelmill_nightly.py", "modelmill_train.py")
 TASKS = ["plan", "etl", "train", "evaluate", "gate", "build_image", "deploy"]
 HEAVY = {"etl", "train", "evaluate"}
 GOOD = (
-    "title: Herbs\ncron: '30 2 * * *'\nrequest: {dataset: herbs, min_accuracy: 0.95, patience: 3}"
+    "title: Herbs\ncron: '30 2 * * *'\nrequest: {dataset: herbs, min_accuracy: 0.95, max_trials: 3}"
 )
 BAD = "title: Boards\ncron: every night\nrequest: {dataset: boards}"
 AWAKE = "title: Keys\ncron: '0 4 * * 1'\npaused: false\nrequest: {dataset: keys}"
@@ -154,8 +154,9 @@ def test_form_asks_for_what_has_no_default(
 def test_form_says_range_and_labels(found: dict[str, Any]) -> None:
     params = found["dags"]["modelmill_train"]["params"]
     assert "**Allowed:** 0 to 1." in params["min_accuracy"]["description_md"]
-    assert "**Allowed:** more than 0 and at most 1." in params["learning_rate"]["description_md"]
-    assert "**Allowed:** 1 to 10,000." in params["max_epochs"]["description_md"]
+    minutes = params["budget_minutes"]["description_md"]
+    assert "**Allowed:** more than 0 and at most 10,080." in minutes
+    assert "**Allowed:** 0 to 10,000." in params["max_trials"]["description_md"]
     assert "a lower-case letter, then" in params["dataset"]["description_md"]
     assert params["devices"]["enum"] == ["auto", "cpu", "gpu"]
     assert set(params["devices"]["values_display"]) == {"auto", "cpu", "gpu"}
@@ -165,7 +166,9 @@ def test_form_says_range_and_labels(found: dict[str, Any]) -> None:
 def test_form_of_a_preset_is_filled_in(found: dict[str, Any]) -> None:
     params = found["dags"]["modelmill_nightly__herbs"]["params"]
     values = {name: param["value"] for name, param in params.items()}
-    assert values == RunRequest(dataset="herbs", min_accuracy=0.95, patience=3).model_dump()
+    assert values == RunRequest(dataset="herbs", min_accuracy=0.95, max_trials=3).model_dump(
+        mode="json"
+    )
 
 
 def test_help_of_a_preset_does_not_contradict_it(found: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ paused: false
 request:
   dataset: {dataset}
   deploy: false
-  max_epochs: 5
+  budget_minutes: 1
 """
 
 

@@ -54,8 +54,7 @@ def wait_for(check: Callable[[], object], seconds: float) -> object:
 
 
 def test_killed_rank_is_retried_to_the_same_model(stack: Stack, imported: str) -> None:
-    # Patience that is never used up: both runs train the same, long, number of epochs.
-    form = ["--dataset", imported, "--no-deploy", "--max-epochs", "3000", "--patience", "1000"]
+    form = ["--dataset", imported, "--no-deploy"]
     home = stack.settings.home
     whole = stack.json("train", *form, "--wait")
     started = subprocess.Popen(

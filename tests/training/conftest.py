@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import BackboneFile, InputFeatures
 
 with warnings.catch_warnings():
     # Paddle warns about a missing compiler cache, and about its own code, while it is imported.
@@ -40,6 +41,24 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> ExportBackboneOutcome:
     folder = tmp_path_factory.mktemp("backbone")
     spec = ExportBackboneSpec(backbone=CATALOGUE[0].name, output_uri=folder.as_uri())
     return export_backbone(spec)
+
+
+def make_input(features: Path, **changes: Any) -> InputFeatures:
+    """The vectors in a folder, as if the first backbone had made them."""
+    file: dict[str, Any] = {
+        "name": CATALOGUE[0].name,
+        "onnx_uri": "file:///nowhere.onnx",
+        "sha256": "0" * 64,
+        "licence": CATALOGUE[0].licence,
+        "features": FEATURES,
+        "file_bytes": 13_500_000,
+        "latency_ms": 12.0,
+    }
+    return InputFeatures(
+        backbone=BackboneFile(**file | changes),
+        preprocessing=Preprocessing(),
+        features_uri=features.as_uri(),
+    )
 
 
 def _picture(seed: int) -> bytes:
@@ -103,20 +122,13 @@ def make_spec(snapshot: Path, tmp_path: Path) -> MakeSpec:
             "dataset": "things",
             "snapshot_id": "s",
             "labels_uri": (snapshot / "labels.parquet").as_uri(),
-            "features_uri": (snapshot / "features").as_uri(),
             "scratch_uri": (tmp_path / "scratch").as_uri(),
             "classes": CLASSES,
-            "backbone": CATALOGUE[0].name,
-            "backbone_uri": "file:///nowhere.onnx",
-            "backbone_sha256": "0" * 64,
-            "backbone_licence": CATALOGUE[0].licence,
-            "preprocessing": Preprocessing(),
+            "inputs": (make_input(snapshot / "features"),),
             "code_version": "test",
             "seed": 3,
+            "max_trials": 4,
             "max_epochs": 4,
-            "patience": 10,
-            "learning_rate": 0.001,
-            "weight_decay": 0.01,
         }
         return TrainSpec.model_validate(fields | changes)
 

@@ -1,23 +1,25 @@
-"""Script for the launcher: fit only, and leave curves and weights in the output folder."""
+"""Script for the launcher: the final training only; leaves curves and weights in the output."""
 
 import sys
 from pathlib import Path
 
 from serving.job.main import parse_spec
+from tests.training.fitting import fit_of, material_of
 from training.checkpoint import Checkpoint, to_bytes
-from training.loop import fit
+from training.loop import train_head
 from training.ranks import join_ranks
 from training.spec import TRAINING_SPEC, TrainSpec
 from training.tasks.protocol import load_task
+from training.winner import select_rows
 
 
 def main() -> None:
     spec = parse_spec(TRAINING_SPEC, sys.argv[1:])
     assert isinstance(spec, TrainSpec)
-    data, model = load_task(spec.task)
-    sides = data.read_sides(spec)
+    fit = fit_of(spec)
+    rows = select_rows(material_of(spec), fit.recipe)
     ranks = join_ranks(spec.devices)
-    trained = fit(spec, ranks, sides, model)
+    trained = train_head(fit, ranks, rows, load_task(spec.task)[1], spec.scratch_uri)
     weights = {name: value.numpy() for name, value in trained.head.state_dict().items()}
     target = Path(spec.output_uri.removeprefix("file://"))
     target.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ def test_a_new_one_replaces_the_old_one(tmp_path: Path) -> None:
     checkpoint.write(path, make(2))
     assert checkpoint.from_bytes(checkpoint.read(path)).network["linear.weight"][0, 0] == 2
     assert list(tmp_path.iterdir()) == [path]
-    checkpoint.remove(path)
+    checkpoint.remove_all(tmp_path)
     assert not list(tmp_path.iterdir())
 
 

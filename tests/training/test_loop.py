@@ -1,33 +1,33 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from serving.job.errors import UserError
+from serving.job.search import HeadKind
 from tests.training.conftest import start_ranks
+from tests.training.fitting import ALONE, fit_alone, fit_of, material_of, rows_of
 from training import checkpoint
+from training.batches import choose_batch_size, make_batches
 from training.checkpoint import Checkpoint
-from training.loop import Trained, checkpoint_key, fit, hash_weights, make_batches
+from training.loop import Trainer, checkpoint_key, hash_weights
 from training.ranks import Ranks, join_ranks
 from training.spec import TrainSpec
 from training.tasks.protocol import load_task
+from training.winner import select_rows
 
 MakeSpec = Callable[..., TrainSpec]
-ALONE = Ranks(rank=0, size=1, device="cpu")
-
-
-def fit_alone(spec: TrainSpec) -> Trained:
-    data, model = load_task(spec.task)
-    return fit(spec, ALONE, data.read_sides(spec), model)
 
 
 def fit_on_ranks(spec: TrainSpec, ranks: int, folder: Path) -> list[Checkpoint]:
-    spec = spec.model_copy(update={"output_uri": (folder / "out").as_uri()})
+    changes = {name: (folder / name).as_uri() for name in ("output_uri", "scratch_uri")}
+    spec = spec.model_copy(update=changes)
     process = start_ranks(Path(__file__).with_name("fit_on_ranks.py"), spec, ranks, folder)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
-    files = sorted((folder / "out").glob("rank-*.npz"))
+    files = sorted((folder / "output_uri").glob("rank-*.npz"))
     return [checkpoint.from_bytes(file.read_bytes()) for file in files]
 
 
@@ -48,49 +48,77 @@ def test_shares_cover_every_sample_with_one_weight(size: int) -> None:
     assert all(weight == pytest.approx(size / whole[row]) for row, weight in seen)
 
 
+@pytest.mark.parametrize(("samples", "size"), [(5, 32), (400, 32), (1500, 128), (10**6, 1024)])
+def test_an_epoch_has_about_a_dozen_steps(samples: int, size: int) -> None:
+    assert choose_batch_size(samples) == size
+
+
 def test_two_ranks_follow_the_curve_of_one(make_spec: MakeSpec, tmp_path: Path) -> None:
-    # 60 samples in batches of 7: uneven shares, and a short last batch.
-    spec = make_spec(batch_size=7, max_epochs=5)
-    alone = fit_alone(spec)
+    # 84 samples in batches of 32: uneven shares, and a short last batch.
+    spec = make_spec(max_epochs=5)
+    rows = select_rows(material_of(spec), fit_of(spec).recipe)
+    alone = fit_alone(spec, rows)
     first, second = fit_on_ranks(spec, 2, tmp_path / "two")
     assert first.progress == second.progress
-    assert first.network["linear.weight"].tobytes() == second.network["linear.weight"].tobytes()
+    assert first.network["weight"].tobytes() == second.network["weight"].tobytes()
+    assert len(first.progress.epochs) == 5
     for one, two in zip(alone.progress.epochs, first.progress.epochs, strict=True):
         assert two.train_loss == pytest.approx(one.train_loss, abs=1e-5)
-        assert two.val_loss == pytest.approx(one.val_loss, abs=1e-5)
     assert alone.progress.epochs[-1].train_loss < alone.progress.epochs[0].train_loss
     (again, _) = fit_on_ranks(spec, 2, tmp_path / "again")
-    assert again.network["linear.weight"].tobytes() == first.network["linear.weight"].tobytes()
+    assert again.network["weight"].tobytes() == first.network["weight"].tobytes()
 
 
-def test_seed_decides_the_weights(make_spec: MakeSpec) -> None:
-    hashes = [hash_weights(fit_alone(make_spec(seed=seed)).head) for seed in (1, 1, 2)]
+def test_seed_decides_the_weights(make_spec: MakeSpec, tmp_path: Path) -> None:
+    hashes = []
+    for number, seed in enumerate((1, 1, 2)):
+        spec = make_spec(seed=seed, scratch_uri=(tmp_path / str(number)).as_uri())
+        hashes.append(hash_weights(fit_alone(spec).head))
     assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_best_weights_come_back_and_training_stops(make_spec: MakeSpec) -> None:
     # So large a step that no later epoch is better than an early one.
-    spec = make_spec(learning_rate=0.3, patience=3, max_epochs=100)
-    trained = fit_alone(spec)
+    spec = make_spec(patience=3, max_epochs=100)
+    trained = fit_alone(spec, learning_rate=0.3)
     assert len(trained.progress.epochs) == trained.progress.best_epoch + 3
-    shorter = make_spec(learning_rate=0.3, patience=3, max_epochs=trained.progress.best_epoch)
-    assert hash_weights(fit_alone(shorter).head) == hash_weights(trained.head)
+    shorter = make_spec(patience=3, max_epochs=trained.progress.best_epoch)
+    assert hash_weights(fit_alone(shorter, learning_rate=0.3).head) == hash_weights(trained.head)
 
 
-def test_a_diverged_loss_names_the_learning_rate(make_spec: MakeSpec) -> None:
-    data, model = load_task("classification")
-    spec = make_spec(learning_rate=1.0)
-    sides = data.read_sides(spec)
-    sides.train.inputs[:] = np.float32(3e38)
-    with pytest.raises(UserError, match="learning_rate is 1: choose a smaller one"):
-        fit(spec, ALONE, sides, model)
+@pytest.mark.parametrize("head", ["linear", "cosine", "mlp"])
+def test_a_training_goes_on_from_its_checkpoint(make_spec: MakeSpec, head: HeadKind) -> None:
+    spec = make_spec(max_epochs=6, patience=6)
+    fit = fit_of(spec, head=head, hidden=8, dropout=0.5)
+    rows, task = rows_of(spec), load_task(spec.task)[1]
+    whole = Trainer(fit, ALONE, rows, task)
+    for _ in range(6):
+        whole.run_epoch()
+    first = Trainer(fit, ALONE, rows, task)
+    for _ in range(3):
+        first.run_epoch()
+    second = Trainer(fit, ALONE, rows, task)
+    second.restore(checkpoint.from_bytes(checkpoint.to_bytes(first.save())))
+    for _ in range(3):
+        second.run_epoch()
+    assert second.progress() == whole.progress()
+    assert hash_weights(second.head) == hash_weights(whole.head)
 
 
-def test_checkpoint_key_is_the_trainings_not_the_attempts(make_spec: MakeSpec) -> None:
-    key = checkpoint_key(make_spec(), ALONE)
-    assert key == checkpoint_key(make_spec(output_uri="file:///elsewhere"), ALONE)
-    assert key != checkpoint_key(make_spec(seed=4), ALONE)
-    assert key != checkpoint_key(make_spec(), Ranks(0, 2, "cpu"))
+def test_a_diverged_loss_is_a_sentence(make_spec: MakeSpec) -> None:
+    rows = rows_of(make_spec())
+    broken = replace(rows, features=np.full_like(rows.features, np.nan))
+    with pytest.raises(UserError, match=r"no number any more in epoch 1, .*another seed"):
+        fit_alone(make_spec(), broken)
+
+
+def test_checkpoint_key_is_all_that_decides_the_weights(make_spec: MakeSpec) -> None:
+    fit, rows = fit_of(make_spec()), rows_of(make_spec())
+    key = checkpoint_key(fit, ALONE, rows)
+    assert key == checkpoint_key(fit_of(make_spec()), ALONE, rows_of(make_spec()))
+    assert key != checkpoint_key(replace(fit, seed=4), ALONE, rows)
+    assert key != checkpoint_key(fit, Ranks(0, 2, "cpu"), rows)
+    assert key != checkpoint_key(fit, ALONE, replace(rows, weights=rows.weights * 2))
 
 
 def test_gpu_where_there_is_none() -> None:

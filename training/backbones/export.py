@@ -1,9 +1,11 @@
 """The job export_backbone: a pretrained feature extractor as one ONNX file."""
 
 import hashlib
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ import paddle
 
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
+from serving.job.inputs import BackboneFile
 from training.backbones.catalogue import find_backbone, load_pretrained
+from training.backbones.cost import count_flops, count_parameters
 from training.backbones.efficientnet_lite import FEATURES, FeatureExtractor
 from training.paddle_files import save_network
 from training.spec import ExportBackboneOutcome, ExportBackboneSpec
@@ -22,6 +26,7 @@ OUTPUT = "features"
 OPSET = 13
 TOLERANCE = 1e-4
 CONVERSION_LIMIT_S = 300
+LATENCY_RUNS = 15
 
 
 def convert_to_onnx(network: paddle.nn.Layer, size: int) -> onnx.ModelProto:
@@ -75,6 +80,23 @@ def largest_difference(network: paddle.nn.Layer, content: bytes, size: int) -> f
     return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
 
 
+def measure_latency(content: bytes, size: int) -> float:
+    """Median milliseconds of one picture on one core.
+
+    Counted as this thread's CPU time, which is the wall time of an idle core: several backbones
+    may be exported at once, and the machine may be busy.
+    """
+    network = OnnxNetwork(content, threads=1)
+    picture = np.zeros((1, 3, size, size), np.float32)
+    network.run(picture)
+    taken = []
+    for _ in range(LATENCY_RUNS):
+        started = time.thread_time()
+        network.run(picture)
+        taken.append(time.thread_time() - started)
+    return 1e3 * statistics.median(taken)
+
+
 def export_backbone(spec: ExportBackboneSpec) -> ExportBackboneOutcome:
     """Write <sha256[:12]>.onnx below output_uri; fails if it differs from Paddle's network."""
     paddle.set_device("cpu")
@@ -93,11 +115,17 @@ def export_backbone(spec: ExportBackboneSpec) -> ExportBackboneOutcome:
     store.write_bytes(uri, content)
     print(f"{backbone.name}: {len(content) / 1e6:.1f} MB, ONNX − Paddle {difference:.1e}")
     return ExportBackboneOutcome(
-        backbone=backbone.name,
-        onnx_uri=uri,
-        sha256=digest,
-        licence=backbone.licence,
-        parameters=sum(int(np.prod(p.shape)) for p in extractor.parameters()),
-        features=FEATURES,
+        file=BackboneFile(
+            name=backbone.name,
+            onnx_uri=uri,
+            sha256=digest,
+            licence=backbone.licence,
+            features=FEATURES,
+            file_bytes=len(content),
+            latency_ms=measure_latency(content, size),
+        ),
         size=size,
+        parameters=count_parameters(extractor),
+        flops=count_flops(extractor, size),
+        source=backbone.source,
     )

@@ -9,31 +9,52 @@ import numpy.typing as npt
 import onnx
 import paddle
 
+from serving.job.search import Recipe
 from training.spec import TrainSpec
 
-
-@dataclass(frozen=True)
-class Examples:
-    """Inputs [n, …] of the trainable part and their targets [n, …]; never empty."""
-
-    inputs: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class TrainExamples(Examples):
-    """weights: factor of each one's loss. repeats: how often an epoch meets it, at least once."""
+class Samples:
+    """What training may see, in the order of their hashes: the train and the val side, [n] each.
 
-    weights: npt.NDArray[np.float32]
-    repeats: npt.NDArray[np.int64]
+    The test side is never read. groups: equal for near-duplicates. weights: factor of a sample's
+    loss; repeats: how often an epoch meets it, at least once; both 1 on the val side.
+    """
+
+    sha256: tuple[str, ...]
+    targets: Integers
+    val: npt.NDArray[np.bool_]
+    groups: Integers
+    weights: Floats
+    repeats: Integers
+
+    def __len__(self) -> int:
+        return len(self.targets)
 
 
 @dataclass(frozen=True)
-class Sides:
-    """What training may see. The test side is never read."""
+class Scaling:
+    """Of features: their mean [d], and the mean of their standard deviations."""
 
-    train: TrainExamples
-    val: Examples
+    mean: npt.NDArray[np.float64]
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How well outputs [n, classes] fit targets [n].
+
+    loss: mean loss once the outputs are divided by the temperature, which is the one that makes
+    it smallest (Guo et al. 2017, section 4.2). error: its standard error.
+    """
+
+    loss: float
+    error: float
+    accuracy: float
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,7 @@ class Probe:
 class TaskData(Protocol):
     """data.py of a task type."""
 
-    def read_sides(self, spec: TrainSpec) -> Sides:
+    def read_samples(self, spec: TrainSpec) -> Samples:
         """Read the snapshot's train and val side; UserError where they cannot be trained on."""
 
     def read_probe(self, spec: TrainSpec) -> Probe:
@@ -56,19 +77,31 @@ class TaskData(Protocol):
 class TaskModel(Protocol):
     """model.py of a task type."""
 
-    def make_head(self, spec: TrainSpec, sides: Sides) -> paddle.nn.Layer:
-        """Build the trainable part."""
+    def make_head(
+        self, recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int
+    ) -> paddle.nn.Layer:
+        """Build the trainable part, features [copies, n, d] → outputs [copies, n, classes].
 
-    def train_losses(self, outputs: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-        """Loss of each sample that training lowers and early stopping watches, [n]."""
+        The copies are alike and independent: each may be trained on other samples. With no copies,
+        0, it is [n, d] → [n, classes].
+        """
 
-    def count_right(self, outputs: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-        """Number of right answers, a scalar."""
+    def find_losses(
+        self, outputs: paddle.Tensor, targets: paddle.Tensor, recipe: Recipe
+    ) -> paddle.Tensor:
+        """Losses that training lowers: outputs […, n, classes], targets […, n] → […, n]."""
 
-    def join(self, extractor: paddle.nn.Layer, head: paddle.nn.Layer) -> paddle.nn.Layer:
+    def measure(self, outputs: Floats, targets: Integers) -> Measured:
+        """Judge outputs [n, classes] for samples that were not learned from."""
+
+    def join(
+        self, extractor: paddle.nn.Layer, head: paddle.nn.Layer, temperature: float
+    ) -> paddle.nn.Layer:
         """Build the whole network for inference, pictures → class scores."""
 
-    def append_head(self, backbone: onnx.ModelProto, head: paddle.nn.Layer) -> onnx.ModelProto:
+    def append_head(
+        self, backbone: onnx.ModelProto, head: paddle.nn.Layer, temperature: float
+    ) -> onnx.ModelProto:
         """The same network as ONNX."""
 
 

@@ -14,7 +14,7 @@ from pipelines.request import RunRequest
 from serving.job import store
 from tests.pipelines.airflow_server import Row, make_row
 from tests.pipelines.conftest import Done, Run
-from tests.pipelines.literals import BACKBONE, CUTOFF, ETL, IMAGE
+from tests.pipelines.literals import CARDS, CUTOFF, ETL, IMAGE
 
 
 def write_run(
@@ -28,10 +28,11 @@ def write_run(
         actor="me",
         code_version="1",
         artifacts=artifacts,
-        backbone=BACKBONE,
+        cards=CARDS,
     )
     store.write_model(artifacts.plan(run_id), plan)
-    etl = ETL.model_copy(update={"features_uri": f"{artifacts.features}/{features}"})
+    cache = ETL.features[0].model_copy(update={"features_uri": f"{artifacts.features}/{features}"})
+    etl = ETL.model_copy(update={"features": (cache,)})
     image = IMAGE.model_copy(update={"version": version})
     for task, outcome in (("etl", etl), ("build_image", image)):
         folder = artifacts.task(run_id, task)

@@ -9,7 +9,7 @@ import pytest
 
 from serving.job import store
 from tests.pipelines.conftest import Run, make_png
-from tests.pipelines.literals import BACKBONE
+from tests.pipelines.literals import CARDS
 
 
 @pytest.fixture
@@ -76,8 +76,9 @@ def import_wide_pictures(run: Run, dataset: str, tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(make_png(40 * number, width=16))
     # Neither decoding nor the stage looks into the network.
-    exported = tmp_path / "hdfs" / "modelmill" / "backbones" / BACKBONE.backbone
-    store.write_model((exported / "outcome.json").as_uri(), BACKBONE)
+    for card in CARDS:
+        exported = tmp_path / "hdfs" / "modelmill" / "backbones" / card.file.name
+        store.write_model((exported / "outcome.json").as_uri(), card)
     assert run("import", str(tmp_path / "photos"), "--dataset", dataset).code == 0
 
 

@@ -8,11 +8,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from serving.job.errors import UserError
+from serving.job.inputs import BackboneFile, Input
 from spark_jobs.administration.spec import ListStagesSpec, StageInfo, TryStageSpec
 from spark_jobs.administration.stages import list_stages, try_stage
 from spark_jobs.runner import list_user_stages
 from spark_jobs.sample_rows import make_samples
-from spark_jobs.spec import BackboneFile, StageSpec
+from spark_jobs.spec import StageSpec
 from tests.spark_jobs.tiny import CLASSES, PREPROCESSING
 
 MakeTrial = Callable[..., TryStageSpec]
@@ -93,8 +94,7 @@ def make_trial(
             raw_uri=(tmp_path / "raw").as_uri(),
             stage=StageSpec(name=name, params=params),
             limit=9,
-            backbone=backbone,
-            preprocessing=PREPROCESSING,
+            input=Input(backbone=backbone, preprocessing=PREPROCESSING),
         )
 
     return make
@@ -121,7 +121,7 @@ def test_a_trial_leaves_no_trace(make_trial: MakeTrial, imported: str, database:
     assert {one.column: one.rows for one in found.changed} == {"side": 9}
     assert database["samples"].distinct("side", {"dataset": imported}) == [None]
     found = try_stage(make_trial("compute_features"))
-    assert {"features", "pixels"} <= {one.column for one in found.changed}
+    assert {"features_made", "pixels"} <= {one.column for one in found.changed}
     found = try_stage(make_trial("decode_image", min_side=41))
     assert len(found.rejected) == 9
 

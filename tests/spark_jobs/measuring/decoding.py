@@ -17,20 +17,26 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from serving.bundle.manifest import Preprocessing
-from spark_jobs.context import StageContext
+from serving.job.inputs import BackboneFile, Input
+from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
 from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.pairs import PairsCache
 from spark_jobs.schemas import RAW, SAMPLES
 from spark_jobs.session import open_session
-from spark_jobs.spec import BackboneFile
 from spark_jobs.stages import decode_image
 from spark_jobs.tables import FeatureCache, RawContent
 from tests.spark_jobs.measuring.processes import measure
 from tests.spark_jobs.near_duplicates.pictures import make_scene, shoot
 
 PREPROCESSING = Preprocessing(size=240)
+NO_INPUT = Input(
+    backbone=BackboneFile(
+        name="none", onnx_uri="", sha256="", licence="", features=0, file_bytes=0, latency_ms=0
+    ),
+    preprocessing=PREPROCESSING,
+)
 PROCESSES = 2
 CHUNK = 64
 REPEATS = 3
@@ -62,9 +68,7 @@ def decode_with_spark(spark: SparkSession, folder: Path) -> None:
         dataset="bench",
         seed=0,
         cutoff=datetime.now(UTC),
-        backbone=BackboneFile(name="none", onnx_uri="", sha256="", licence=""),
-        preprocessing=PREPROCESSING,
-        features=FeatureCache(spark, folder.as_uri(), "none"),
+        inputs=(CachedInput(NO_INPUT, FeatureCache(spark, folder.as_uri(), "none")),),
         facts=FactsCache(spark, folder.as_uri()),
         pairs=PairsCache(spark, folder.as_uri()),
         raw=raw,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from serving.job.inputs import Input
 from serving.job.mongo import MONGO_VARIABLE
 from spark_jobs.etl import run_etl
 from spark_jobs.importing.job import run_import
@@ -93,8 +94,7 @@ def grow(folder: Path, count: int) -> Growth:
                 features_uri=(folder / "features").as_uri(),
                 facts_uri=(folder / "facts").as_uri(),
                 pairs_uri=(folder / "pairs").as_uri(),
-                backbone=backbone,
-                preprocessing=PREPROCESSING,
+                inputs=(Input(backbone=backbone, preprocessing=PREPROCESSING),),
                 stages=tuple(StageSpec(name=name) for name in CHAIN),
             )
         )

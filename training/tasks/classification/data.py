@@ -1,31 +1,28 @@
-"""Snapshot and cached features → train and val examples."""
+"""Snapshot → samples with their targets."""
 
 import io
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.text import list_some
 from training.spec import TrainSpec
-from training.tasks.protocol import Examples, Probe, Sides, TrainExamples
+from training.tasks.protocol import Probe, Samples
 
 PROBES = 6
+NAMED = 20
 LABELS = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in ("sha256", "label", "side", "segment")),
+        *(pa.field(name, pa.string()) for name in ("sha256", "label", "group", "side", "segment")),
         # Null where the file has no such column.
         pa.field("sample_weight", pa.float64()),
         pa.field("sample_repeats", pa.int64()),
     ]
 )
-
-
-def _read_table(uri: str, columns: list[str]) -> pa.Table:
-    return pq.read_table(io.BytesIO(store.read_bytes(uri)), columns=columns)
 
 
 def _read_labels(spec: TrainSpec) -> pa.Table:
@@ -35,34 +32,19 @@ def _read_labels(spec: TrainSpec) -> pa.Table:
     return labels.sort_by("sha256")
 
 
-def read_vectors(features_uri: str, wanted: pa.Array) -> dict[str, npt.NDArray[np.float32]]:
-    """Vectors of the wanted samples; the folder may hold those of other datasets too."""
-    vectors: dict[str, npt.NDArray[np.float32]] = {}
-    for name in store.list_names(features_uri):
-        if not name.endswith(".parquet") or name.startswith(("_", ".")):
-            continue
-        table = _read_table(store.join(features_uri, name), ["sha256", "vector"])
-        table = table.filter(pc.is_in(table["sha256"], wanted))
-        if table.num_rows:
-            column = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-            rows = column.astype(np.float32, copy=False).reshape(table.num_rows, -1)
-            vectors.update(zip(table["sha256"].to_pylist(), rows, strict=True))
-    return vectors
-
-
 def _check_classes(labels: pa.Table, spec: TrainSpec) -> None:
     unknown = sorted(set(labels["label"].to_pylist()) - set(spec.classes))
     if unknown:
         raise UserError(
-            f"The snapshot has samples of {', '.join(map(repr, unknown))}, which are not among "
-            f"the classes of this run: {', '.join(map(repr, spec.classes))}."
+            f"The snapshot has samples of {list_some(unknown, NAMED)}, which are not among "
+            f"the classes of this run: {list_some(spec.classes, NAMED)}."
         )
     train = labels.filter(pc.equal(labels["side"], "train"))
     there = set(train["label"].to_pylist())
     empty = [name for name in spec.classes if name not in there]
     if empty:
         raise UserError(
-            f"{', '.join(map(repr, empty))}: no sample to train on. Every class needs at least one "
+            f"{list_some(empty, NAMED)}: no sample to train on. Every class needs at least one "
             f"sample on the train side: import more pictures of it, or remove the class."
         )
     if train.num_rows == labels.num_rows:
@@ -72,33 +54,24 @@ def _check_classes(labels: pa.Table, spec: TrainSpec) -> None:
         )
 
 
-def read_sides(spec: TrainSpec) -> Sides:
+def read_samples(spec: TrainSpec) -> Samples:
     """Read the train and val side, in an order that only the samples decide."""
     labels = _read_labels(spec)
     _check_classes(labels, spec)
-    vectors = read_vectors(spec.features_uri, labels["sha256"].combine_chunks())
-    missing = [sha for sha in labels["sha256"].to_pylist() if sha not in vectors]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of {labels.num_rows} samples have no features in {spec.features_uri} "
-            f"(first: {missing[0]}). Run etl again: it makes those that are missing."
-        )
-    position = {name: i for i, name in enumerate(spec.classes)}
-
-    def examples(rows: pa.Table) -> Examples:
-        return Examples(
-            inputs=np.stack([vectors[sha] for sha in rows["sha256"].to_pylist()]),
-            targets=np.array([position[name] for name in rows["label"].to_pylist()], np.int64),
-        )
-
-    train, val = (labels.filter(pc.equal(labels["side"], side)) for side in ("train", "val"))
-    return Sides(
-        train=TrainExamples(
-            **vars(examples(train)),
-            weights=pc.fill_null(train["sample_weight"], 1.0).to_numpy().astype(np.float32),
-            repeats=pc.fill_null(train["sample_repeats"], 1).to_numpy(),
-        ),
-        val=examples(val),
+    val = pc.equal(labels["side"], "val").to_numpy()
+    classes = pa.array(spec.classes)
+    targets = pc.index_in(labels["label"], value_set=classes).to_numpy().astype(np.int64)
+    # A sample without a group is one of its own.
+    groups = pc.coalesce(labels["group"], labels["sha256"]).combine_chunks().dictionary_encode()
+    weights = pc.fill_null(labels["sample_weight"], 1.0).to_numpy().astype(np.float32)
+    repeats = pc.fill_null(labels["sample_repeats"], 1).to_numpy().astype(np.int64)
+    return Samples(
+        sha256=tuple(labels["sha256"].to_pylist()),
+        targets=targets,
+        val=val,
+        groups=groups.indices.to_numpy().astype(np.int64),
+        weights=np.where(val, np.float32(1), weights),
+        repeats=np.where(val, 1, repeats),
     )
 
 
@@ -108,6 +81,7 @@ def read_probe(spec: TrainSpec) -> Probe:
     val = labels.filter(pc.equal(labels["side"], "val"))
     segment = val["segment"][0].as_py()
     chosen = val.filter(pc.equal(val["segment"], segment))["sha256"].slice(0, PROBES)
-    raw = _read_table(segment, ["sha256", "content"])
+    content = store.read_bytes(segment)
+    raw = pq.read_table(io.BytesIO(content), columns=["sha256", "content"])
     raw = raw.filter(pc.is_in(raw["sha256"], chosen.combine_chunks())).sort_by("sha256")
     return Probe(contents=tuple(raw["content"].to_pylist()))

@@ -1,104 +1,108 @@
-"""A linear classifier on the backbone's features."""
+"""Classification: heads on features, their losses, and the network that is served."""
+
+import math
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import paddle
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from paddle import nn
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 
-from training.spec import TrainSpec
-from training.tasks.protocol import Sides
+from serving.job.search import Recipe
+from training.tasks.classification.heads import KINDS, Head
+from training.tasks.classification.layers import Doubles, Layers, append_layers, to_paddle
+from training.tasks.protocol import Floats, Integers, Measured, Scaling
 
-LABEL_SMOOTHING = 0.1
 SCORES = "scores"
-
-
-class Head(nn.Layer):
-    """Subtract the train side's mean, divide by its mean deviation, then one linear layer."""
-
-    def __init__(self, mean: npt.NDArray[np.float64], deviation: float, classes: int) -> None:
-        super().__init__()
-        self.mean, self.deviation = mean, deviation
-        self.shift = paddle.to_tensor(mean.astype(np.float32))
-        zeros = paddle.ParamAttr(initializer=nn.initializer.Constant(0.0))
-        self.linear = nn.Linear(mean.size, classes, weight_attr=zeros, bias_attr=zeros)
-
-    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
-        """[n, d] → logits [n, classes]."""
-        logits: paddle.Tensor = self.linear((features - self.shift) * (1 / self.deviation))
-        return logits
-
-    def fold(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Weight [d, classes] and bias [classes] of one linear layer on raw features."""
-        weight = self.linear.weight.numpy().astype(np.float64) / self.deviation
-        bias = self.linear.bias.numpy().astype(np.float64) - self.mean @ weight
-        return weight.astype(np.float32), bias.astype(np.float32)
+LOGITS = "logits"
+# Temperatures are looked for between 1/20 and 20.
+LARGEST_TEMPERATURE = 20.0
+TEMPERATURE_PRECISION = 1e-2
+# One number needs no more samples to be found.
+MOST_FOR_TEMPERATURE = 5_000
 
 
 class Network(nn.Layer):
     """Pictures → class scores."""
 
-    def __init__(self, extractor: nn.Layer, head: Head) -> None:
+    def __init__(self, extractor: nn.Layer, layers: Layers) -> None:
         super().__init__()
-        weight, bias = head.fold()
         self.extractor = extractor
-        self.linear = nn.Linear(*weight.shape)
-        self.linear.weight.set_value(weight)
-        self.linear.bias.set_value(bias)
+        self.head = to_paddle(layers)
 
     def forward(self, pictures: paddle.Tensor) -> paddle.Tensor:
         """[n, 3, size, size] → probabilities [n, classes]."""
-        return nn.functional.softmax(self.linear(self.extractor(pictures)))
+        return nn.functional.softmax(self.head(self.extractor(pictures)))
 
 
-def make_head(spec: TrainSpec, sides: Sides) -> Head:
-    """Build the head. It starts at zero: the problem is convex, so no seed is needed.
+def make_head(recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int) -> Head:
+    """Build the head that the recipe names; see TaskModel."""
+    return KINDS[recipe.head](recipe, scaling, classes, copies, seed)
 
-    One divisor for all features: dividing each by its own deviation makes those that hardly vary
-    as loud as the others, and was no better on photos and worse on digits.
+
+def find_losses(outputs: paddle.Tensor, targets: paddle.Tensor, recipe: Recipe) -> paddle.Tensor:
+    """Cross-entropy against smoothed labels (Szegedy et al. 2016, section 7), […, n]."""
+    log_scores = nn.functional.log_softmax(outputs, axis=-1)
+    picked = paddle.take_along_axis(log_scores, targets.unsqueeze(-1), axis=-1).squeeze(-1)
+    return -(1 - recipe.smoothing) * picked - recipe.smoothing * log_scores.mean(axis=-1)
+
+
+def measure(outputs: Floats, targets: Integers) -> Measured:
+    """Cross-entropy at the best temperature, and accuracy; see TaskModel."""
+    logits = outputs.astype(np.float64)
+    if not np.isfinite(logits).all():
+        return Measured(math.inf, math.inf, 0.0, 1.0)
+    step = max(1, len(targets) // MOST_FOR_TEMPERATURE)
+    bound = math.log(LARGEST_TEMPERATURE)
+    best = minimize_scalar(
+        lambda value: float(_losses(logits[::step], targets[::step], value).mean()),
+        bounds=(-bound, bound),
+        method="bounded",
+        options={"xatol": TEMPERATURE_PRECISION},
+    ).x
+    found = _losses(logits, targets, best)
+    return Measured(
+        loss=float(found.mean()),
+        error=float(found.std() / math.sqrt(len(found))),
+        accuracy=float((logits.argmax(axis=1) == targets).mean()),
+        temperature=math.exp(best),
+    )
+
+
+def _losses(logits: Doubles, targets: Integers, log_temperature: float) -> Doubles:
+    """Cross-entropy of each sample, [n].
+
+    Against targets that leave the other classes a little, as if each had one sample more: without
+    it, a head that makes no mistake on few samples would be called certain (Platt 1999, section
+    2.2).
     """
-    inputs = sides.train.inputs.astype(np.float64)
-    deviation = max(float(inputs.std(axis=0).mean()), 1e-6)
-    return Head(inputs.mean(axis=0), deviation, len(spec.classes))
+    count, classes = logits.shape
+    scores = log_softmax(logits / math.exp(log_temperature), axis=1)
+    little = 1 / (count + classes)
+    rest = 1 - little * classes
+    found: Doubles = -rest * scores[np.arange(count), targets] - little * scores.sum(axis=1)
+    return found
 
 
-def train_losses(outputs: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-    """Cross-entropy against smoothed labels (Szegedy et al. 2016, section 7), [n]."""
-    log_scores = nn.functional.log_softmax(outputs)
-    picked = paddle.take_along_axis(log_scores, targets.unsqueeze(1), axis=1).squeeze(1)
-    return -(1 - LABEL_SMOOTHING) * picked - LABEL_SMOOTHING * log_scores.mean(axis=1)
-
-
-def count_right(outputs: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
-    """How often the best score is the target's."""
-    return (outputs.argmax(axis=1) == targets).astype("float32").sum()
-
-
-def join(extractor: nn.Layer, head: Head) -> Network:
+def join(extractor: nn.Layer, head: Head, temperature: float) -> Network:
     """Build the whole network for inference."""
-    network = Network(extractor, head)
+    network = Network(extractor, head.freeze().cool(temperature))
     network.eval()
     return network
 
 
-def append_head(backbone: onnx.ModelProto, head: Head) -> onnx.ModelProto:
-    """Append Gemm and Softmax to a backbone [n, 3, size, size] → [n, d]."""
-    weight, bias = head.fold()
+def append_head(backbone: onnx.ModelProto, head: Head, temperature: float) -> onnx.ModelProto:
+    """Append a head and Softmax to a backbone [n, 3, size, size] → [n, d]."""
+    layers = head.freeze().cool(temperature)
     model = onnx.ModelProto()
     model.CopyFrom(backbone)
     graph = model.graph
-    features = graph.output[0].name
-    graph.initializer.extend(
-        [numpy_helper.from_array(weight, "head.weight"), numpy_helper.from_array(bias, "head.bias")]
-    )
-    graph.node.extend(
-        [
-            helper.make_node("Gemm", [features, "head.weight", "head.bias"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], [SCORES], axis=1),
-        ]
-    )
+    append_layers(graph, layers, LOGITS)
+    graph.node.append(helper.make_node("Softmax", [LOGITS], [SCORES], axis=1))
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["n", bias.size]))
+    classes = layers.output.bias.size
+    graph.output.append(helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["n", classes]))
     onnx.checker.check_model(model)
     return model

@@ -10,7 +10,7 @@ import pytest
 from serving.bundle import codec
 from serving.job.errors import UserError
 from training.spec import TrainSpec
-from training.tasks.classification.data import PROBES, read_probe, read_sides, read_vectors
+from training.tasks.classification.data import PROBES, read_probe, read_samples
 
 MakeSpec = Callable[..., TrainSpec]
 
@@ -22,10 +22,21 @@ def change_labels(spec: TrainSpec, folder: Path, keep: pa.Array) -> TrainSpec:
 
 
 def test_train_and_val_are_read_and_test_never(make_spec: MakeSpec) -> None:
-    sides = read_sides(make_spec())
-    assert sides.train.inputs.shape == (60, 1280)
-    assert sides.val.inputs.shape == (24, 1280)
-    assert np.bincount(sides.train.targets).tolist() == [20, 20, 20]
+    samples = read_samples(make_spec())
+    assert len(samples) == 84
+    assert (~samples.val).sum() == 60
+    assert np.bincount(samples.targets[~samples.val]).tolist() == [20, 20, 20]
+    # None of them has a group: each is one of its own.
+    assert len(np.unique(samples.groups)) == 84
+
+
+def test_groups_are_read(make_spec: MakeSpec, tmp_path: Path) -> None:
+    labels = pq.read_table(make_spec().labels_uri.removeprefix("file://"))
+    place = labels.column_names.index("group")
+    one = pa.array(["same"] * labels.num_rows, pa.string())
+    pq.write_table(labels.set_column(place, "group", one), tmp_path / "labels.parquet")
+    samples = read_samples(make_spec(labels_uri=(tmp_path / "labels.parquet").as_uri()))
+    assert len(np.unique(samples.groups)) == 1
 
 
 def test_order_of_rows_does_not_matter(make_spec: MakeSpec, tmp_path: Path) -> None:
@@ -33,18 +44,9 @@ def test_order_of_rows_does_not_matter(make_spec: MakeSpec, tmp_path: Path) -> N
     labels = pq.read_table(spec.labels_uri.removeprefix("file://"))
     backwards = labels.take(pa.array(range(labels.num_rows - 1, -1, -1)))
     pq.write_table(backwards, tmp_path / "labels.parquet")
-    other = read_sides(make_spec(labels_uri=(tmp_path / "labels.parquet").as_uri()))
-    np.testing.assert_array_equal(read_sides(spec).train.inputs, other.train.inputs)
-
-
-def test_vectors_of_others_are_left_alone(make_spec: MakeSpec) -> None:
-    assert list(read_vectors(make_spec().features_uri, pa.array(["0" * 64]))) == ["0" * 64]
-
-
-def test_missing_features_are_counted(make_spec: MakeSpec, tmp_path: Path) -> None:
-    (tmp_path / "features").mkdir()
-    with pytest.raises(UserError, match=r"84 of 84 samples have no features in file:.*Run etl"):
-        read_sides(make_spec(features_uri=(tmp_path / "features").as_uri()))
+    other = read_samples(make_spec(labels_uri=(tmp_path / "labels.parquet").as_uri()))
+    assert read_samples(spec).sha256 == other.sha256
+    np.testing.assert_array_equal(read_samples(spec).targets, other.targets)
 
 
 def test_a_class_without_train_samples_is_named(make_spec: MakeSpec, tmp_path: Path) -> None:
@@ -52,19 +54,19 @@ def test_a_class_without_train_samples_is_named(make_spec: MakeSpec, tmp_path: P
         in_train = pc.equal(labels["side"], "train")
         return pc.invert(pc.and_(in_train, pc.equal(labels["label"], "键盘")))
 
-    with pytest.raises(UserError, match="'键盘': no sample to train on"):
-        read_sides(change_labels(make_spec(), tmp_path, keep))
+    with pytest.raises(UserError, match="键盘: no sample to train on"):
+        read_samples(change_labels(make_spec(), tmp_path, keep))
 
 
 def test_no_val_side(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = change_labels(make_spec(), tmp_path, lambda t: pc.not_equal(t["side"], "val"))
     with pytest.raises(UserError, match="none on the val side"):
-        read_sides(spec)
+        read_samples(spec)
 
 
 def test_a_label_that_is_no_class(make_spec: MakeSpec) -> None:
-    with pytest.raises(UserError, match=r"'plain'.*not among the classes"):
-        read_sides(make_spec(classes=("<b>bold</b>", "键盘")))
+    with pytest.raises(UserError, match=r"plain, .*not among the classes"):
+        read_samples(make_spec(classes=("<b>bold</b>", "键盘")))
 
 
 def test_probes_are_pictures_of_the_val_side(make_spec: MakeSpec) -> None:

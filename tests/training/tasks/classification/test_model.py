@@ -3,9 +3,15 @@ import onnx
 import paddle
 import pytest
 from onnx import TensorProto, helper
+from scipy.special import log_softmax
 
 from serving.bundle.predictor import OnnxNetwork
-from training.tasks.classification.model import Head, append_head, count_right, join, train_losses
+from serving.job.search import HeadKind, Recipe
+from training.tasks.classification.heads import Head
+from training.tasks.classification.model import append_head, find_losses, join, make_head, measure
+from training.tasks.protocol import Scaling
+
+SCALING = Scaling(np.array([1.0, -2.0, 30.0]), 0.25)
 
 
 class Pooling(paddle.nn.Layer):
@@ -28,36 +34,75 @@ def pooling_onnx() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-@pytest.fixture
-def head() -> Head:
-    head = Head(np.array([1.0, -2.0, 30.0]), 0.25, classes=4)
-    rng = np.random.default_rng(0)
-    head.linear.weight.set_value(rng.normal(size=(3, 4)).astype(np.float32))
-    head.linear.bias.set_value(rng.normal(size=4).astype(np.float32))
+def make(kind: HeadKind, copies: int = 0) -> Head:
+    """A head with other weights than it starts with."""
+    head = make_head(Recipe(input="", head=kind, hidden=5), SCALING, 4, copies, seed=0)
+    chance = np.random.default_rng(0)
+    for parameter in head.parameters():
+        drawn = chance.normal(size=parameter.shape).astype(np.float32)
+        parameter.set_value(drawn + (1 if parameter.shape[-2:] == [1, 1] else 0))
+    head.eval()
     return head
 
 
-def test_onnx_and_paddle_and_head_give_the_same(head: Head) -> None:
+@pytest.mark.parametrize("kind", ["linear", "cosine", "mlp"])
+def test_onnx_and_paddle_and_head_give_the_same(kind: HeadKind) -> None:
+    head, temperature = make(kind), 3.0
     pictures = np.random.default_rng(1).normal(1, 1, (5, 3, 4, 4)).astype(np.float32)
     with paddle.no_grad():
-        scores = join(Pooling(), head)(paddle.to_tensor(pictures)).numpy()
-        logits = head(paddle.to_tensor(pictures.mean(axis=(2, 3))))
+        scores = join(Pooling(), head, temperature)(paddle.to_tensor(pictures)).numpy()
+        logits = head(paddle.to_tensor(pictures.mean(axis=(2, 3)))) / temperature
         unfolded = paddle.nn.functional.softmax(logits).numpy()
     np.testing.assert_allclose(scores, unfolded, atol=1e-5)
     backbone = pooling_onnx()
-    found = OnnxNetwork(append_head(backbone, head).SerializeToString()).run(pictures)
-    np.testing.assert_allclose(found, scores, atol=1e-6)
+    served = append_head(backbone, head, temperature)
+    found = OnnxNetwork(served.SerializeToString()).run(pictures)
+    np.testing.assert_allclose(found, scores, atol=1e-5)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
     assert backbone == pooling_onnx()
 
 
+@pytest.mark.parametrize("kind", ["linear", "cosine", "mlp"])
+def test_copies_are_alike_and_as_one_alone(kind: HeadKind) -> None:
+    recipe = Recipe(input="", head=kind, hidden=5)
+    features = np.random.default_rng(2).normal(size=(6, 3)).astype(np.float32)
+    alone, three = (make_head(recipe, SCALING, 4, copies, seed=7) for copies in (0, 3))
+    alone.eval()
+    three.eval()
+    with paddle.no_grad():
+        expected = alone(paddle.to_tensor(features)).numpy()
+        found = three(paddle.to_tensor(np.stack([features] * 3))).numpy()
+    for copy in found:
+        np.testing.assert_allclose(copy, expected, atol=1e-6)
+
+
 def test_loss_is_smoothed_cross_entropy() -> None:
     logits = paddle.to_tensor([[2.0, 0.0], [0.0, 0.0]])
-    losses = train_losses(logits, paddle.to_tensor([0, 1])).numpy()
+    recipe = Recipe(input="", smoothing=0.1)
+    losses = find_losses(logits, paddle.to_tensor([0, 1]), recipe).numpy()
     low = np.log(1 + np.exp(-2.0))
     np.testing.assert_allclose(losses, [0.95 * low + 0.05 * (low + 2), np.log(2)], rtol=1e-5)
 
 
-def test_right_answers_are_counted() -> None:
-    logits = paddle.to_tensor([[2.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
-    assert float(count_right(logits, paddle.to_tensor([0, 1, 1]))) == 2
+def test_the_temperature_makes_scores_honest() -> None:
+    chance = np.random.default_rng(0)
+    logits = chance.normal(size=(2000, 3)) * 2
+    scores = np.exp(log_softmax(logits, axis=1))
+    targets = np.array([chance.choice(3, p=row) for row in scores])
+    found = measure((logits * 5).astype(np.float32), targets)
+    assert found.temperature == pytest.approx(5, rel=0.15)
+    assert found.accuracy == (logits.argmax(axis=1) == targets).mean()
+    honest = measure(logits.astype(np.float32), targets)
+    assert found.loss == pytest.approx(honest.loss, rel=1e-3)
+
+
+def test_no_mistake_on_few_samples_is_not_called_certain() -> None:
+    logits = np.array([[9.0, 0.0], [0.0, 9.0], [7.0, 0.0]], np.float32)
+    found = measure(logits, np.array([0, 1, 0]))
+    scores = np.exp(log_softmax(logits / found.temperature, axis=1))
+    assert found.accuracy == 1
+    assert 0.6 < scores.max(axis=1).mean() < 0.9
+
+
+def test_no_number_is_infinitely_bad() -> None:
+    assert measure(np.full((3, 2), np.nan, np.float32), np.zeros(3, np.int64)).loss == np.inf

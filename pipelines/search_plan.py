@@ -1,0 +1,78 @@
+"""What the model search may choose among and how long it may take; from the form and the cards."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+from pipelines.request import AUTO, RunRequest
+from serving.bundle.manifest import Preprocessing, Resize
+from serving.job.errors import UserError
+from serving.job.inputs import Input
+from training.spec import BackboneName, ExportBackboneOutcome
+
+BACKBONES: tuple[BackboneName, ...] = get_args(BackboneName)
+# Minutes from which that many of the cheapest backbones are offered: each one's features are made
+# before the search starts, and the dearest takes more than twice the time of the cheapest.
+BACKBONES_FROM_MINUTES = ((0.0, 1), (1.5, 2), (3.0, 3))
+# From here on there is also time to see whole pictures, squashed, beside their middle.
+SQUASH_FROM_MINUTES = 3.0
+# The rest is for features, evaluation, image and deployment, about as long on a small dataset.
+SEARCH_SHARE = 0.5
+
+
+def search_seconds(request: RunRequest) -> float:
+    """The search's part of the budget."""
+    return 60 * request.budget_minutes * SEARCH_SHARE
+
+
+def choose_inputs(request: RunRequest, cards: Sequence[ExportBackboneOutcome]) -> tuple[Input, ...]:
+    """The best single choice first: the largest backbone with whole proportions.
+
+    Raises UserError where no backbone meets the limits.
+    """
+    wanted = _choose_backbones(request, cards)
+    resize: Resize = "crop" if request.resize == AUTO else request.resize
+    inputs = [_fit(card, resize) for card in reversed(wanted)]
+    if request.resize == AUTO and request.budget_minutes >= SQUASH_FROM_MINUTES:
+        inputs.append(_fit(wanted[0], "squash"))
+    return tuple(inputs)
+
+
+def _fit(card: ExportBackboneOutcome, resize: Resize) -> Input:
+    return Input(backbone=card.file, preprocessing=Preprocessing(size=card.size, resize=resize))
+
+
+def _choose_backbones(
+    request: RunRequest, cards: Sequence[ExportBackboneOutcome]
+) -> list[ExportBackboneOutcome]:
+    """Cheapest first. Those that a person named are all taken, whatever the budget."""
+    named = [card for card in cards if request.names_backbone(card.file.name)]
+    fitting = sorted(
+        (card for card in named if not _find_excess(request, card)), key=lambda card: card.flops
+    )
+    if not fitting:
+        raise UserError(_explain_excess(request, named))
+    if AUTO not in request.backbones:
+        return fitting
+    most = max(n for minutes, n in BACKBONES_FROM_MINUTES if request.budget_minutes >= minutes)
+    return fitting[:most]
+
+
+def _find_excess(request: RunRequest, card: ExportBackboneOutcome) -> list[str]:
+    """Names of the limits that the backbone alone exceeds; a model is never smaller or faster."""
+    excess = []
+    if 0 < request.max_latency_ms < card.file.latency_ms:
+        excess.append("max_latency_ms")
+    if 0 < request.max_model_mb < card.file.file_bytes / 1e6:
+        excess.append("max_model_mb")
+    return excess
+
+
+def _explain_excess(request: RunRequest, cards: Sequence[ExportBackboneOutcome]) -> str:
+    limits = {"max_latency_ms": request.max_latency_ms, "max_model_mb": request.max_model_mb}
+    hit = sorted({name for card in cards for name in _find_excess(request, card)})
+    given = " and ".join(f"{name} was {limits[name]:g}" for name in hit)
+    each = ", ".join(
+        f"{card.file.name} {card.file.latency_ms:.1f} ms and {card.file.file_bytes / 1e6:.1f} MB"
+        for card in cards
+    )
+    return f"{given}, but no backbone meets that: {each}. Allowed: more than one of these, or 0."

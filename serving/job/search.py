@@ -1,0 +1,85 @@
+"""What a model search tried, as the trainer writes it down and the report shows it."""
+
+from typing import Literal
+
+from serving.job.spec import Spec
+
+SEARCH_FILE = "search.json"
+HeadKind = Literal["linear", "cosine", "mlp"]
+Ended = Literal["max_trials", "budget", "no_gain"]
+
+
+class Recipe(Spec):
+    """All that decides a model besides data, seed and ranks.
+
+    input: name of the backbone with its preprocessing. hidden and dropout: of an MLP's one hidden
+    layer. smoothing: share of a label that is spread over all classes.
+    """
+
+    input: str
+    head: HeadKind = "linear"
+    learning_rate: float = 0.002
+    weight_decay: float = 0.01
+    smoothing: float = 0.1
+    hidden: int = 0
+    dropout: float = 0.0
+
+
+class Trial(Spec):
+    """One attempt. loss: cross-entropy of samples it did not learn from; None if not finished.
+
+    latency_ms: of one picture, without decoding; model_mb: size of the ONNX file, 10⁶ bytes.
+    """
+
+    number: int
+    recipe: Recipe
+    state: Literal["finished", "pruned", "failed"]
+    loss: float | None
+    accuracy: float | None
+    best_epoch: int
+    latency_ms: float
+    model_mb: float
+    seconds: float
+    allowed: bool
+
+
+class Search(Spec):
+    """All trials in their order. folds: 1 where the val side was large enough to judge by.
+
+    best: number of the chosen trial. repeats: whether the same data, seed and worker give the
+    same search again, which a time budget does not promise.
+    """
+
+    trials: tuple[Trial, ...]
+    best: int
+    ended_because: Ended
+    folds: int
+    repeats: bool
+    seconds: float
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial whose recipe the model was made by."""
+        return next(trial for trial in self.trials if trial.number == self.best)
+
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """Finished trials that no other beats in accuracy, latency and size at once."""
+        done = [trial for trial in self.trials if trial.state == "finished"]
+        return tuple(trial for trial in done if not any(_dominates(other, trial) for other in done))
+
+
+def _dominates(one: Trial, other: Trial) -> bool:
+    def costs(trial: Trial) -> tuple[float, float, float]:
+        return (-(trial.accuracy or 0.0), trial.latency_ms, trial.model_mb)
+
+    pairs = list(zip(costs(one), costs(other), strict=True))
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+
+class Cost(Spec):
+    """What a training took, over all its processes. peak_mb: the largest process, 10⁶ bytes."""
+
+    cpu_seconds: float
+    gpu_seconds: float
+    peak_mb: float

@@ -1,0 +1,91 @@
+"""The study: one journal file in the training's scratch folder, which all ranks share.
+
+A killed search goes on where it was: the sampler's seed depends only on how many trials are
+finished, so it asks for what it would have asked for.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.pruners import MedianPruner
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from training.search.space import first_recipes
+
+# Epochs at which a trial is compared with the others.
+RUNGS = (3, 6, 12, 24, 48, 96)
+RANDOM_TRIALS = 8
+TRIALS_BEFORE_PRUNING = 5
+# Optuna's own key for the parameters of a trial that was asked for.
+FIXED = "fixed_params"
+NAME, KEY = "search", "key"
+
+
+def find_study_file(scratch: Path) -> Path:
+    """Path of a training's study."""
+    return scratch / "study.log"
+
+
+def open_study(path: Path) -> optuna.Study:
+    """Open or begin the study of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        # The journal, and constraints: both stable enough to be pinned to this major version.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))),
+            study_name=NAME,
+            direction="minimize",
+            pruner=MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING),
+            load_if_exists=True,
+        )
+
+
+def begin(path: Path, key: str, inputs: Sequence[str]) -> optuna.Study:
+    """Ask for the first recipes, and again for what a killed attempt left unfinished.
+
+    One process does this before the others join. A study of another key, which is the hash of all
+    that decides the search, is begun anew.
+    """
+    study = open_study(path)
+    if study.user_attrs.get(KEY, key) != key:
+        path.unlink()
+        study = open_study(path)
+    study.set_user_attr(KEY, key)
+    trials = study.get_trials(deepcopy=False)
+    if not trials:
+        for recipe in first_recipes(inputs):
+            study.enqueue_trial(recipe)
+    for trial in trials:
+        if trial.state == TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+            if FIXED in trial.system_attrs:
+                study.enqueue_trial(trial.system_attrs[FIXED])
+    return study
+
+
+def ask(study: optuna.Study, seed: int, rank: int) -> optuna.Trial:
+    """Draw the next trial."""
+    finished = len(find_finished(study))
+    drawn = int(np.random.default_rng([seed, finished, rank]).integers(2**31))
+    study.sampler = TPESampler(seed=drawn, n_startup_trials=RANDOM_TRIALS)
+    return study.ask()
+
+
+def find_finished(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that ended by themselves, in their order."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    return study.get_trials(deepcopy=False, states=states)
+
+
+def count_begun(study: optuna.Study) -> int:
+    """Trials that are finished or on their way."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    return len(study.get_trials(deepcopy=False, states=states))
