@@ -1,6 +1,7 @@
 """The bundle: ONNX, Paddle's files and the manifest, checked against the trained network."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from serving.bundle.manifest import (
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.inputs import BackboneFile, InputFeatures
+from serving.job.inputs import BackboneFile, Input, InputFeatures
 from training.backbones.catalogue import find_backbone, load_pretrained
 from training.paddle_files import load_network, save_network
 from training.spec import TrainSpec
@@ -49,6 +50,14 @@ def read_backbone(file: BackboneFile) -> onnx.ModelProto:
             f"{file.sha256[:12]}…: export the backbone again, then run etl."
         )
     return onnx.load_from_string(content)
+
+
+def read_backbones(inputs: Sequence[Input]) -> dict[str, onnx.ModelProto]:
+    """Each backbone once, by its name; refuses one that there is no network for."""
+    files = {given.backbone.name: given.backbone for given in inputs}
+    for name in files:
+        find_backbone(name)
+    return {name: read_backbone(file) for name, file in files.items()}
 
 
 def make_manifest(spec: TrainSpec, chosen: InputFeatures, measured: Measured) -> Manifest:

@@ -8,9 +8,8 @@ from pathlib import Path
 from serving.job import store
 from serving.job.search import SEARCH_FILE, Search
 from training import checkpoint
-from training.backbones.catalogue import find_backbone
 from training.cost import Meter
-from training.export import export_bundle, read_backbone, upload
+from training.export import export_bundle, read_backbones, upload
 from training.loop import hash_weights
 from training.ranks import join_ranks
 from training.search.search import choose_inputs, gather_material
@@ -35,9 +34,7 @@ def follow(spec: TrainSpec) -> None:
 def lead(spec: TrainSpec) -> TrainOutcome:
     """Search, train, export, check, track; study and checkpoint go when all is done."""
     meter = Meter()
-    for given in choose_inputs(spec):
-        find_backbone(given.backbone.name)
-        read_backbone(given.backbone)
+    backbones = read_backbones(choose_inputs(spec))
     server = find_server()
     data, task = load_task(spec.task)
     # Before joining: what cannot be trained on is then found before ranks wait for one another.
@@ -57,7 +54,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
                     task,
                     chosen=winner.given,
                     measured=winner.measured,
-                    backbone=read_backbone(winner.given.backbone),
+                    backbone=backbones[winner.given.backbone.name],
                     probe=probe.result(),
                     folder=Path(folder),
                 )

@@ -13,7 +13,6 @@ from training.search.search import Found, Material, Searcher
 from training.search.study import find_study_file
 from training.spec import TrainSpec
 from training.tasks.protocol import Measured, TaskModel
-from training.vectors import find_scaling
 
 REASONS = {
     "max_trials": "that many were asked for",
@@ -62,15 +61,15 @@ def find_winner(spec: TrainSpec, ranks: Ranks, material: Material, task: TaskMod
 
 def select_rows(material: Material, recipe: Recipe) -> Rows:
     """All that the final training sees: with a val side that is too small to judge by, that too."""
-    folds, matrix = material.folds, material.vectors[recipe.input]
+    folds = material.folds
     none = np.zeros(0, np.int64)
     return Rows(
-        features=matrix,
+        features=material.vectors[recipe.input],
         targets=material.samples.targets,
         weights=folds.weights,
         learned=folds.learned,
         judged=none if folds.joined else folds.held_out,
-        scaling=find_scaling(matrix, np.unique(folds.learned)),
+        scaling=material.find_scaling(recipe.input),
     )
 
 

@@ -1,5 +1,6 @@
 """The model search: trials on every rank, until a limit is reached or nothing more is gained."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import paddle
+from optuna.trial import FrozenTrial, TrialState
 
 from serving.job.errors import UserError
 from serving.job.inputs import InputFeatures
@@ -23,12 +25,13 @@ from training.search.trial import (
     Limits,
     describe,
     fit_trial,
+    is_within,
     keep,
     read_fit,
     read_trial,
 )
 from training.spec import TrainSpec
-from training.tasks.protocol import Samples, TaskData, TaskModel
+from training.tasks.protocol import Samples, Scaling, TaskData, TaskModel
 from training.vectors import Vectors, find_scaling
 
 # Trials without a gain worth a tenth of the loss' standard error: one cannot tell it from chance.
@@ -51,6 +54,10 @@ class Material:
     folds: Folds
     vectors: Vectors
 
+    def find_scaling(self, name: str) -> Scaling:
+        """Of one input's features, over the rows that are learned from."""
+        return find_scaling(self.vectors[name], np.unique(self.folds.learned))
+
 
 def gather_material(spec: TrainSpec, data: TaskData) -> Material:
     """Read the samples and deal them out; UserError where they cannot be trained on."""
@@ -64,8 +71,8 @@ def choose_inputs(spec: TrainSpec) -> tuple[InputFeatures, ...]:
     allowed = tuple(
         given
         for given in spec.inputs
-        if (not spec.max_latency_ms or given.backbone.latency_ms <= spec.max_latency_ms)
-        and (not spec.max_model_mb or given.backbone.file_bytes / 1e6 <= spec.max_model_mb)
+        if is_within(given.backbone.latency_ms, spec.max_latency_ms)
+        and is_within(given.backbone.file_bytes / 1e6, spec.max_model_mb)
     )
     if allowed:
         return allowed
@@ -92,9 +99,8 @@ class Searcher:
         path: Path,
     ) -> None:
         self._spec, self._ranks, self._task, self._material = spec, ranks, task, material
-        self._inputs = {given.name: given for given in choose_inputs(spec)}
+        self._inputs = material.vectors.inputs
         self._limits = Limits(
-            latency_ms=spec.max_latency_ms,
             model_mb=spec.max_model_mb,
             epochs=spec.max_epochs,
             patience=spec.patience,
@@ -148,13 +154,11 @@ class Searcher:
 
     def _read(self, name: str) -> FoldData:
         if name not in self._data:
-            matrix, folds = self._material.vectors[name], self._material.folds
-            rows = np.unique(folds.learned)
             self._data[name] = FoldData(
                 samples=self._material.samples,
-                folds=folds,
-                features=paddle.to_tensor(matrix),
-                scaling=find_scaling(matrix, rows),
+                folds=self._material.folds,
+                features=paddle.to_tensor(self._material.vectors[name]),
+                scaling=self._material.find_scaling(name),
                 classes=len(self._spec.classes),
             )
         return self._data[name]
@@ -172,7 +176,7 @@ class Searcher:
         limit = self._spec.search_seconds
         if not limit or self._seconds() < limit:
             return False
-        return any(read_trial(trial).state == "finished" for trial in find_finished(self._study))
+        return any(t.state == TrialState.COMPLETE for t in find_finished(self._study))
 
     def _seconds(self) -> float:
         return self._spent_before + time.monotonic() - self._started
@@ -204,16 +208,19 @@ def _find_best(trials: tuple[Trial, ...] | list[Trial]) -> Trial | None:
     return min(done, key=lambda trial: (trial.loss, trial.number), default=None)
 
 
-def _is_stale(done: list[optuna.trial.FrozenTrial]) -> bool:
+def _is_stale(done: list[FrozenTrial]) -> bool:
     """Whether the last trials together gained less than can be told from chance."""
-    finished = [trial for trial in done if read_trial(trial).state == "finished"]
-    early = [trial for trial in finished if trial in done[:-STALE_TRIALS]]
+    early = [trial for trial in done[:-STALE_TRIALS] if trial.state == TrialState.COMPLETE]
     if not early:
         return False
-    best = min(early, key=lambda trial: read_fit(trial).best.loss)
-    before = read_fit(best).best
-    now = min(read_fit(trial).best.loss for trial in finished)
+    before = read_fit(min(early, key=_read_loss)).best
+    now = min(_read_loss(trial) for trial in done)
     return now > before.loss - LEAST_GAIN * before.error
+
+
+def _read_loss(trial: FrozenTrial) -> float:
+    """A pruned trial's is never the least."""
+    return trial.values[0] if trial.state == TrialState.COMPLETE else math.inf
 
 
 def _explain_none(trials: tuple[Trial, ...], spec: TrainSpec) -> str:

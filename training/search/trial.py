@@ -21,9 +21,8 @@ BYTES_PER_WEIGHT = 4
 
 @dataclass(frozen=True)
 class Limits:
-    """How slow and how large a model may be; 0 for no limit. epochs, patience: of each fit."""
+    """model_mb: how large a model may be, 0 for no limit. The others: of each trial's fit."""
 
-    latency_ms: float
     model_mb: float
     epochs: int
     patience: int
@@ -82,7 +81,7 @@ def describe(
     number: int, recipe: Recipe, given: InputFeatures, classes: int, limits: Limits
 ) -> Trial:
     """What is known of a trial before it ran."""
-    latency, size = given.backbone.latency_ms, estimate_size(given, recipe, classes)
+    size = estimate_size(given, recipe, classes)
     return Trial(
         number=number,
         recipe=recipe,
@@ -90,10 +89,10 @@ def describe(
         loss=None,
         accuracy=None,
         best_epoch=0,
-        latency_ms=latency,
+        latency_ms=given.backbone.latency_ms,
         model_mb=size,
         seconds=0,
-        allowed=_is_within(latency, limits.latency_ms) and _is_within(size, limits.model_mb),
+        allowed=is_within(size, limits.model_mb),
     )
 
 
@@ -107,7 +106,8 @@ def keep(study: optuna.Study, trial: optuna.Trial, shown: Trial, fitted: Fitted 
     study.tell(trial, fitted.best.loss)
 
 
-def _is_within(value: float, limit: float) -> bool:
+def is_within(value: float, limit: float) -> bool:
+    """Whether a limit is kept; 0 is no limit."""
     return not limit or value <= limit
 
 

@@ -10,12 +10,11 @@ import paddle
 from paddle import nn
 
 from serving.job.search import Recipe
-from training.tasks.classification.layers import Dense, Layers, Normalize, Rectify, Shift
+from training.tasks.classification.layers import Dense, Doubles, Layers, Normalize, Rectify, Shift
 from training.tasks.protocol import Scaling
 
 # Cosines lie between -1 and 1: without a factor the scores of many classes are all but equal.
 FIRST_COSINE_SCALE = 16.0
-Doubles = npt.NDArray[np.float64]
 
 
 class Head(nn.Layer):
