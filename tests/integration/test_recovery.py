@@ -54,7 +54,8 @@ def wait_for(check: Callable[[], object], seconds: float) -> object:
 
 
 def test_killed_rank_is_retried_to_the_same_model(stack: Stack, imported: str) -> None:
-    form = ["--dataset", imported, "--no-deploy"]
+    # One trial: a search that several processes share is the same again only so.
+    form = ["--dataset", imported, "--no-deploy", "--max-trials", "1", "--budget-minutes", "1"]
     home = stack.settings.home
     whole = stack.json("train", *form, "--wait")
     started = subprocess.Popen(

@@ -122,7 +122,12 @@ class Searcher:
         """Run trials until the end; the account is the leading rank's on all."""
         lines = SearchLines(self._spec.max_trials, self._spec.search_seconds)
         while (ended := self._find_end()) is None:
-            self._run_one(ask(self._study, self._spec.seed, self._ranks.rank))
+            trial = ask(self._study, self._spec.seed, self._ranks.rank)
+            if self._has_enough(before=trial.number):
+                # Another rank saw the same room, and was first.
+                self._study.tell(trial, state=TrialState.FAIL)
+                continue
+            self._run_one(trial)
             if self._ranks.leads:
                 done = [read_trial(trial) for trial in find_finished(self._study)]
                 lines.show(done, _find_best(done), self._seconds())
@@ -164,12 +169,17 @@ class Searcher:
         return self._data[name]
 
     def _find_end(self) -> Ended | None:
-        if self._spec.max_trials and count_begun(self._study) >= self._spec.max_trials:
+        if self._has_enough():
             return "max_trials"
         done = find_finished(self._study)
         if self._is_over():
             return "budget"
         return "no_gain" if _is_stale(done) else None
+
+    def _has_enough(self, before: float = math.inf) -> bool:
+        """Whether as many trials as asked for have begun, with numbers below `before`."""
+        most = self._spec.max_trials
+        return bool(most) and count_begun(self._study, before) >= most
 
     def _is_over(self) -> bool:
         """Whether the time is up and there is a model to show for it."""

@@ -4,6 +4,7 @@ A killed search goes on where it was: the sampler's seed depends only on how man
 finished, so it asks for what it would have asked for.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,8 @@ def find_finished(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=states)
 
 
-def count_begun(study: optuna.Study) -> int:
-    """Trials that are finished or on their way."""
+def count_begun(study: optuna.Study, before: float = math.inf) -> int:
+    """Trials that are finished or on their way, with a number below `before`."""
     states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    return len(study.get_trials(deepcopy=False, states=states))
+    trials = study.get_trials(deepcopy=False, states=states)
+    return sum(trial.number < before for trial in trials)

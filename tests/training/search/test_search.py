@@ -13,7 +13,7 @@ from tests.training.fitting import ALONE, material_of
 from training.checkpoint import find_scratch
 from training.search import search as module
 from training.search.search import Found, Searcher, choose_inputs
-from training.search.study import find_finished, find_study_file, open_study
+from training.search.study import ask, find_finished, find_study_file, open_study
 from training.search.trial import fit_trial
 from training.spec import TrainSpec
 from training.tasks.protocol import load_task
@@ -97,6 +97,24 @@ def test_a_killed_search_goes_on_as_it_would_have(
         search(spec)
     monkeypatch.setattr(module, "fit_trial", fit_trial)
     assert recipes(search(spec)) == recipes(whole)
+
+
+def test_ranks_together_begin_no_more_trials_than_asked_for(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def ask_after_a_peer(study: Any, seed: int, rank: int) -> Any:
+        drawn.append(rank)
+        if len(drawn) == 2:
+            # Both saw room for one more.
+            ask(study, seed, 1)
+        return ask(study, seed, rank)
+
+    monkeypatch.setattr(module, "ask", ask_after_a_peer)
+    found = search(make_spec(max_trials=2))
+    assert found.search.ended_because == "max_trials"
+    assert [trial.number for trial in found.search.trials] == [0]
 
 
 def test_a_changed_spec_begins_anew(make_spec: MakeSpec) -> None:
