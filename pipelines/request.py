@@ -16,9 +16,9 @@ from pydantic import (
 )
 
 from serving.bundle.manifest import Resize
+from serving.job.spec import NAME_PATTERN
 from training.spec import BackboneName
 
-NAME_PATTERN = r"^[a-z][a-z0-9-]{0,39}$"
 NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
 _DETAILS = "Training in detail"
 AUTO: Final = "auto"

@@ -18,9 +18,9 @@ from pipelines.plan import (
     import_spec,
     train_spec,
 )
-from pipelines.request import DEFAULT_STAGES, NAME_PATTERN, RunRequest
+from pipelines.request import DEFAULT_STAGES, RunRequest
 from pipelines.search_plan import BACKBONES, choose_inputs
-from serving.job.spec import JobSpec
+from serving.job.spec import NAME_PATTERN, JobSpec
 from serving.spec import SERVING_SPEC
 from spark_jobs.spec import SPARK_SPEC
 from tests.pipelines.literals import (
