@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
+from serving.job.evaluation import Paired
 from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
 from serving.job.spec import JobSpec, Name, Spec
@@ -193,16 +194,23 @@ class ClassMetrics(Spec):
 
 
 class Champion(Spec):
-    """The deployment as the evaluation saw it; version None: nothing was in service."""
+    """The deployment as the evaluation saw it; version None: nothing was in service.
+
+    paired: the two models on the same test samples; None where the champion was not scored.
+    """
 
     generation: int
     version: int | None = None
     accuracy: float | None = None
     macro_f1: float | None = None
+    paired: Paired | None = None
 
 
 class EvaluateOutcome(Spec):
-    """confusion[i][j]: samples of class i that were called class j, in the order of `classes`."""
+    """confusion[i][j]: samples of class i that were called class j, in the order of `classes`.
+
+    weakest: the class of the lowest recall among those that have test samples.
+    """
 
     accuracy: float
     macro_f1: float
@@ -211,6 +219,7 @@ class EvaluateOutcome(Spec):
     per_class: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]
     bad_cases: int
+    weakest: ClassMetrics | None = None
     champion: Champion
     predictions_uri: str
     report_uri: str

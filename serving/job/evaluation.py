@@ -1,0 +1,157 @@
+"""What an evaluation found: metrics.json of a run, which the report shows and compare reads.
+
+Intervals are of 95 %. Scores are the model's probabilities after its temperature.
+"""
+
+from serving.job.spec import Spec
+
+EVALUATION_FILE = "metrics.json"
+BAD_CASES_FILE = "bad_cases.json"
+
+
+class Interval(Spec):
+    """From low to high, both within."""
+
+    low: float
+    high: float
+
+
+class Averages(Spec):
+    """Over classes, or over samples."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+class ClassScore(Spec):
+    """One class against the rest. support: true samples; predicted: those that were called it.
+
+    roc_auc, average_precision: None where the class has no sample, or no other class has one.
+    threshold: of its probability, chosen on the val side for the best F1; None: none was chosen.
+    """
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    predicted: int
+    roc_auc: float | None = None
+    average_precision: float | None = None
+    threshold: float | None = None
+    threshold_precision: float | None = None
+    threshold_recall: float | None = None
+
+
+class CalibrationBin(Spec):
+    """Predictions whose best probability lies in (low, high]."""
+
+    low: float
+    high: float
+    samples: int
+    mean_score: float
+    accuracy: float
+
+
+class Slice(Spec):
+    """A part of the test side. by: what parts it, as "brightness" or "folder"."""
+
+    by: str
+    value: str
+    samples: int
+    accuracy: float
+    interval: Interval
+
+
+class Declining(Spec):
+    """The score by which a model says "none of these", and its threshold from the val side.
+
+    declined: share of the test side; declined_wrong: share of it that was wrong as well.
+    """
+
+    kind: str
+    threshold: float
+    declined: float
+    declined_wrong: float
+
+
+class Evaluation(Spec):
+    """confusion[i][j]: samples of class i that were called class j, in the order of `classes`.
+
+    macro averages are over the classes that occur as label or prediction. tellable: the smallest
+    difference in accuracy between two models that this test side shows four times in five.
+    warning: a sentence where the test side is too small to tell, which says what size would do.
+    """
+
+    samples: int
+    classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    accuracy: float
+    accuracy_interval: Interval
+    balanced_accuracy: float
+    macro: Averages
+    micro: Averages
+    weighted: Averages
+    macro_f1_interval: Interval
+    top_k: dict[int, float]
+    roc_auc: float | None
+    average_precision: float | None
+    log_loss: float
+    brier: float
+    calibration_error: float
+    calibration: tuple[CalibrationBin, ...]
+    per_class: tuple[ClassScore, ...]
+    slices: tuple[Slice, ...] = ()
+    declining: Declining | None = None
+    tellable: float
+    warning: str = ""
+
+    @property
+    def wrong(self) -> int:
+        """Samples off the diagonal."""
+        return self.samples - sum(row[i] for i, row in enumerate(self.confusion))
+
+
+class Paired(Spec):
+    """Two models on the same samples: which of them was right."""
+
+    both: int
+    challenger_only: int
+    champion_only: int
+    neither: int
+
+    @property
+    def samples(self) -> int:
+        """All of them."""
+        return self.both + self.challenger_only + self.champion_only + self.neither
+
+
+class Neighbour(Spec):
+    """A train sample near to a bad case. similarity: cosine of their features."""
+
+    sha256: str
+    name: str
+    label: str
+    similarity: float
+
+
+class BadCase(Spec):
+    """A test sample that the model got wrong. scores: the best few labels, best first.
+
+    reasons: sentences, the likeliest cause first.
+    """
+
+    sha256: str
+    name: str
+    label: str
+    predicted: str
+    scores: tuple[tuple[str, float], ...]
+    neighbours: tuple[Neighbour, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+class BadCases(Spec):
+    """bad_cases.json: all of them, the surest mistakes first."""
+
+    cases: tuple[BadCase, ...]
