@@ -9,10 +9,10 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def list_some(names: Sequence[str], most: int) -> str:
+def list_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
     """The first of them, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(printable, names[:most])) + more
+    return separator.join(map(printable, names[:most])) + more
 
 
 def suggest(name: str, names: Sequence[str]) -> str:
