@@ -59,9 +59,9 @@ class AskedUndo(_Asked):
     sha256: str = Field(pattern=SHA256)
 
 
-def show_page(templates: Environment, dataset: str) -> HTMLResponse:
+def show_page(templates: Environment, dataset: str, template: str) -> HTMLResponse:
     """The page: without a session it shows nothing of the dataset, only how to get one."""
-    page = templates.get_template("review.html").render(dataset=dataset)
+    page = templates.get_template(template).render(dataset=dataset)
     policy = (
         f"default-src 'none'; script-src {hash_inline(page, 'script')}; "
         f"style-src {hash_inline(page, 'style')}; img-src 'self' data:; connect-src 'self'; "
@@ -128,12 +128,16 @@ def make_router(templates: Environment, database: Callable[[], Any]) -> APIRoute
     def review(name: str) -> HTMLResponse:
         if not re.fullmatch(NAME_PATTERN, name):
             raise RefusedError(404, "missing", "No dataset has such a name.")
-        return show_page(templates, name)
+        return show_page(templates, name, "review.html")
 
     @router.post("/session")
     def enter(name: str, request: Request, asked: AskedSession) -> Response:
         check_origin(request)
         return open_session(name, asked.token)
+
+    @router.get("/session")
+    def whoami(name: str, request: Request) -> Response:
+        return answer_json({"by": check_session(request, name).by})
 
     @router.get("/review/items")
     def items(
