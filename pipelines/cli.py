@@ -29,6 +29,8 @@ COMMANDS = {
     "stages": "pipelines.command_line.stages:stages",
     "stage": "pipelines.command_line.stages:stage",
     "train": "pipelines.command_line.runs:train",
+    "approve": "pipelines.command_line.answers:approve",
+    "reject": "pipelines.command_line.answers:reject",
     "runs": "pipelines.command_line.runs:runs",
     "report": "pipelines.command_line.runs:report",
     "prune": "pipelines.command_line.prune:prune",

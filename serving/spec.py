@@ -14,6 +14,7 @@ class GateNumbers(Spec):
 
     All but the first four: None where an earlier version decided, or where there was nothing to
     look at. chance, worst_difference, tellable: pipelines.gate.comparison says what they mean.
+    answered_by: the person who approved or rejected; empty where nobody did in time.
     """
 
     accuracy: float
@@ -39,6 +40,7 @@ class GateNumbers(Spec):
     max_loss: float | None = None
     tellable: float | None = None
     on_unsure: str | None = None
+    answered_by: str | None = None
 
 
 class BuildImageSpec(JobSpec):
