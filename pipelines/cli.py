@@ -23,6 +23,7 @@ COMMANDS = {
     "datasets": "pipelines.command_line.datasets:datasets",
     "relabel": "pipelines.command_line.datasets:relabel",
     "delete": "pipelines.command_line.delete:delete",
+    "review": "pipelines.command_line.review:review",
     "snapshots": "pipelines.command_line.snapshots:snapshots",
     "export": "pipelines.command_line.snapshots:export",
     "backbones": "pipelines.command_line.backbones:backbones",
