@@ -14,6 +14,9 @@ from docker.client import DockerClient
 
 from serving.docker_client import use_docker
 from serving.environment import find_free_port
+from serving.job.mongo import use_database
+from serving.processes import ProcessHost
+from tests.serving.rooms import Room, call_mlflow
 from tests.serving.tiny import write_bundle
 
 SUPERVISORD = """
@@ -110,3 +113,16 @@ def stores() -> None:
         requests.get(f"{address}/health", timeout=5).raise_for_status()
     except (PyMongoError, requests.RequestException) as error:
         pytest.skip(f"MongoDB or MLflow does not answer: {type(error).__name__}")
+
+
+@pytest.fixture
+def room(
+    supervisord: Path, tmp_path: Path, deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Room]:
+    monkeypatch.setenv("MODELMILL_DOCKER_HOST", "none")
+    with use_database() as database:
+        yield Room(tmp_path, deployment, database)
+        ProcessHost().stop(deployment)
+        database["deployments"].delete_one({"_id": deployment})
+        database["deployment_events"].delete_many({"deployment": deployment})
+    call_mlflow("DELETE", "registered-models/delete", name=deployment)
