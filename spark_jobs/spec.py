@@ -1,9 +1,9 @@
 """What the data jobs accept and answer."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter, model_validator
 
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input, InputFeatures
@@ -171,18 +171,6 @@ class EvaluateSpec(JobSpec):
     smoke_samples: int = Field(default=5, ge=1)
 
 
-class Prediction(Spec):
-    """What the bundle said of one test sample: its best label and that label's probability."""
-
-    sha256: str
-    name: str
-    label: str
-    segment: str
-    size_bytes: int
-    predicted: str
-    score: float
-
-
 class ClassMetrics(Spec):
     """One row of the per-class table; support counts the true samples of the class."""
 
@@ -196,7 +184,8 @@ class ClassMetrics(Spec):
 class Champion(Spec):
     """The deployment as the evaluation saw it; version None: nothing was in service.
 
-    paired: the two models on the same test samples; None where the champion was not scored.
+    paired: the two models on the same test samples, those of classes that both know; None where
+    the champion was not scored. note: a sentence where it was not, or not on all of them.
     """
 
     generation: int
@@ -204,26 +193,37 @@ class Champion(Spec):
     accuracy: float | None = None
     macro_f1: float | None = None
     paired: Paired | None = None
+    note: str = ""
 
 
 class EvaluateOutcome(Spec):
-    """confusion[i][j]: samples of class i that were called class j, in the order of `classes`.
+    """The few numbers that the gate and lists of runs need; the others are at metrics_uri.
 
     weakest: the class of the lowest recall among those that have test samples.
+    predictions_uri: folder of Parquet files, rows of scoring.SCORED of the val and test sides.
+    metrics_uri: an Evaluation; bad_cases_uri: BadCases; both empty in runs of earlier versions.
     """
 
     accuracy: float
     macro_f1: float
     test_samples: int
-    classes: tuple[str, ...]
-    per_class: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
     bad_cases: int
     weakest: ClassMetrics | None = None
     champion: Champion
     predictions_uri: str
     report_uri: str
     smoke_uri: str
+    metrics_uri: str = ""
+    bad_cases_uri: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier(cls, fields: Any) -> Any:
+        """Earlier versions held all of metrics.json here."""
+        if not isinstance(fields, dict):
+            return fields
+        moved = ("classes", "per_class", "confusion")
+        return {name: value for name, value in fields.items() if name not in moved}
 
 
 class WarmUpSpec(JobSpec):

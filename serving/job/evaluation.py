@@ -82,6 +82,10 @@ class Evaluation(Spec):
     macro averages are over the classes that occur as label or prediction. tellable: the smallest
     difference in accuracy between two models that this test side shows four times in five.
     warning: a sentence where the test side is too small to tell, which says what size would do.
+    balanced_accuracy: mean recall of the classes that have samples. roc_auc, average_precision:
+    mean over the classes that have one; ranking_error: the most that any of them may be off, 0
+    where they are exact. brier: Σ (p - y)² over classes, for two classes half of it. log_loss,
+    brier, top_k and calibration are over samples that could be read.
     """
 
     samples: int
@@ -104,6 +108,7 @@ class Evaluation(Spec):
     per_class: tuple[ClassScore, ...]
     slices: tuple[Slice, ...] = ()
     declining: Declining | None = None
+    ranking_error: float = 0.0
     tellable: float
     warning: str = ""
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -14,11 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
+from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
 from serving.bundle.predictor import Predictor
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.evaluation import BadCases, Evaluation, Paired
 from serving.job.samples import delete_sample, read_sample
 from serving.job.smoke import SmokeSamples
 from spark_jobs.administration.purge import purge_samples
@@ -28,9 +31,9 @@ from spark_jobs.evaluate import run_evaluate
 from spark_jobs.importing.ledger import Ledger, NewSample
 from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.report_models import EtlReport, Picture, Pictures, RejectedSample
-from spark_jobs.smoke import choose_smoke
+from spark_jobs.smoke import Prediction, choose_smoke
 from spark_jobs.snapshots import LABELS, LABELS_FILE, write_snapshot
-from spark_jobs.spec import EvaluateOutcome, EvaluateSpec, Prediction
+from spark_jobs.spec import EvaluateOutcome, EvaluateSpec
 from spark_jobs.tracking import MLFLOW_VARIABLE
 from tests.mongo_server import free_port, wait_for_port
 from tests.spark_jobs.tiny import CLASSES, make_picture, write_bundle
@@ -129,11 +132,14 @@ def spec(
 
 
 def check_outcome(outcome: EvaluateOutcome) -> None:
-    assert outcome.classes == CLASSES
-    assert outcome.confusion == ((6, 0, 0), (2, 4, 0), (0, 0, 6))
-    assert outcome.accuracy == pytest.approx(16 / 18)
-    assert outcome.per_class[0].precision == pytest.approx(6 / 8)
+    evaluation = store.read_model(outcome.metrics_uri, Evaluation)
+    assert evaluation.classes == CLASSES
+    assert evaluation.confusion == ((6, 0, 0), (2, 4, 0), (0, 0, 6))
+    assert outcome.accuracy == evaluation.accuracy == pytest.approx(16 / 18)
+    assert evaluation.per_class[0].precision == pytest.approx(6 / 8)
     assert (outcome.bad_cases, outcome.test_samples) == (2, 18)
+    assert outcome.weakest is not None
+    assert (outcome.weakest.label, outcome.weakest.recall) == (CLASSES[1], pytest.approx(4 / 6))
 
 
 def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str) -> None:
@@ -153,6 +159,15 @@ def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str
         row = by_hash[sample.sha256]
         assert row["predicted"] == row["label"] == sample.predicted
         assert row["score"] == pytest.approx(float(scores.max()), abs=1e-6)
+    for row in predictions:
+        assert row["scores"][CLASSES.index(row["predicted"])] == pytest.approx(row["score"])
+        assert (row["width"], row["height"], row["side"]) == (48, 40, "test")
+    cases = store.read_model(outcome.bad_cases_uri, BadCases).cases
+    assert [(case.label, case.predicted) for case in cases] == [(CLASSES[1], CLASSES[0])] * 2
+    label, score = cases[0].scores[0]
+    assert label == CLASSES[0]
+    assert score == pytest.approx(by_hash[cases[0].sha256]["score"])
+    assert score > cases[1].scores[0][1]
     report = store.read_bytes(outcome.report_uri).decode()
     assert report.count("<figure>") == 1
     assert "&lt;b&gt;bold" in report
@@ -182,6 +197,9 @@ def test_champion_on_the_same_side(spec: EvaluateSpec, tmp_path: Path, database:
     assert (outcome.champion.version, outcome.champion.generation) == (3, 5)
     assert outcome.champion.accuracy == pytest.approx(10 / 18)
     assert (outcome.champion.macro_f1 or 1) < outcome.macro_f1
+    # Both see the two red pictures that are labelled as the second class as the first.
+    assert outcome.champion.paired == Paired(both=10, challenger_only=0, champion_only=0, neither=2)
+    assert f"does not know {CLASSES[2]!r}" in outcome.champion.note
 
 
 def test_champion_that_is_gone(spec: EvaluateSpec, tmp_path: Path, database: Any) -> None:
@@ -191,6 +209,37 @@ def test_champion_that_is_gone(spec: EvaluateSpec, tmp_path: Path, database: Any
     outcome = run_evaluate(spec)
     check_outcome(outcome)
     assert (outcome.champion.version, outcome.champion.accuracy) == (3, None)
+    assert gone in outcome.champion.note
+
+
+def test_numbers_that_are_none(spec: EvaluateSpec, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "broken", logit_scale=float("nan"))
+    with pytest.raises(UserError, match="18 of 18 test samples with NaN"):
+        run_evaluate(spec.model_copy(update={"bundle_uri": bundle.as_uri()}))
+
+
+def test_outcomes_of_earlier_versions() -> None:
+    """They held the whole confusion matrix."""
+    earlier = {
+        "accuracy": 0.75,
+        "macro_f1": 0.7,
+        "test_samples": 4,
+        "classes": ["a", "b"],
+        "per_class": [
+            {"label": "a", "precision": 0.6, "recall": 1.0, "f1": 0.8, "support": 2},
+            {"label": "b", "precision": 1.0, "recall": 0.5, "f1": 0.6, "support": 2},
+        ],
+        "confusion": [[2, 0], [1, 1]],
+        "bad_cases": 1,
+        "champion": {"generation": 0, "version": None, "accuracy": None, "macro_f1": None},
+        "predictions_uri": "file:///p",
+        "report_uri": "file:///r",
+        "smoke_uri": "file:///s",
+    }
+    outcome = EvaluateOutcome.model_validate_json(json.dumps(earlier))
+    assert (outcome.accuracy, outcome.bad_cases, outcome.metrics_uri) == (0.75, 1, "")
+    with pytest.raises(ValidationError, match="unheard_of"):
+        EvaluateOutcome.model_validate(earlier | {"unheard_of": 1})
 
 
 def test_lost_test_pictures_are_told(spec: EvaluateSpec, tmp_path: Path) -> None:
