@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,37 +11,31 @@ from pyspark.sql import functions as F
 from serving.bundle.manifest import MANIFEST_FILE, Manifest
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.evaluation import BAD_CASES_FILE, EVALUATION_FILE, BadCase, BadCases, Evaluation
-from spark_jobs.champion import measure_champion, pack_champion, read_deployment
+from serving.job.evaluation import (
+    BAD_CASES_FILE,
+    EVALUATION_FILE,
+    SUSPECTS_FILE,
+    BadCase,
+    Evaluation,
+)
+from spark_jobs.champion import pack_champion, read_deployment
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_held_out
-from spark_jobs.metrics.evaluation import evaluate_scores
+from spark_jobs.judgement import Found, find_weakest, judge, list_class_metrics
 from spark_jobs.report import page
 from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.report_models import EtlReport, Pictures
-from spark_jobs.scored import find_segments, pick_smoke_candidates, pick_worst
+from spark_jobs.scored import find_segments, pick_smoke_candidates
 from spark_jobs.scoring import NO_NUMBERS, SCORED, pack_bundle, score_samples
 from spark_jobs.session import make_frame, open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
-from spark_jobs.spec import Champion, ClassMetrics, EvaluateOutcome, EvaluateSpec
+from spark_jobs.spec import EvaluateOutcome, EvaluateSpec
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tracking import MlflowRun
 
 REPORT_FILE = "report.html"
 SMOKE_FILE = "smoke.json"
 BAD_CASE_SIDE = 320
-# More mistakes than anybody looks at; the predictions hold all of them.
-MOST_BAD_CASES = 10_000
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the evaluation found, beside pictures."""
-
-    evaluation: Evaluation
-    champion: Champion
-    cases: BadCases
-    manifest: Manifest
 
 
 def _fetch_contents(spark: SparkSession, raw_uri: str, chosen: dict[str, str]) -> dict[str, bytes]:
@@ -133,18 +126,6 @@ def _show_cases(shown: Sequence[BadCase], thumbnails: dict[str, str]) -> tuple[p
     )
 
 
-def list_class_metrics(evaluation: Evaluation) -> tuple[ClassMetrics, ...]:
-    """The per-class table without what needs scores."""
-    names = set(ClassMetrics.model_fields)
-    return tuple(ClassMetrics(**row.model_dump(include=names)) for row in evaluation.per_class)
-
-
-def find_weakest(evaluation: Evaluation) -> ClassMetrics | None:
-    """The class of the lowest recall; of equal ones that with the most samples."""
-    tested = [row for row in list_class_metrics(evaluation) if row.support]
-    return min(tested, key=lambda row: (row.recall, -row.support, row.label), default=None)
-
-
 def _log_to_mlflow(
     outcome: EvaluateOutcome, evaluation: Evaluation, run_id: str, report: str
 ) -> None:
@@ -169,21 +150,6 @@ def _log_to_mlflow(
     run.log_artifact(EVALUATION_FILE, content, "application/json")
 
 
-def _measure(
-    scored: DataFrame,
-    manifest: Manifest,
-    champion: Champion,
-    theirs: Manifest | None,
-) -> Found:
-    """Everything but pictures."""
-    test = scored.where(F.col("side") == "test")
-    evaluation = evaluate_scores(test, manifest.classes)
-    if theirs is not None:
-        champion = measure_champion(champion, test, manifest.classes, theirs.classes)
-    cases = BadCases(cases=tuple(pick_worst(test, manifest.classes, MOST_BAD_CASES)))
-    return Found(evaluation, champion, cases, manifest)
-
-
 def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     """Score, measure, and write predictions, metrics, bad cases, report and smoke samples."""
     started = time.monotonic()
@@ -200,7 +166,14 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     scored = _score(spark, spec, held, bundles, uri)
     test = scored.where(F.col("side") == "test")
     _check_scored(test, held, spec.bundle_uri)
-    found = _measure(scored, manifest, champion, theirs)
+    found = judge(
+        spark,
+        spec,
+        scored,
+        manifest,
+        champion=champion,
+        theirs=theirs.classes if theirs else (),
+    )
     smoke = choose_smoke(pick_smoke_candidates(test, spec.smoke_samples), spec.smoke_samples)
     shown = {case.sha256 for case in found.cases.cases[: spec.max_bad_cases]}
     chosen = find_segments(test, shown) | {one.sha256: one.segment for one in smoke}
@@ -218,11 +191,13 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         smoke_uri=store.join(spec.output_uri, SMOKE_FILE),
         metrics_uri=store.join(spec.output_uri, EVALUATION_FILE),
         bad_cases_uri=store.join(spec.output_uri, BAD_CASES_FILE),
+        suspects_uri=store.join(spec.output_uri, SUSPECTS_FILE),
     )
     store.write_bytes(outcome.report_uri, report.encode())
     store.write_model(outcome.smoke_uri, make_smoke(smoke, contents))
     store.write_model(outcome.metrics_uri, found.evaluation)
     store.write_model(outcome.bad_cases_uri, found.cases)
+    store.write_model(outcome.suspects_uri, found.suspects)
     _log_to_mlflow(outcome, found.evaluation, spec.mlflow_run_id, report)
     print(
         f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "

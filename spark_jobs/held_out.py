@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from serving.job import store
 from serving.job.errors import UserError
@@ -20,8 +22,15 @@ COLUMNS = ("sha256", "name", "label", "group", "side")
 HELD_OUT = ("val", "test")
 
 
+def _read_days(database: Any, dataset: str) -> dict[str, str]:
+    """sha256 → the day on which the sample was added, UTC."""
+    fields = {"sha256": 1, "added_at": 1}
+    found = database["samples"].find({"dataset": dataset}, fields)
+    return {one["sha256"]: f"{one['added_at']:%Y-%m-%d}" for one in found if one.get("added_at")}
+
+
 def read_held_out(spec: EvaluateSpec) -> pa.Table:
-    """COLUMNS and segment of the snapshot's val and test sides; raises UserError.
+    """Rows of scoring.GIVEN of the snapshot's val and test sides; raises UserError.
 
     All of the test side; of the val side, which only thresholds are chosen on, what is there.
     """
@@ -35,6 +44,7 @@ def read_held_out(spec: EvaluateSpec) -> pa.Table:
     # A purge may have written segments anew since the etl.
     with connect() as database:
         places = locate_samples(database, spec.dataset, set(hashes))
+        days = _read_days(database, spec.dataset)
     names = [places.get(sha256, "") for sha256 in hashes]
     lost = sum(side == "test" and not name for side, name in zip(sides, names, strict=True))
     if lost:
@@ -44,7 +54,15 @@ def read_held_out(spec: EvaluateSpec) -> pa.Table:
         )
     segments = [store.join(spec.raw_uri, name) if name else None for name in names]
     held = held.append_column("segment", make_array(segments, pa.string()))
+    added = [days.get(sha256) for sha256 in hashes]
+    held = held.append_column("added", make_array(added, pa.string()))
     return held.filter(pc.is_valid(held["segment"]))
+
+
+def read_train_side(spark: SparkSession, labels_uri: str) -> DataFrame:
+    """sha256, name, label of the snapshot's train side."""
+    labels = spark.read.parquet(labels_uri)
+    return labels.where(F.col("side") == "train").select("sha256", "name", "label")
 
 
 def open_raw(spark: SparkSession, raw_uri: str, segments: Iterable[str]) -> RawContent:

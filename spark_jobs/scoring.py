@@ -36,6 +36,7 @@ BATCH = 8
 UNREADABLE = "(unreadable)"
 # What a network that is broken answers: no probabilities.
 NO_NUMBERS = "(no numbers)"
+# added: the day on which it came into the dataset, UTC; null where that is not known.
 GIVEN = StructType(
     [
         StructField("sha256", StringType()),
@@ -43,6 +44,7 @@ GIVEN = StructType(
         StructField("label", StringType()),
         StructField("side", StringType()),
         StructField("group", StringType()),
+        StructField("added", StringType()),
         StructField("segment", StringType()),
     ]
 )

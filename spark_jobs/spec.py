@@ -11,7 +11,7 @@ from serving.job.labels import ONE, Task
 from serving.job.spec import JobSpec, Name, Spec
 
 Side = Literal["train", "val", "test"]
-# Who gave a sample its side: the user, by a folder or column that leaves no choice; or we.
+# Who gave a sample its side: the user, by a folder or column; or we.
 Origin = Literal["given", "assigned"]
 LabelsPerSample = Literal["one", "several"]
 # Where a job finds the address of the MongoDB to import from: it may hold a password.
@@ -154,7 +154,10 @@ class EtlOutcome(Spec):
 
 
 class EvaluateSpec(JobSpec):
-    """Score the bundle that would be served, and the deployment's champion, on the test side."""
+    """Score the bundle that would be served, and the deployment's champion, on the test side.
+
+    features: those that the bundle was trained on. val_learned: it has learned from val, too.
+    """
 
     kind: Literal["evaluate"] = "evaluate"
     run_id: str
@@ -169,6 +172,10 @@ class EvaluateSpec(JobSpec):
     min_accuracy: float
     max_bad_cases: int = Field(default=50, ge=0)
     smoke_samples: int = Field(default=5, ge=1)
+    features: InputFeatures | None = None
+    facts_uri: str = ""
+    val_learned: bool = False
+    seed: int = 0
 
 
 class ClassMetrics(Spec):
@@ -184,8 +191,7 @@ class ClassMetrics(Spec):
 class Champion(Spec):
     """The deployment as the evaluation saw it; version None: nothing was in service.
 
-    paired: the two models on the same test samples, those of classes that both know; None where
-    the champion was not scored. note: a sentence where it was not, or not on all of them.
+    paired: on test samples of classes that both know. note: why there is none, or on which.
     """
 
     generation: int
@@ -197,11 +203,10 @@ class Champion(Spec):
 
 
 class EvaluateOutcome(Spec):
-    """The few numbers that the gate and lists of runs need; the others are at metrics_uri.
+    """The few numbers that others need. weakest: the class of the lowest recall that is tested.
 
-    weakest: the class of the lowest recall among those that have test samples.
     predictions_uri: folder of Parquet files, rows of scoring.SCORED of the val and test sides.
-    metrics_uri: an Evaluation; bad_cases_uri: BadCases; both empty in runs of earlier versions.
+    metrics_uri: Evaluation; bad_cases_uri: BadCases; suspects_uri: Suspects; empty in old runs.
     """
 
     accuracy: float
@@ -215,15 +220,14 @@ class EvaluateOutcome(Spec):
     smoke_uri: str
     metrics_uri: str = ""
     bad_cases_uri: str = ""
+    suspects_uri: str = ""
 
     @model_validator(mode="before")
     @classmethod
-    def _read_earlier(cls, fields: Any) -> Any:
+    def _drop_moved(cls, fields: Any) -> Any:
         """Earlier versions held all of metrics.json here."""
-        if not isinstance(fields, dict):
-            return fields
-        moved = ("classes", "per_class", "confusion")
-        return {name: value for name, value in fields.items() if name not in moved}
+        moved = {"classes", "per_class", "confusion"}
+        return {k: fields[k] for k in set(fields) - moved} if isinstance(fields, dict) else fields
 
 
 class WarmUpSpec(JobSpec):

@@ -67,6 +67,19 @@ def join_classes(
     return tuple(rows)
 
 
+def choose_thresholds(
+    val: DataFrame, classes: tuple[str, ...], exact_up_to: int = EXACT_UP_TO
+) -> dict[str, float]:
+    """Class → the score from which on calling it gives the best F1 on these rows, the highest such.
+
+    Classes without samples there have none.
+    """
+    scored = val.where(F.col("scores").isNotNull())
+    with use_wide_batches(val.sparkSession, len(classes)):
+        ranked = rank_classes(scored, classes, samples=scored.count(), exact_up_to=exact_up_to)
+    return {name: one.threshold for name, one in ranked.items() if one.threshold is not None}
+
+
 def evaluate_scores(
     scored: DataFrame,
     classes: tuple[str, ...],

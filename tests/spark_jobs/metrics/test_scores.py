@@ -23,7 +23,8 @@ def to_batches(answers: Answers, size: int) -> list[pa.RecordBatch]:
         "predicted": pa.array(answers.predicted),
         "scores": pa.array(answers.scores.tolist(), pa.list_(pa.float32())),
     }
-    return pa.table(columns).to_batches(max_chunksize=size)
+    batches: list[pa.RecordBatch] = pa.table(columns).to_batches(max_chunksize=size)
+    return batches
 
 
 def rank(answers: Answers, size: int = 7, binned: bool = False) -> dict[str, Ranked]:
