@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.airflow_api import AirflowApi, DagRun, TaskRun
 from pipelines.context import Installation, RunFiles
-from pipelines.gate import GateDecision
+from pipelines.gate.decision import GateDecision
 from pipelines.pages import locate_airflow_run, locate_report
 from pipelines.steps import BUILD_IMAGE, DEPLOY, EVALUATE, GATE, GATE_FILE, TASKS, TRAIN
 from serving.job import store

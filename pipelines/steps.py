@@ -16,7 +16,7 @@ from pipelines.commands import (
 )
 from pipelines.context import Installation, RunFiles
 from pipelines.devices import choose_devices, count_cores, has_cuda_build
-from pipelines.gate import GateDecision
+from pipelines.gate.decision import GateDecision
 from pipelines.plan import (
     RunPlan,
     build_image_spec,

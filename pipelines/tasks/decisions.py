@@ -7,7 +7,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 
 from pipelines.context import Installation
 from pipelines.form import read_form
-from pipelines.gate import decide_gate
+from pipelines.gate.decision import decide_gate
 from pipelines.planning import plan_run
 from pipelines.request import RunRequest
 from pipelines.steps import GATE_FILE
@@ -49,11 +49,8 @@ class GateOperator(Operator, SkipMixin):
         """Decide, write gate.json, and skip all that follows where the answer is no."""
         files = run_files(context, installation)
         request = files.plan().request
-        decision = decide_gate(
-            files.read("evaluate", EvaluateOutcome),
-            min_accuracy=request.min_accuracy,
-            deploy=request.deploy,
-        )
+        evaluate = files.read("evaluate", EvaluateOutcome)
+        decision = decide_gate(evaluate, request, files.find_cost())
         store.write_model(store.join(files.task_uri(self.task_id), GATE_FILE), decision)
         shown: dict[str, Any] = decision.model_dump(mode="json")
         if decision.passed:

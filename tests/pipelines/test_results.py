@@ -10,8 +10,9 @@ from pipelines.airflow_api import AirflowApi, DagRun, TaskRun
 from pipelines.artifacts import Artifacts
 from pipelines.attempts import Work, acquire, commit
 from pipelines.context import Installation, RunFiles
-from pipelines.gate import decide_gate
+from pipelines.gate.decision import decide_gate
 from pipelines.local.layout import read_layout
+from pipelines.request import RunRequest
 from pipelines.results import RunResult, describe_run, sort_tasks
 from pipelines.settings import Settings
 from pipelines.steps import GATE, GATE_FILE, TASKS
@@ -56,7 +57,8 @@ def lay_out(files: RunFiles, outcomes: Mapping[str, Spec]) -> None:
 
 
 def lay_out_gate(files: RunFiles, *, min_accuracy: float, deploy: bool = True) -> None:
-    decision = decide_gate(EVALUATE, min_accuracy=min_accuracy, deploy=deploy)
+    form = RunRequest(dataset="boards", min_accuracy=min_accuracy, deploy=deploy)
+    decision = decide_gate(EVALUATE, form)
     store.write_model(store.join(files.task_uri(GATE), GATE_FILE), decision)
 
 
