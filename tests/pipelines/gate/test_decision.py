@@ -14,7 +14,7 @@ from tests.pipelines.literals import EVALUATE
 NONE = Champion(generation=0)
 WITHOUT_NUMBERS = Champion(generation=3, version=2)
 # A rare class that is seldom found.
-WEAK = ClassMetrics(label="fray", precision=1.0, recall=0.25, f1=0.4, support=4)
+WEAK = ClassMetrics(label="fray", precision=1.0, recall=0.25, f1=0.4, support=8)
 
 
 def champion(accuracy: float) -> Champion:
@@ -170,6 +170,20 @@ def test_the_evaluations_own_weakest_class_counts() -> None:
     outcome = EVALUATE.model_copy(update={"weakest": WEAK})
     assert decide(outcome, min_class_recall=0.25).passed
     assert "'fray'" in decide(outcome, min_class_recall=0.3).reason
+
+
+def test_an_evaluation_of_earlier_versions_names_its_weakest_class() -> None:
+    """It had the whole table, a class without test samples in it."""
+    table = [
+        WEAK.model_dump(),
+        WEAK.model_dump() | {"label": "none", "support": 0, "recall": 0.0},
+        WEAK.model_dump() | {"label": "oak", "recall": 1.0},
+    ]
+    earlier = EVALUATE.model_dump(exclude={"weakest"}) | {"per_class": table}
+    outcome = EvaluateOutcome.model_validate(earlier)
+    assert outcome.weakest == WEAK
+    assert decide(outcome, min_class_recall=0.25).passed
+    assert not decide(outcome, min_class_recall=0.3).passed
 
 
 @pytest.mark.parametrize(("floor", "good_enough"), [(0.5, True), (0.8, False)])
