@@ -1,5 +1,6 @@
 """The review page of a dataset, and what its script asks for."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -73,7 +74,9 @@ def show_page(templates: Environment, dataset: str, template: str) -> HTMLRespon
 
 def show_item(item: ReviewItem) -> dict[str, Any]:
     """An item as the page takes it."""
-    return item.model_dump(mode="json", exclude={"trail", "dataset"})
+    # JSON has no NaN, and one such score must not close the whole queue.
+    scores = [(name, score) for name, score in item.scores if math.isfinite(score)]
+    return item.model_dump(mode="json", exclude={"trail", "dataset", "scores"}) | {"scores": scores}
 
 
 def list_items(database: Any, dataset: str, after: Place | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from serving import environment
 from serving.console.access import RefusedError, answer_json, check_origin, check_session
 from serving.console.airflow import read_import, start_import
 from serving.console.review import show_page
-from serving.console.uploads import MAX_BYTES, MAX_FILE_BYTES, TooMuchError, Upload
+from serving.console.uploads import MAX_BYTES, MAX_FILE_BYTES, TooMuchError, Upload, sweep
 from serving.job.errors import UserError
 from serving.job.spec import NAME_PATTERN
 
@@ -36,7 +36,9 @@ class Uploads:
         if len(self._known) >= MAX_UPLOADS and waiting:
             self.forget(*waiting[0])
         roots = environment.read_variable(ROOTS_VARIABLE, "folders, joined by ':'")
-        upload = Upload(Path(roots.split(":")[0]))
+        root = Path(roots.split(":")[0])
+        sweep(root, {one.id for one in self._known.values()})
+        upload = Upload(root)
         self._known[dataset, upload.id] = upload
         return upload
 

@@ -8,10 +8,12 @@ import hashlib
 import lzma
 import secrets
 import shutil
+import time
 import unicodedata
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -26,6 +28,7 @@ MAX_NAME_BYTES = 150
 # How many refused names a page is told.
 SHOWN = 50
 FOLDER = "uploads"
+OLD_S = 24 * 3600
 SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 # What zipfile raises where an entry is encrypted, damaged, or packed by a method it does not know.
 BROKEN = (
@@ -168,6 +171,13 @@ class Upload:
             self.refuse(entry.filename, f"it is larger than {MAX_FILE_BYTES // 10**6} MB")
             return None
         return content
+
+
+def sweep(root: Path, known: Collection[str]) -> None:
+    """Remove what a console that has ended since left behind, after a day."""
+    for folder in (root / FOLDER).glob("*"):
+        if folder.name not in known and time.time() - folder.lstat().st_mtime > OLD_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def strip_common(

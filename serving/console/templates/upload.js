@@ -1,6 +1,7 @@
 "use strict";
 const find = id => document.getElementById(id);
 const base = `/datasets/${document.body.dataset.dataset}`;
+const MOST_MISSES = 30;
 let upload = null;
 let busy = false;
 
@@ -107,8 +108,17 @@ async function startImport() {
   find("sending").hidden = false;
   find("sending").removeAttribute("value");
   const begin = Date.now();
+  let misses = 0;
   for (;;) {
-    const found = await ask(`/uploads/${upload.id}/import`, "GET");
+    let found = {state: "waiting for Airflow"};
+    try {
+      found = await ask(`/uploads/${upload.id}/import`, "GET");
+      misses = 0;
+    } catch (error) {
+      // A busy machine fails to answer now and then; the import goes on.
+      misses += 1;
+      if (misses > MOST_MISSES || error.code === "session" || error.code === "missing") throw error;
+    }
     if (found.state === "failed") throw {message: found.reason};
     if (found.state === "success") return showResult(found.outcome);
     say(`Importing: ${found.state}, ${Math.round((Date.now() - begin) / 1000)} s …`);

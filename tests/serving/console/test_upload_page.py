@@ -51,7 +51,7 @@ class Airflow:
             return 200, {"value": "The folder is gone."}
         if method == "GET":
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-            return 200, {"state": state}
+            return (500, {}) if state == "hiccup" else (200, {"state": state})
         return 200, {"dag_run_id": "manual__2026-01-02T00:00:00+00:00"}
 
 
@@ -218,6 +218,15 @@ def page(console: FastAPI, airflow: Airflow, pets: str, token: str) -> Iterator[
         opened.wait_for_selector("#work:not([hidden])")
         yield opened
         browser.close()
+
+
+def test_a_hiccup_of_airflow_does_not_end_the_waiting(page: Any, airflow: Airflow) -> None:
+    airflow.states = ["running", "hiccup", "hiccup", "success"]
+    archive = {"name": "p.zip", "mimeType": "application/zip", "buffer": pack("ants/1.png")}
+    page.set_input_files("#archive", [archive])
+    page.expect(page.locator("#import")).to_be_enabled()
+    page.click("#import")
+    page.expect(page.locator("#result-text")).to_contain_text("added 2", timeout=20_000)
 
 
 def test_a_zip_and_pictures_from_a_browser(page: Any) -> None:

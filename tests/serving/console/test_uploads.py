@@ -1,6 +1,7 @@
 """What browsers send is written below one folder, whatever it is called and whatever it holds."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -154,3 +155,11 @@ def test_it_goes_as_a_whole(upload: Upload) -> None:
     assert written(upload) == {"键 盘/1.png"}
     upload.remove()
     assert not upload.folder.exists()
+
+
+def test_what_was_left_behind_goes_after_a_day(tmp_path: Path) -> None:
+    old, known, fresh = (Upload(tmp_path) for _ in range(3))
+    for one in (old, known):
+        os.utime(one.folder, (0, 0))
+    uploads.sweep(tmp_path, {known.id})
+    assert [one.folder.exists() for one in (old, known, fresh)] == [False, True, True]
