@@ -202,7 +202,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     with connect() as database:
         queued = queue_found(database, spec, found.cases, found.suspects)
     waiting = queued.opened + queued.refreshed + queued.reopened
-    print(f"{waiting} samples wait for a person: ./modelmill review", flush=True)
+    ask = f"./modelmill review --dataset {spec.dataset}"
+    print(f"{waiting} samples wait for a person: {ask}", flush=True)
     _log_to_mlflow(outcome, found.evaluation, spec.mlflow_run_id, report)
     print(
         f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "
