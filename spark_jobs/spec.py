@@ -203,6 +203,8 @@ class Champion(Spec):
     accuracy: float | None = None
     macro_f1: float | None = None
     paired: Paired | None = None
+    # Test samples that it learned from, or copies of such ones: no part of `paired`.
+    leaked: int | None = None
 
 
 class EvaluateOutcome(Spec):
@@ -219,6 +221,9 @@ class EvaluateOutcome(Spec):
     confusion: tuple[tuple[int, ...], ...]
     bad_cases: int
     weakest: ClassMetrics | None = None
+    # Test samples that the model learned from; and copies of such ones, no part of `paired`.
+    leaked: int | None = None
+    leaked_copies: int | None = None
     champion: Champion
     predictions_uri: str
     report_uri: str

@@ -89,6 +89,7 @@ EVALUATE = EvaluateOutcome(
     ),
     confusion=((2, 0), (1, 1)),
     bad_cases=1,
+    weakest=ClassMetrics(label="钢", precision=1.0, recall=0.5, f1=0.6667, support=2),
     champion=Champion(generation=3, version=2, accuracy=0.5, macro_f1=0.4),
     predictions_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/predictions",
     report_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/report.html",

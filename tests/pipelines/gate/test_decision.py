@@ -8,13 +8,13 @@ from pipelines.gate.decision import GateDecision, decide_gate
 from pipelines.gate.rules import ModelCost
 from pipelines.request import RunRequest
 from serving.job.evaluation import Paired
-from spark_jobs.spec import Champion, EvaluateOutcome
+from spark_jobs.spec import Champion, ClassMetrics, EvaluateOutcome
 from tests.pipelines.literals import EVALUATE
 
 NONE = Champion(generation=0)
 WITHOUT_NUMBERS = Champion(generation=3, version=2)
 # A rare class that is seldom found.
-WEAK = EVALUATE.per_class[1].model_copy(update={"label": "fray", "recall": 0.25})
+WEAK = ClassMetrics(label="fray", precision=1, recall=0.25, f1=0.4, support=4)
 
 
 def champion(accuracy: float) -> Champion:
@@ -172,10 +172,23 @@ def test_the_evaluations_own_weakest_class_counts() -> None:
     assert "'fray'" in decide(outcome, min_class_recall=0.3).reason
 
 
-def test_a_class_without_test_samples_has_no_recall() -> None:
-    absent = WEAK.model_copy(update={"support": 0, "recall": 0.0})
-    outcome = EVALUATE.model_copy(update={"per_class": (*EVALUATE.per_class, absent)})
-    assert decide(outcome, min_class_recall=0.5).passed
+def test_a_model_that_learned_from_its_test_side_never_goes_in() -> None:
+    decision = decide(EVALUATE.model_copy(update={"leaked": 1}))
+    assert not decision.good_enough
+    assert "learned from 1 of its 4 test samples" in decision.reason
+    assert decision.numbers.leaked == 1
+
+
+def test_what_is_no_part_of_the_comparison_is_said() -> None:
+    outcome = compared(140, 6, 6, 1)
+    seen = outcome.champion.model_copy(update={"leaked": 7})
+    outcome = outcome.model_copy(update={"leaked": 0, "leaked_copies": 3, "champion": seen})
+    decision = decide(outcome)
+    assert decision.passed
+    assert "3 test samples are copies" in decision.reason
+    assert "7 test samples, or copies of them, were learned from by the champion" in decision.reason
+    assert (decision.numbers.leaked_copies, decision.numbers.champion_leaked) == (3, 7)
+    assert "learned" not in decide(compared(140, 6, 6, 1)).reason
 
 
 @pytest.mark.parametrize(("floor", "good_enough"), [(0.5, True), (0.8, False)])
