@@ -12,6 +12,7 @@ from serving.bundle.manifest import Lineage
 from serving.job import store
 from spark_jobs.arrays import make_array
 from spark_jobs.snapshots import LABELS_FILE
+from spark_jobs.spec import EvaluateSpec
 
 COLUMNS = ("sha256", "group", "side")
 # The val side stops a training and chooses among its trials, so it counts as learned, too.
@@ -53,6 +54,16 @@ def find_leaks(today: pa.Table, learned: pa.Table) -> Leaks:
 
 def _collect(rows: pa.Table, chosen: Any) -> frozenset[str]:
     return frozenset(rows.filter(chosen)["sha256"].to_pylist())
+
+
+def find_all_leaks(spec: EvaluateSpec, theirs: Lineage | None) -> tuple[Leaks, Leaks | None]:
+    """The challenger's and the champion's; None where nothing is known of the latter."""
+    today = read_labels(spec.labels_uri)
+    own = find_leaks(today, today)
+    learned = None
+    if theirs is not None and spec.snapshots_uri:
+        learned = read_learned(theirs, spec.dataset, spec.snapshots_uri)
+    return own, None if learned is None else find_leaks(today, learned)
 
 
 def read_labels(uri: str) -> pa.Table:

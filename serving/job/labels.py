@@ -19,7 +19,14 @@ SHOWN = 10
 
 
 class NewClassError(UserError):
-    """A label that no sample had so far: a slip, or a class that a person has to say is new."""
+    """A label that no sample had so far: a slip, or a class that a person has to say is new.
+
+    hint: what may have been meant, with a blank before it, or nothing.
+    """
+
+    def __init__(self, message: str, label: str, hint: str) -> None:
+        super().__init__(message)
+        self.label, self.hint = label, hint
 
 
 def join_labels(labels: Iterable[str]) -> str:
@@ -70,10 +77,12 @@ def _check_class(label: str, classes: Sequence[str], *, new: bool) -> str:
             "of them is a control character."
         )
     if clean not in classes and not new:
-        raise NewClassError(
-            f"LABEL was {clean!r}, but the classes are: {list_some(classes, SHOWN)}."
-            f"{suggest(clean, classes)} For a class that is new, add --new-class."
+        hint = suggest(clean, classes)
+        message = (
+            f"LABEL was {clean!r}, but the classes are: {list_some(classes, SHOWN)}.{hint} "
+            "For a class that is new, add --new-class."
         )
+        raise NewClassError(message, clean, hint)
     return clean
 
 
