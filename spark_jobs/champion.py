@@ -97,11 +97,13 @@ def measure_champion(
     without: samples that one of the models has learned from, no part of what both are compared on.
     """
     metrics = compute_metrics(_count_pairs(scored), classes)
+    paired = count_paired(scored, set(classes) & set(theirs), without)
     return champion.model_copy(
         update={
             "accuracy": metrics.accuracy,
             "macro_f1": metrics.macro_f1,
-            "paired": count_paired(scored, set(classes) & set(theirs), without),
+            # Of nothing in common nothing can be said.
+            "paired": paired if paired.samples or without else None,
             "note": describe_difference(classes, theirs),
         }
     )

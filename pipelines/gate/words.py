@@ -45,9 +45,10 @@ def _say_tellable(comparison: Comparison) -> str:
     return f"{comparison.samples} samples show a loss only from {tellable:.4f} on."
 
 
-def describe_leaks(evaluate: EvaluateOutcome) -> str:
-    """Test samples that told less than they should, and what was made of them; each a sentence."""
-    said = ""
+def describe_limits(evaluate: EvaluateOutcome) -> str:
+    """What the comparison leaves out, and why; each a sentence."""
+    note = evaluate.champion.note.rstrip(".")
+    said = f" {note}." if note else ""
     if evaluate.leaked_copies:
         said += (
             f" {evaluate.leaked_copies} test samples are copies of ones that the model learned "

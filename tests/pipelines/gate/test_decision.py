@@ -14,7 +14,7 @@ from tests.pipelines.literals import EVALUATE
 NONE = Champion(generation=0)
 WITHOUT_NUMBERS = Champion(generation=3, version=2)
 # A rare class that is seldom found.
-WEAK = ClassMetrics(label="fray", precision=1, recall=0.25, f1=0.4, support=4)
+WEAK = ClassMetrics(label="fray", precision=1.0, recall=0.25, f1=0.4, support=8)
 
 
 def champion(accuracy: float) -> Champion:
@@ -181,14 +181,29 @@ def test_a_model_that_learned_from_its_test_side_never_goes_in() -> None:
 
 def test_what_is_no_part_of_the_comparison_is_said() -> None:
     outcome = compared(140, 6, 6, 1)
-    seen = outcome.champion.model_copy(update={"leaked": 7})
+    note = "The champion does not know 'ash'."
+    seen = outcome.champion.model_copy(update={"leaked": 7, "note": note})
     outcome = outcome.model_copy(update={"leaked": 0, "leaked_copies": 3, "champion": seen})
     decision = decide(outcome)
     assert decision.passed
-    assert "3 test samples are copies" in decision.reason
+    assert f" {note} 3 test samples are copies" in decision.reason
     assert "7 test samples, or copies of them, were learned from by the champion" in decision.reason
     assert (decision.numbers.leaked_copies, decision.numbers.champion_leaked) == (3, 7)
     assert "learned" not in decide(compared(140, 6, 6, 1)).reason
+
+
+def test_an_evaluation_of_earlier_versions_names_its_weakest_class() -> None:
+    """It had the whole table, a class without test samples in it."""
+    table = [
+        WEAK.model_dump(),
+        WEAK.model_dump() | {"label": "none", "support": 0, "recall": 0.0},
+        WEAK.model_dump() | {"label": "oak", "recall": 1.0},
+    ]
+    earlier = EVALUATE.model_dump(exclude={"weakest"}) | {"per_class": table}
+    outcome = EvaluateOutcome.model_validate(earlier)
+    assert outcome.weakest == WEAK
+    assert decide(outcome, min_class_recall=0.25).passed
+    assert not decide(outcome, min_class_recall=0.3).passed
 
 
 @pytest.mark.parametrize(("floor", "good_enough"), [(0.5, True), (0.8, False)])
