@@ -176,6 +176,9 @@ def evaluate_spec(
         etl_report_uri=etl.report_uri,
         mlflow_run_id=train.mlflow_run_id,
         min_accuracy=plan.request.min_accuracy,
+        search_uri=train.search_uri,
+        train_cost=train.cost,
+        seed=plan.seeds.training,
     )
 
 

@@ -17,13 +17,14 @@ from serving.bundle.manifest import MANIFEST_FILE, Lineage, Manifest
 from serving.bundle.predictor import BadBundleError
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.evaluation import BadCase
 from spark_jobs.arrays import make_array
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_test_side
 from spark_jobs.metrics.classification import Metrics, compute_metrics, count_pairs
-from spark_jobs.report.page import BadCase, ReportData, render_report
+from spark_jobs.report.files import REPORT_FILE, ReportFile, make_report
+from spark_jobs.report.plain import describe_metrics
 from spark_jobs.report.thumbnails import make_thumbnail
-from spark_jobs.report_models import EtlReport, Pictures
 from spark_jobs.scoring import open_bundle, pack_bundle, score_samples
 from spark_jobs.session import make_frame, open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
@@ -31,7 +32,6 @@ from spark_jobs.spec import Champion, EvaluateOutcome, EvaluateSpec, Prediction
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tracking import MlflowRun
 
-REPORT_FILE = "report.html"
 METRICS_FILE = "metrics.json"
 SMOKE_FILE = "smoke.json"
 BAD_CASE_SIDE = 320
@@ -121,53 +121,42 @@ def _measure_champion(scored: pa.Table, champion: Champion, classes: tuple[str, 
     return champion.model_copy(update=update)
 
 
-def _bad_cases(worst: list[Prediction], contents: dict[str, bytes]) -> tuple[BadCase, ...]:
-    return tuple(
+def _list_cases(scored: pa.Table) -> list[BadCase]:
+    """All wrong answers, the surest first."""
+    return [
         BadCase(
+            sha256=p.sha256,
             name=p.name,
             label=p.label,
             predicted=p.predicted,
-            score=p.score,
-            thumbnail=make_thumbnail(contents.get(p.sha256, b""), BAD_CASE_SIDE),
+            scores=((p.predicted, p.score),),
         )
-        for p in worst
-    )
+        for p in _worst(scored, scored.num_rows)
+    ]
 
 
 def _make_report(
     spec: EvaluateSpec,
+    *,
     metrics: Metrics,
     champion: Champion,
     lineage: Lineage,
-    bad: tuple[BadCase, ...],
-) -> str:
-    etl = store.read_model(spec.etl_report_uri, EtlReport)
-    pictures = Pictures(pictures=())
-    if etl.pictures_uri:
-        pictures = store.read_model(etl.pictures_uri, Pictures)
-    data = ReportData(
-        run_id=spec.run_id,
-        dataset=spec.dataset,
-        deployment=spec.deployment,
-        snapshot_id=spec.snapshot_id,
-        lineage=lineage,
-        min_accuracy=spec.min_accuracy,
-        accuracy=metrics.accuracy,
-        macro_f1=metrics.macro_f1,
-        test_samples=metrics.samples,
-        classes=metrics.classes,
-        per_class=metrics.per_class,
-        confusion=metrics.confusion,
-        wrong=metrics.wrong,
-        bad_cases=bad,
+    scored: pa.Table,
+    thumbnails: dict[str, str],
+) -> tuple[ReportFile, ...]:
+    right = pc.equal(scored["predicted"], scored["label"]).to_pylist()
+    evaluation = describe_metrics(metrics, scored["score"].to_pylist(), right)
+    return make_report(
+        spec,
+        evaluation=evaluation,
+        cases=_list_cases(scored),
         champion=champion,
-        etl=etl,
-        etl_pictures=pictures,
+        lineage=lineage,
+        thumbnails=thumbnails,
     )
-    return render_report(data)
 
 
-def _log_to_mlflow(outcome: EvaluateOutcome, run_id: str, report: str) -> None:
+def _log_to_mlflow(outcome: EvaluateOutcome, run_id: str, report: tuple[ReportFile, ...]) -> None:
     run = MlflowRun(run_id)
     numbers = {
         "test_accuracy": outcome.accuracy,
@@ -179,7 +168,8 @@ def _log_to_mlflow(outcome: EvaluateOutcome, run_id: str, report: str) -> None:
         numbers["champion_test_accuracy"] = outcome.champion.accuracy
         numbers["champion_test_macro_f1"] = outcome.champion.macro_f1
     run.log_metrics(numbers)
-    run.log_artifact(REPORT_FILE, report.encode(), "text/html")
+    for file in report:
+        run.log_artifact(file.name, file.content, file.media_type)
     run.log_artifact(METRICS_FILE, outcome.model_dump_json(indent=2).encode(), "application/json")
 
 
@@ -203,7 +193,17 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     worst = _worst(scored, spec.max_bad_cases)
     smoke = choose_smoke(_smoke_candidates(scored, spec.smoke_samples), spec.smoke_samples)
     contents = _fetch_contents(spark, spec.raw_uri, (*worst, *smoke))
-    report = _make_report(spec, metrics, champion, manifest.lineage, _bad_cases(worst, contents))
+    thumbnails = {
+        p.sha256: make_thumbnail(contents.get(p.sha256, b""), BAD_CASE_SIDE) for p in worst
+    }
+    report = _make_report(
+        spec,
+        metrics=metrics,
+        champion=champion,
+        lineage=manifest.lineage,
+        scored=scored,
+        thumbnails=thumbnails,
+    )
     outcome = EvaluateOutcome(
         accuracy=metrics.accuracy,
         macro_f1=metrics.macro_f1,
@@ -217,7 +217,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         report_uri=store.join(spec.output_uri, REPORT_FILE),
         smoke_uri=store.join(spec.output_uri, SMOKE_FILE),
     )
-    store.write_bytes(outcome.report_uri, report.encode())
+    for file in report:
+        store.write_bytes(store.join(spec.output_uri, file.name), file.content)
     store.write_model(outcome.smoke_uri, make_smoke(smoke, contents))
     store.write_model(store.join(spec.output_uri, METRICS_FILE), outcome)
     _log_to_mlflow(outcome, spec.mlflow_run_id, report)

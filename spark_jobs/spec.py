@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, TypeAdapter
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
+from serving.job.search import Cost
 from serving.job.spec import JobSpec, Name, Spec
 
 Side = Literal["train", "val", "test"]
@@ -154,7 +155,11 @@ class EtlOutcome(Spec):
 
 
 class EvaluateSpec(JobSpec):
-    """Score the bundle that would be served, and the deployment's champion, on the test side."""
+    """Score the bundle that would be served, and the deployment's champion, on the test side.
+
+    search_uri, train_cost, seed: of the training, for the report; search_uri is a file
+    (serving.job.search.Search), empty where the caller does not know it.
+    """
 
     kind: Literal["evaluate"] = "evaluate"
     run_id: str
@@ -169,6 +174,9 @@ class EvaluateSpec(JobSpec):
     min_accuracy: float
     max_bad_cases: int = Field(default=50, ge=0)
     smoke_samples: int = Field(default=5, ge=1)
+    search_uri: str = ""
+    train_cost: Cost | None = None
+    seed: int | None = None
 
 
 class Prediction(Spec):

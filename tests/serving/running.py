@@ -1,4 +1,4 @@
-"""A model server on a port of its own, in a thread of the test's process."""
+"""A model server, or the console, on a port of its own, in a thread of the test's process."""
 
 import threading
 import time
@@ -16,8 +16,9 @@ from serving.patience import make_protocol
 def run_server(app: FastAPI) -> Iterator[int]:
     """The port; the server, with all that it took, is finished at the end."""
     port = find_free_port()
-    protocol = make_protocol(app.state.service.limits.header_seconds)
-    config = uvicorn.Config(app, port=port, log_config=None, access_log=False, http=protocol)
+    config = uvicorn.Config(app, port=port, log_config=None, access_log=False)
+    if hasattr(app.state, "service"):
+        config.http = make_protocol(app.state.service.limits.header_seconds)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

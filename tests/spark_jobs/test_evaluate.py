@@ -154,7 +154,7 @@ def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str
         assert row["predicted"] == row["label"] == sample.predicted
         assert row["score"] == pytest.approx(float(scores.max()), abs=1e-6)
     report = store.read_bytes(outcome.report_uri).decode()
-    assert report.count("<figure>") == 1
+    assert report.count('<figure class="case"') == 1
     assert "&lt;b&gt;bold" in report
     assert report.count(LEFT_OUT) == 1
     run = requests.get(
@@ -169,7 +169,10 @@ def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str
         params={"run_id": spec.mlflow_run_id},
         timeout=60,
     ).json()["files"]
-    assert {file["path"] for file in files} >= {"report.html", "metrics.json"}
+    assert {file["path"] for file in files} >= {
+        *("report.html", "report.json", "report.schema.json"),
+        "metrics.json",
+    }
 
 
 def test_champion_on_the_same_side(spec: EvaluateSpec, tmp_path: Path, database: Any) -> None:
