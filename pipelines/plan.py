@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pipelines.artifacts import Artifacts
-from pipelines.gate import GateDecision
+from pipelines.gate.decision import GateDecision
 from pipelines.import_request import ImportRequest
 from pipelines.request import RunRequest
 from pipelines.search_plan import choose_inputs, search_seconds

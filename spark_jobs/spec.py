@@ -10,6 +10,7 @@ from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
 from serving.job.search import Cost
 from serving.job.spec import JobSpec, Name, Spec
+from spark_jobs.importing.notes import ImportNotes
 
 Side = Literal["train", "val", "test"]
 # Who gave a sample its side: the user, by a folder or column that leaves no choice; or we.
@@ -86,11 +87,10 @@ class Rejection(Spec):
     reason: str
 
 
-class ImportOutcome(Spec):
+class ImportOutcome(ImportNotes):
     """Always read == added + already_there + conflicts + len(rejected).
 
-    restored: samples whose bytes were lost and are back. added_per_class: a sample with several
-    labels counts under each.
+    added_per_class: a sample with several labels counts under each.
     """
 
     dataset: str
@@ -98,7 +98,6 @@ class ImportOutcome(Spec):
     read: int
     added: int
     already_there: int
-    restored: int = 0
     conflicts: int
     conflicting: tuple[str, ...]
     rejected: tuple[Rejection, ...]

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from pipelines.artifacts import Artifacts
-from pipelines.gate import GateDecision
+from pipelines.gate.decision import GateDecision
 from pipelines.plan import RunPlan, make_plan
 from pipelines.request import RunRequest
 from serving.bundle.manifest import Preprocessing

@@ -9,7 +9,7 @@ import pytest
 
 from serving.console.app import create_app
 from spark_jobs.report.page import render_report
-from tests.serving.running import run_server
+from tests.serving.running import run_console
 from tests.spark_jobs.report.example import make_example
 from tests.spark_jobs.report.pages import EVIL, make_data, render
 
@@ -45,7 +45,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_run(root, RUN, render_report(*make_example()))
     write_run(root, ODD, render(make_data(long, wrong=7)))
     write_run(root, MANY, render(make_data(tuple(f"class {i}" for i in range(40)), wrong=3)))
-    with run_server(create_app(root.as_uri())) as port:
+    with run_console(create_app(root.as_uri())) as port:
         yield f"http://127.0.0.1:{port}"
 
 
