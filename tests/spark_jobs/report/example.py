@@ -15,7 +15,7 @@ from serving.job.evaluation import (
     Paired,
     Slice,
 )
-from serving.job.search import Cost, Recipe, Search, Trial
+from serving.job.search import Cost
 from spark_jobs.metrics.classification import compute_metrics
 from spark_jobs.report.advice import summarise
 from spark_jobs.report.data import ReportData, ReportPictures
@@ -33,6 +33,7 @@ from spark_jobs.report_models import (
 )
 from spark_jobs.spec import Champion, StageCount
 from tests.spark_jobs.report.boards import KINDS, draw_board
+from tests.spark_jobs.report.trials import make_search
 
 # Rows are what a board is, columns what the model said, in the order of KINDS.
 CONFUSION = (
@@ -181,40 +182,6 @@ def _make_etl() -> EtlReport:
     )
 
 
-def _make_search() -> Search:
-    networks = {"efficientnet-lite0": (9.8, 13.5), "efficientnet-lite1": (15.1, 17.0)}
-    networks["efficientnet-lite2"] = (21.4, 19.8)
-    rng = np.random.default_rng(3)
-    trials = []
-    for number in range(24):
-        name = list(networks)[number % 3]
-        latency, size = networks[name]
-        accuracy = 0.86 + 0.015 * (number % 3) + float(rng.normal(0, 0.012))
-        trials.append(
-            Trial(
-                number=number,
-                recipe=Recipe(input=f"{name} crop", head="mlp" if number % 4 == 3 else "linear"),
-                state="finished",
-                loss=1 - accuracy,
-                accuracy=accuracy,
-                best_epoch=20,
-                latency_ms=latency * float(rng.uniform(0.97, 1.05)),
-                model_mb=size,
-                seconds=2.0,
-                allowed=True,
-            )
-        )
-    best = max(trials, key=lambda trial: trial.accuracy or 0.0).number
-    return Search(
-        trials=tuple(trials),
-        best=best,
-        ended_because="no_gain",
-        folds=1,
-        repeats=False,
-        seconds=61.0,
-    )
-
-
 @cache
 def make_example() -> tuple[ReportData, ReportPictures]:
     """Its numbers and its pictures."""
@@ -248,7 +215,7 @@ def make_example() -> tuple[ReportData, ReportPictures]:
             paired=Paired(both=228, challenger_only=18, champion_only=8, neither=18),
         ),
         etl=etl,
-        search=_make_search(),
+        search=make_search(),
         cost=Cost(cpu_seconds=96.0, gpu_seconds=0.0, peak_mb=812.0),
     )
     return data, ReportPictures(thumbnails=_shrink(cases), etl=_picture_pairs(etl))
