@@ -176,6 +176,10 @@ def evaluate_spec(
         etl_report_uri=etl.report_uri,
         mlflow_run_id=train.mlflow_run_id,
         min_accuracy=plan.request.min_accuracy,
+        features=next((one for one in etl.features if one.name == train.recipe.input), None),
+        facts_uri=plan.artifacts.facts,
+        # With folds the val side is no larger than they are, and the final training has it, too.
+        val_learned=train.folds > 1,
         search_uri=train.search_uri,
         train_cost=train.cost,
         seed=plan.seeds.training,

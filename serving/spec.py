@@ -89,6 +89,40 @@ class DeployOutcome(Spec):
     replaced_version: int | None
 
 
+PublishAction = Literal["promote", "freeze", "rollback", "release"]
+# What an entry of deployment_events may be about.
+EventAction = Literal["deploy", "refuse", PublishAction]
+
+
+class PublishSpec(JobSpec):
+    """What a person decides about a deployment.
+
+    version: what to promote or to go back to; 0: the one before. request_id: the same in every
+    attempt of one request, so that a retry does not go back twice.
+    """
+
+    kind: Literal["publish"] = "publish"
+    action: PublishAction
+    deployment: Name
+    version: int = 0
+    request_id: str
+    actor: str
+    reason: str
+
+
+class PublishOutcome(Spec):
+    """What the deployment is now; endpoint is the address of the API's root."""
+
+    deployment: str
+    action: PublishAction
+    version: int
+    replaced_version: int | None
+    frozen: bool
+    generation: int
+    endpoint: str
+    served_by: Literal["container", "process"]
+
+
 class ReconcileSpec(JobSpec):
     """Make what runs match the desired state of every deployment."""
 
@@ -117,6 +151,7 @@ class PrepareRuntimeOutcome(Spec):
 
 
 ServingSpec = Annotated[
-    BuildImageSpec | DeploySpec | ReconcileSpec | PrepareRuntimeSpec, Field(discriminator="kind")
+    BuildImageSpec | DeploySpec | PublishSpec | ReconcileSpec | PrepareRuntimeSpec,
+    Field(discriminator="kind"),
 ]
 SERVING_SPEC: TypeAdapter[ServingSpec] = TypeAdapter(ServingSpec)

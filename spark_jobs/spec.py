@@ -1,9 +1,9 @@
 """What the data jobs accept and answer."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter, model_validator
 
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input, InputFeatures
@@ -11,9 +11,10 @@ from serving.job.labels import ONE, Task
 from serving.job.search import Cost
 from serving.job.spec import JobSpec, Name, Spec
 from spark_jobs.importing.notes import ImportNotes
+from spark_jobs.old_outcomes import drop_moved
 
 Side = Literal["train", "val", "test"]
-# Who gave a sample its side: the user, by a folder or column that leaves no choice; or we.
+# Who gave a sample its side: the user, by a folder or column; or we.
 Origin = Literal["given", "assigned"]
 LabelsPerSample = Literal["one", "several"]
 # Where a job finds the address of the MongoDB to import from: it may hold a password.
@@ -156,8 +157,9 @@ class EtlOutcome(Spec):
 class EvaluateSpec(JobSpec):
     """Score the bundle that would be served, and the deployment's champion, on the test side.
 
-    search_uri, train_cost, seed: of the training, for the report; search_uri is a file
-    (serving.job.search.Search), empty where the caller does not know it.
+    features: those that the bundle was trained on. val_learned: it has learned from val, too.
+    search_uri (a file, serving.job.search.Search; empty where the caller does not know it) and
+    train_cost: of the training, for the report.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -173,21 +175,12 @@ class EvaluateSpec(JobSpec):
     min_accuracy: float
     max_bad_cases: int = Field(default=50, ge=0)
     smoke_samples: int = Field(default=5, ge=1)
+    features: InputFeatures | None = None
+    facts_uri: str = ""
+    val_learned: bool = False
+    seed: int = 0
     search_uri: str = ""
     train_cost: Cost | None = None
-    seed: int | None = None
-
-
-class Prediction(Spec):
-    """What the bundle said of one test sample: its best label and that label's probability."""
-
-    sha256: str
-    name: str
-    label: str
-    segment: str
-    size_bytes: int
-    predicted: str
-    score: float
 
 
 class ClassMetrics(Spec):
@@ -203,7 +196,7 @@ class ClassMetrics(Spec):
 class Champion(Spec):
     """The deployment as the evaluation saw it; version None: nothing was in service.
 
-    paired: the two models on the same test samples; None where the champion was not scored.
+    paired: on test samples of classes that both know. note: why there is none, or on which.
     """
 
     generation: int
@@ -211,26 +204,33 @@ class Champion(Spec):
     accuracy: float | None = None
     macro_f1: float | None = None
     paired: Paired | None = None
+    note: str = ""
 
 
 class EvaluateOutcome(Spec):
-    """confusion[i][j]: samples of class i that were called class j, in the order of `classes`.
+    """The few numbers that others need. weakest: the class of the lowest recall that is tested.
 
-    weakest: the class of the lowest recall among those that have test samples.
+    predictions_uri: folder of Parquet files, rows of scoring.SCORED of the val and test sides.
+    metrics_uri: Evaluation; bad_cases_uri: BadCases; suspects_uri: Suspects; empty in old runs.
     """
 
     accuracy: float
     macro_f1: float
     test_samples: int
-    classes: tuple[str, ...]
-    per_class: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
     bad_cases: int
     weakest: ClassMetrics | None = None
     champion: Champion
     predictions_uri: str
     report_uri: str
     smoke_uri: str
+    metrics_uri: str = ""
+    bad_cases_uri: str = ""
+    suspects_uri: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier(cls, fields: Any) -> Any:
+        return drop_moved(fields) if isinstance(fields, dict) else fields
 
 
 class WarmUpSpec(JobSpec):

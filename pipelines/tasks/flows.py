@@ -7,6 +7,7 @@ from pipelines.steps import BUILD_IMAGE, DEPLOY, ETL, EVALUATE, PLAN, TRAIN
 from pipelines.tasks.asking import AskOperator
 from pipelines.tasks.decisions import GateOperator, PlanOperator
 from pipelines.tasks.jobs import EvaluateOperator, ImportOperator, JobOperator, TrainOperator
+from pipelines.tasks.publish import PublishOperator
 
 
 def add_training() -> None:
@@ -43,3 +44,8 @@ def add_import() -> None:
         task_id="import",
         doc_md="Bytes into HDFS, labels into MongoDB; what cannot be used is listed with a reason.",
     )
+
+
+def add_publishing() -> None:
+    """Add the one task of a decision about a deployment to the DAG at hand."""
+    PublishOperator(task_id="publish")

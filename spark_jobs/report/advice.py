@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from serving.job.evaluation import BadCase, ClassScore, Evaluation
+from spark_jobs.metrics.sureness import find_wilson_interval
 from spark_jobs.report.data import Summary
-from spark_jobs.report.intervals import wilson_interval
 from spark_jobs.report_models import EtlReport
 from spark_jobs.spec import Side
 
@@ -94,7 +94,7 @@ def find_weakest(evaluation: Evaluation) -> ClassScore | None:
 
 
 def _highest(row: ClassScore) -> float:
-    return wilson_interval(row.recall * row.support, row.support)[1]
+    return find_wilson_interval(row.recall * row.support, row.support).high
 
 
 def say_what_next(evaluation: Evaluation, cases: Sequence[BadCase], counts: Counts) -> str:

@@ -31,8 +31,8 @@ class Summary(Spec):
 class ReportData(Spec):
     """Numbers of one evaluation, and where they come from.
 
-    cases: all bad cases, the surest mistakes first. search, cost, seed: None where the caller did
-    not know them.
+    cases: all bad cases, the surest mistakes first, but for as many as were left out beyond what
+    anybody looks at. search, cost: None where the caller did not know them.
     """
 
     run_id: str
@@ -40,11 +40,12 @@ class ReportData(Spec):
     deployment: str
     snapshot_id: str
     lineage: Lineage
-    seed: int | None = None
+    seed: int = 0
     min_accuracy: float
     summary: Summary
     evaluation: Evaluation
     cases: tuple[BadCase, ...]
+    cases_left_out: int = 0
     champion: Champion
     etl: EtlReport
     search: Search | None = None

@@ -1,11 +1,11 @@
 """The report's files: the page, its numbers as JSON, and the schema of these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serving.bundle.manifest import Lineage
 from serving.job import store
-from serving.job.evaluation import BadCase, Evaluation
+from serving.job.evaluation import BadCases, Evaluation
 from serving.job.search import Search
 from spark_jobs.report.advice import summarise
 from spark_jobs.report.data import (
@@ -35,12 +35,12 @@ def make_report(
     spec: EvaluateSpec,
     *,
     evaluation: Evaluation,
-    cases: Sequence[BadCase],
+    cases: BadCases,
     champion: Champion,
     lineage: Lineage,
     thumbnails: Mapping[str, str],
 ) -> tuple[ReportFile, ...]:
-    """The page first. cases: all of them; thumbnails: of those to show, and of neighbours."""
+    """The page first. thumbnails: of those to show, and of neighbours."""
     etl = store.read_model(spec.etl_report_uri, EtlReport)
     pictures = Pictures(pictures=())
     if etl.pictures_uri:
@@ -53,9 +53,10 @@ def make_report(
         lineage=lineage,
         seed=spec.seed,
         min_accuracy=spec.min_accuracy,
-        summary=summarise(evaluation, cases, etl, spec.min_accuracy),
+        summary=summarise(evaluation, cases.cases, etl, spec.min_accuracy),
         evaluation=evaluation,
-        cases=tuple(cases),
+        cases=cases.cases,
+        cases_left_out=cases.left_out,
         champion=champion,
         etl=etl,
         search=store.read_model(spec.search_uri, Search) if spec.search_uri else None,

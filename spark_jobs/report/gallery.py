@@ -76,6 +76,8 @@ def make_gallery(
     cases: Sequence[BadCase], classes: Sequence[str], thumbnails: Mapping[str, str]
 ) -> Gallery:
     """Cards for cases that `thumbnails` knows, as far as they fit the page; the rest as lines."""
+    told = [label for case in cases for label in (case.label, case.predicted)]
+    classes = tuple(dict.fromkeys((*classes, *told)))
     places = {label: place for place, label in enumerate(classes)}
     chosen = choose_cases([case for case in cases if case.sha256 in thumbnails], MOST_CARDS)
     cards: list[Card] = []

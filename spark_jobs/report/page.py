@@ -5,7 +5,8 @@ import re
 from importlib import resources
 from typing import Any
 
-from serving.job.evaluation import ClassScore
+from serving.job.evaluation import ClassScore, Interval
+from spark_jobs.metrics.sureness import find_wilson_interval
 from spark_jobs.report.advice import find_weakest, percent
 from spark_jobs.report.charts import (
     HEIGHT,
@@ -20,7 +21,6 @@ from spark_jobs.report.data import ReportData, ReportPictures
 from spark_jobs.report.duel import say_who_is_better
 from spark_jobs.report.gallery import make_gallery
 from spark_jobs.report.histogram import make_histogram
-from spark_jobs.report.intervals import wilson_interval
 from spark_jobs.report.many_classes import (
     MOST_IN_MATRIX,
     MOST_ROWS,
@@ -88,8 +88,8 @@ def _open_environment() -> Any:
     return environment
 
 
-def _recall_interval(row: ClassScore) -> tuple[float, float]:
-    return wilson_interval(row.recall * row.support, row.support)
+def _recall_interval(row: ClassScore) -> Interval:
+    return find_wilson_interval(row.recall * row.support, row.support)
 
 
 def render_report(data: ReportData, pictures: ReportPictures) -> str:

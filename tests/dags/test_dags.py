@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from pipelines.import_request import ImportRequest
-from pipelines.request import RunRequest
+from pipelines.publish_request import PublishRequest
+from pipelines.request import Form, RunRequest
 
 REPO = Path(__file__).parents[2]
-FILES = ("modelmill_import.py", "modelmill_nightly.py", "modelmill_train.py")
+FILES = tuple(f"modelmill_{name}.py" for name in ("import", "nightly", "publish", "train"))
 TASKS = ["plan", "etl", "train", "evaluate", "gate", "ask", "build_image", "deploy"]
 HEAVY = {"etl", "train", "evaluate"}
 GOOD = (
@@ -91,6 +92,7 @@ def test_dag_ids_are_the_files_own(found: dict[str, Any]) -> None:
     dags = found["dags"]
     assert set(dags) == {
         "modelmill_import",
+        "modelmill_publish",
         "modelmill_train",
         "modelmill_nightly__digits",
         "modelmill_nightly__herbs",
@@ -129,16 +131,22 @@ def test_import_is_one_heavy_task(found: dict[str, Any]) -> None:
     assert (tasks["import"]["pool"], bool(tasks["import"]["doc"])) == ("heavy", True)
 
 
+def test_publishing_waits_for_no_heavy_task(found: dict[str, Any]) -> None:
+    tasks = found["dags"]["modelmill_publish"]["tasks"]
+    assert [(name, task["pool"]) for name, task in tasks.items()] == [("publish", "default_pool")]
+
+
 @pytest.mark.parametrize(
     ("dag_id", "form", "required"),
     [
         ("modelmill_train", RunRequest, {"dataset"}),
         ("modelmill_import", ImportRequest, {"dataset"}),
         ("modelmill_nightly__herbs", RunRequest, set()),
+        ("modelmill_publish", PublishRequest, {"deployment", "action"}),
     ],
 )
 def test_form_asks_for_what_has_no_default(
-    found: dict[str, Any], dag_id: str, form: type[RunRequest], required: set[str]
+    found: dict[str, Any], dag_id: str, form: type[Form], required: set[str]
 ) -> None:
     params = found["dags"][dag_id]["params"]
     assert list(params) == list(form.model_fields)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.images import ModelImage
-from pipelines.pruning import KnownRun, Needs, choose_kept_runs, choose_old_images
+from pipelines.pruning import KnownRun, Needs, choose_kept_runs, choose_old_images, read_need
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -69,3 +69,31 @@ def test_old_images_go_by_version_not_by_name() -> None:
     ]
     needs = [Needs(deployment="boards", versions=frozenset({2}), run_ids=frozenset())]
     assert [one.version for one in choose_old_images(images, needs, keep=2)] == [1, 3]
+
+
+def test_the_version_that_a_rollback_goes_back_to_is_needed() -> None:
+    uri = "hdfs://h/modelmill/runs/{}/train/1/bundle"
+    ids = [make_id(days) for days in (3, 2, 1)]
+    past = [
+        {"version": number, "image_tag": "", "bundle_uri": uri.format(run_id)}
+        for number, run_id in zip((4, 6), ids[:2], strict=True)
+    ]
+    need = read_need(
+        {
+            "_id": "boards",
+            "version": 7,
+            "replaced_version": 8,
+            "bundle_uri": uri.format(ids[2]),
+            "history": past,
+        }
+    )
+    assert need.versions == {7, 8, 6}
+    assert need.run_ids == {*ids[1:]}
+    images = [
+        ModelImage(tag=f"modelmill/boards:{n}", deployment="boards", version=n, size_bytes=1)
+        for n in range(1, 13)
+    ]
+    old = choose_old_images(images, [need], keep=2)
+    assert [image.version for image in old] == [1, 2, 3, 4, 5, 9, 10]
+    before = read_need({"_id": "boards", "version": 7, "replaced_version": 6})
+    assert before.versions == {6, 7}

@@ -15,8 +15,10 @@ from docker.client import DockerClient
 
 from serving.docker_client import use_docker
 from serving.environment import find_free_port
-from serving.job.mongo import DATABASE, MONGO_VARIABLE
+from serving.job.mongo import DATABASE, MONGO_VARIABLE, use_database
+from serving.processes import ProcessHost
 from tests.mongo_server import find_jars, run_mongo
+from tests.serving.rooms import Room, call_mlflow
 from tests.serving.tiny import write_bundle
 
 SUPERVISORD = """
@@ -140,3 +142,16 @@ def database(mongo_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
 def dataset() -> str:
     """A name that no other test has: the database is shared."""
     return f"data-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def room(
+    supervisord: Path, tmp_path: Path, deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Room]:
+    monkeypatch.setenv("MODELMILL_DOCKER_HOST", "none")
+    with use_database() as database:
+        yield Room(tmp_path, deployment, database)
+        ProcessHost().stop(deployment)
+        database["deployments"].delete_one({"_id": deployment})
+        database["deployment_events"].delete_many({"deployment": deployment})
+    call_mlflow("DELETE", "registered-models/delete", name=deployment)

@@ -17,10 +17,9 @@ from serving.job.evaluation import (
 )
 from serving.job.search import Cost
 from spark_jobs.metrics.classification import compute_metrics
+from spark_jobs.metrics.sureness import find_wilson_interval
 from spark_jobs.report.advice import summarise
 from spark_jobs.report.data import ReportData, ReportPictures
-from spark_jobs.report.intervals import wilson_interval
-from spark_jobs.report.plain import describe_metrics
 from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.report_models import (
     EtlReport,
@@ -33,6 +32,7 @@ from spark_jobs.report_models import (
 )
 from spark_jobs.spec import Champion, StageCount
 from tests.spark_jobs.report.boards import KINDS, draw_board
+from tests.spark_jobs.report.plain import describe_metrics
 from tests.spark_jobs.report.trials import make_search
 
 # Rows are what a board is, columns what the model said, in the order of KINDS.
@@ -86,8 +86,7 @@ SLICES = (
 
 
 def _slice(by: str, value: str, samples: int, right: int) -> Slice:
-    low, high = wilson_interval(right, samples)
-    interval = Interval(low=low, high=high)
+    interval = find_wilson_interval(right, samples)
     return Slice(by=by, value=value, samples=samples, accuracy=right / samples, interval=interval)
 
 

@@ -8,7 +8,6 @@ from jsonschema_rs import Draft202012Validator
 
 from serving.job.evaluation import Paired
 from spark_jobs.report.data import ReportData, ReportPictures, write_schema
-from spark_jobs.report.intervals import wilson_interval
 from spark_jobs.report.many_classes import list_confusions, list_weakest
 from spark_jobs.report.matrix import heat_map
 from spark_jobs.report.page import render_report
@@ -153,10 +152,3 @@ def test_the_json_fits_its_schema() -> None:
 def test_thumbnails() -> None:
     assert make_thumbnail(b"no picture", 96) == ""
     assert make_thumbnail(make_picture(0, 0), 96).startswith("data:image/jpeg;base64,")
-
-
-def test_interval() -> None:
-    # statsmodels.stats.proportion.proportion_confint(145, 153, method="wilson")
-    low, high = wilson_interval(145, 153)
-    assert (round(low, 3), round(high, 3)) == (0.9, 0.973)
-    assert wilson_interval(0, 0) == (0.0, 1.0)
