@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, TypeAdapter, model_validator
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
+from serving.job.search import Cost
 from serving.job.spec import JobSpec, Name, Spec
 from spark_jobs.importing.notes import ImportNotes
 from spark_jobs.old_outcomes import drop_moved
@@ -158,6 +159,8 @@ class EvaluateSpec(JobSpec):
 
     features: those that the bundle was trained on. val_learned: it has learned from val, too.
     snapshots_uri: root of the snapshots, among which is what the champion was trained on.
+    search_uri (a file, serving.job.search.Search; empty where the caller does not know it) and
+    train_cost: of the training, for the report.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -178,6 +181,8 @@ class EvaluateSpec(JobSpec):
     val_learned: bool = False
     snapshots_uri: str = ""
     seed: int = 0
+    search_uri: str = ""
+    train_cost: Cost | None = None
 
 
 class ClassMetrics(Spec):

@@ -59,7 +59,7 @@ def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str
     assert score == pytest.approx(by_hash[cases[0].sha256]["score"])
     assert score > cases[1].scores[0][1]
     report = store.read_bytes(outcome.report_uri).decode()
-    assert report.count("<figure>") == 1
+    assert report.count('<figure class="case"') == 1
     assert "&lt;b&gt;bold" in report
     assert report.count(LEFT_OUT) == 1
     run = requests.get(
@@ -74,7 +74,10 @@ def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str
         params={"run_id": spec.mlflow_run_id},
         timeout=60,
     ).json()["files"]
-    assert {file["path"] for file in files} >= {"report.html", "metrics.json"}
+    assert {file["path"] for file in files} >= {
+        *("report.html", "report.json", "report.schema.json"),
+        "metrics.json",
+    }
 
 
 def test_champion_on_the_same_side(spec: EvaluateSpec, tmp_path: Path, database: Any) -> None:
