@@ -197,10 +197,12 @@ class Champion(Spec):
     """The deployment as the evaluation saw it; version None: nothing was in service.
 
     paired: the two models on the same test samples; None where the champion was not scored.
+    bundle_uri: what serves; empty where nothing does.
     """
 
     generation: int
     version: int | None = None
+    bundle_uri: str = ""
     accuracy: float | None = None
     macro_f1: float | None = None
     paired: Paired | None = None

@@ -56,7 +56,8 @@ class TrainOutcome(Spec):
     """search_uri: a file (serving.job.search.Search). folds, best_epoch: as there.
 
     val_accuracy, val_loss: of samples the trial did not learn from. agreement: largest
-    |ONNX − Paddle| over the class scores of the probe pictures.
+    |ONNX − Paddle| over the class scores of the probe pictures. reused_from: id of the run that
+    trained this, where data and settings were those of an earlier run; its files lie there.
     """
 
     bundle_uri: str
@@ -74,6 +75,7 @@ class TrainOutcome(Spec):
     agreement: float
     weights_sha256: str
     cost: Cost
+    reused_from: str = ""
 
 
 class ExportBackboneSpec(JobSpec):

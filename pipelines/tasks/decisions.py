@@ -12,9 +12,11 @@ from pipelines.planning import plan_run
 from pipelines.request import RunRequest
 from pipelines.steps import GATE_FILE
 from pipelines.tasks.base import Operator, actor_of, run_files
+from pipelines.unchanged import note_unchanged
 from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.spec import EvaluateOutcome
+from training.spec import TrainOutcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,12 +50,9 @@ class GateOperator(Operator, SkipMixin):
     def work(self, context: "Context", installation: Installation) -> dict[str, Any]:
         """Decide, write gate.json, and skip all that follows where the answer is no."""
         files = run_files(context, installation)
-        request = files.plan().request
-        decision = decide_gate(
-            files.read("evaluate", EvaluateOutcome),
-            min_accuracy=request.min_accuracy,
-            deploy=request.deploy,
-        )
+        request, evaluate = files.plan().request, files.read("evaluate", EvaluateOutcome)
+        decision = decide_gate(evaluate, min_accuracy=request.min_accuracy, deploy=request.deploy)
+        decision = note_unchanged(decision, evaluate, files.read("train", TrainOutcome))
         store.write_model(store.join(files.task_uri(self.task_id), GATE_FILE), decision)
         shown: dict[str, Any] = decision.model_dump(mode="json")
         if decision.passed:
