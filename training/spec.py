@@ -52,12 +52,35 @@ class TrainSpec(JobSpec):
         return self
 
 
+class Resolved(Spec):
+    """All that decides the weights beside the samples: what a replay trains by.
+
+    epochs, patience, min_delta: of the final training (see training.loop.Fit). ranks, threads:
+    processes, and threads of each. cpu: its name and a hash of its features.
+    """
+
+    recipe: Recipe
+    epochs: int
+    patience: int
+    min_delta: float
+    seed: int
+    ranks: int
+    threads: int
+    device: Literal["cpu", "gpu"]
+    cpu: str
+    python: str
+    paddle: str
+    numpy: str
+    code_version: str
+
+
 class TrainOutcome(Spec):
     """search_uri: a file (serving.job.search.Search). folds, best_epoch: as there.
 
     val_accuracy, val_loss: of samples the trial did not learn from. agreement: largest
     |ONNX − Paddle| over the class scores of the probe pictures. reused_from: id of the run that
     trained this, where data and settings were those of an earlier run; its files lie there.
+    resolved: None in what versions left that did not note it.
     """
 
     bundle_uri: str
@@ -76,6 +99,28 @@ class TrainOutcome(Spec):
     weights_sha256: str
     cost: Cost
     reused_from: str = ""
+    resolved: Resolved | None = None
+
+
+class ReplaySpec(JobSpec):
+    """Do a run's final training once more.
+
+    train: what that run's training was asked. code_version: of the code that replays.
+    """
+
+    kind: Literal["replay"] = "replay"
+    train: TrainSpec
+    resolved: Resolved
+    weights_sha256: str
+    code_version: str
+
+
+class ReplayOutcome(Spec):
+    """same: the weights are equal, bit for bit. differences: what is not as it was."""
+
+    same: bool
+    weights_sha256: str
+    differences: tuple[str, ...]
 
 
 class ExportBackboneSpec(JobSpec):
@@ -99,5 +144,5 @@ class ExportBackboneOutcome(Spec):
     source: str
 
 
-TrainingSpec = Annotated[TrainSpec | ExportBackboneSpec, Field(discriminator="kind")]
+TrainingSpec = Annotated[TrainSpec | ReplaySpec | ExportBackboneSpec, Field(discriminator="kind")]
 TRAINING_SPEC: TypeAdapter[TrainingSpec] = TypeAdapter(TrainingSpec)

@@ -98,6 +98,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         agreement=bundle.agreement,
         weights_sha256=hash_weights(winner.trained.head),
         cost=cost,
+        resolved=winner.resolved,
     )
 
 

@@ -9,9 +9,10 @@ from serving.job.search import Recipe, Search
 from training import checkpoint
 from training.loop import Fit, Rows, Trained, train_head
 from training.ranks import Ranks
+from training.resolved import resolve
 from training.search.search import Found, Material, Searcher
 from training.search.study import find_study_file
-from training.spec import TrainSpec
+from training.spec import Resolved, TrainSpec
 from training.tasks.protocol import Measured, TaskModel
 
 REASONS = {
@@ -28,6 +29,7 @@ class Winner:
     found: Found
     given: InputFeatures
     trained: Trained
+    resolved: Resolved
 
     @property
     def measured(self) -> Measured:
@@ -56,7 +58,8 @@ def find_winner(spec: TrainSpec, ranks: Ranks, material: Material, task: TaskMod
         classes=len(spec.classes),
     )
     trained = train_head(fit, ranks, select_rows(material, recipe), task, spec.scratch_uri)
-    return Winner(found, material.vectors.inputs[recipe.input], trained)
+    resolved = resolve(fit, ranks, spec.code_version)
+    return Winner(found, material.vectors.inputs[recipe.input], trained, resolved)
 
 
 def select_rows(material: Material, recipe: Recipe) -> Rows:

@@ -76,6 +76,9 @@ def test_killed_rank_is_retried_to_the_same_model(stack: Stack, pictures: Path) 
     again, _ = started.communicate(timeout=600)
     assert started.returncode == 0
     assert whole["weights_sha256"] in again
+    replayed = stack.json("train", "--replay", whole["run_id"])
+    assert replayed["same"]
+    assert (replayed["weights_sha256"], replayed["differences"]) == (whole["weights_sha256"], [])
 
 
 def launch() -> list[str]:
