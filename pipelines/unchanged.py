@@ -26,7 +26,8 @@ class Trained(Spec):
 
 def find_key(spec: TrainSpec) -> str:
     """Hash of all that decides a training; its labels by their content, wherever they lie."""
-    alike = spec.model_copy(update=dict.fromkeys(NOT_DECIDING, ""))
+    # A model that was gone on from is not gone on from again without anything new to learn.
+    alike = spec.model_copy(update={**dict.fromkeys(NOT_DECIDING, ""), "warm_from": None})
     labels = hashlib.sha256(store.read_bytes(spec.labels_uri)).hexdigest()
     return hashlib.sha256(f"{alike.fingerprint()}/{labels}".encode()).hexdigest()
 

@@ -1,6 +1,7 @@
 """The job replay: a run's final training once more, and whether its weights are the same."""
 
-from training.loop import Fit, hash_weights, train_head
+from training.head_weights import hash_weights, read_start
+from training.loop import Fit, train_head
 from training.ranks import Ranks, join_ranks
 from training.resolved import find_differences, resolve
 from training.search.search import gather_material
@@ -28,13 +29,15 @@ def _read_fit(spec: ReplaySpec) -> Fit:
         epochs=then.epochs,
         patience=then.patience,
         min_delta=then.min_delta,
-        classes=len(spec.train.classes),
+        classes=spec.train.classes,
+        start=None if then.start is None else read_start(then.start),
     )
 
 
 def _compare(spec: ReplaySpec, fit: Fit, ranks: Ranks, weights_sha256: str) -> ReplayOutcome:
+    now = resolve(fit, ranks, spec.code_version, spec.resolved.start)
     return ReplayOutcome(
         same=weights_sha256 == spec.weights_sha256,
         weights_sha256=weights_sha256,
-        differences=find_differences(spec.resolved, resolve(fit, ranks, spec.code_version)),
+        differences=find_differences(spec.resolved, now),
     )

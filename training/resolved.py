@@ -10,7 +10,7 @@ import paddle
 
 from training.loop import Fit
 from training.ranks import Ranks
-from training.spec import Resolved
+from training.spec import Resolved, WarmStart
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 CPU_FILE = Path("/proc/cpuinfo")
@@ -28,7 +28,7 @@ def describe_cpu() -> str:
     return f"{name}, features {digest[:8]}"
 
 
-def resolve(fit: Fit, ranks: Ranks, code_version: str) -> Resolved:
+def resolve(fit: Fit, ranks: Ranks, code_version: str, start: WarmStart | None) -> Resolved:
     """What this process and its peers train by."""
     return Resolved(
         recipe=fit.recipe,
@@ -44,6 +44,7 @@ def resolve(fit: Fit, ranks: Ranks, code_version: str) -> Resolved:
         paddle=paddle.__version__,
         numpy=np.__version__,
         code_version=code_version,
+        start=start if fit.start is not None else None,
     )
 
 

@@ -12,6 +12,20 @@ from serving.job.spec import JobSpec, Name, Spec
 BackboneName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 
+class WarmStart(Spec):
+    """A trained head to go on from, and what it was trained as.
+
+    joined: its training has seen the val side, too.
+    """
+
+    run_id: str
+    head_uri: str
+    recipe: Recipe
+    classes: tuple[str, ...]
+    backbone_sha256: str
+    joined: bool
+
+
 class TrainSpec(JobSpec):
     """Search for the best head on cached features, train it and export a bundle.
 
@@ -23,6 +37,7 @@ class TrainSpec(JobSpec):
     outlives the attempt, where the study and the checkpoint lie.
     search_seconds and max_trials: the search ends with whichever comes first; 0 for no such limit,
     at least one is above 0. max_latency_ms, max_model_mb: of the served network; 0 for no limit.
+    warm_start: whether to go on from warm_from, which is None where there is nothing yet.
     """
 
     kind: Literal["train"] = "train"
@@ -44,6 +59,8 @@ class TrainSpec(JobSpec):
     max_epochs: int = Field(default=100, ge=1)
     patience: int = Field(default=15, ge=1)
     min_delta: float = Field(default=1e-4, ge=0)
+    warm_start: bool = False
+    warm_from: WarmStart | None = None
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -56,7 +73,8 @@ class Resolved(Spec):
     """All that decides the weights beside the samples: what a replay trains by.
 
     epochs, patience, min_delta: of the final training (see training.loop.Fit). ranks, threads:
-    processes, and threads of each. cpu: its name and a hash of its features.
+    processes, and threads of each. cpu: its name and a hash of its features. start: a head that it
+    went on from.
     """
 
     recipe: Recipe
@@ -72,6 +90,7 @@ class Resolved(Spec):
     paddle: str
     numpy: str
     code_version: str
+    start: WarmStart | None = None
 
 
 class TrainOutcome(Spec):
@@ -80,7 +99,8 @@ class TrainOutcome(Spec):
     val_accuracy, val_loss: of samples the trial did not learn from. agreement: largest
     |ONNX − Paddle| over the class scores of the probe pictures. reused_from: id of the run that
     trained this, where data and settings were those of an earlier run; its files lie there.
-    resolved: None in what versions left that did not note it.
+    resolved: None in what versions left that did not note it. head_uri: the head alone, for a
+    training that goes on from it; empty in what earlier versions left.
     """
 
     bundle_uri: str
@@ -100,6 +120,7 @@ class TrainOutcome(Spec):
     cost: Cost
     reused_from: str = ""
     resolved: Resolved | None = None
+    head_uri: str = ""
 
 
 class ReplaySpec(JobSpec):

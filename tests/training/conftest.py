@@ -44,7 +44,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> ExportBackboneOutcome:
     return export_backbone(spec)
 
 
-def make_input(features: Path, **changes: Any) -> InputFeatures:
+def make_input(features: Path, /, **changes: Any) -> InputFeatures:
     """The vectors in a folder, as if the first backbone had made them."""
     file: dict[str, Any] = {
         "name": CATALOGUE[0].name,

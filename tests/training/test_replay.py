@@ -59,7 +59,7 @@ def test_the_same_weights_bit_for_bit(
 
 
 def test_differences_are_named(make_spec: MakeSpec) -> None:
-    now = resolve(fit_of(make_spec()), ALONE, "1")
+    now = resolve(fit_of(make_spec()), ALONE, "1", None)
     assert now.cpu == describe_cpu() != ""
     assert find_differences(now, now) == ()
     then = now.model_copy(update={"ranks": 4, "cpu": "Z80, features 0"})
