@@ -1,11 +1,8 @@
 """A training on the same data with the same settings is found, and only such a one."""
 
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -19,6 +16,7 @@ from pipelines.unchanged import find_key, find_trained, note_unchanged, remember
 from serving.job import store
 from serving.job.spec import OUTCOME_FILE
 from tests.pipelines.literals import ETL, EVALUATE, TRAIN, plan_of
+from tests.pipelines.mlflow_server import serve_mlflow
 from training.spec import TrainOutcome, TrainSpec
 
 MakeSpec = Callable[..., TrainSpec]
@@ -43,24 +41,8 @@ def make_spec(tmp_path: Path) -> MakeSpec:
 
 @pytest.fixture
 def mlflow() -> Iterator[tuple[str, set[str]]]:
-    """An MLflow that knows these runs."""
-    known = {TRAIN.mlflow_run_id}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = parse_qs(urlsplit(self.path).query)["run_id"][0]
-            self.send_response(200 if asked in known else 404)
-            self.end_headers()
-            self.wfile.write(b'{"run": {"info": {"lifecycle_stage": "active"}}}')
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", known
-    server.shutdown()
-    server.server_close()
+    with serve_mlflow() as served:
+        yield served
 
 
 def finish(artifacts: Artifacts, spec: TrainSpec) -> TrainOutcome:
