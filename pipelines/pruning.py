@@ -5,7 +5,7 @@ a run may be filling one.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -81,16 +81,24 @@ class Found(_Fact):
 
 
 def read_needs(database: Any) -> tuple[Needs, ...]:
-    """Of every deployment; any version and any run in its document counts, whatever the field."""
-    return tuple(
-        Needs(
-            deployment=str(one["_id"]),
-            versions=frozenset(
-                value for key, value in one.items() if "version" in key and isinstance(value, int)
-            ),
-            run_ids=frozenset(RUN_ID.findall(" ".join(map(str, one.values())))),
-        )
-        for one in database["deployments"].find()
+    """Of every deployment."""
+    return tuple(read_need(one) for one in database["deployments"].find())
+
+
+def read_need(document: Mapping[str, Any]) -> Needs:
+    """Any version and any run in a deployment's document counts, whatever the field.
+
+    Of the versions that it remembers, only the one that a rollback would go back to.
+    """
+    before = (document.get("history") or [{}])[-1]
+    fields = [
+        *((key, value) for key, value in document.items() if key != "history"),
+        *before.items(),
+    ]
+    return Needs(
+        deployment=str(document["_id"]),
+        versions=frozenset(v for key, v in fields if "version" in key and isinstance(v, int)),
+        run_ids=frozenset(RUN_ID.findall(" ".join(str(value) for _, value in fields))),
     )
 
 

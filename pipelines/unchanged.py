@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipelines.artifacts import Artifacts
 from pipelines.context import RunFiles
-from pipelines.gate import GateDecision
+from pipelines.gate.decision import GateDecision
 from serving.bundle.manifest import MANIFEST_FILE
 from serving.job import store
 from serving.job.spec import Spec
@@ -65,16 +65,17 @@ def remember_trained(artifacts: Artifacts, spec: TrainSpec) -> None:
 def note_unchanged(
     decision: GateDecision, evaluate: EvaluateOutcome, train: TrainOutcome
 ) -> GateDecision:
-    """A decision as it was, but that a model which serves already is not deployed again."""
+    """A decision as it was, but that a model which serves already is not deployed again.
+
+    Only for a model that meets every floor and limit.
+    """
     champion = evaluate.champion
     if not train.reused_from:
         return decision
     same = f"Data and settings are those of run {train.reused_from}: nothing was trained."
-    if decision.passed and champion.bundle_uri == train.bundle_uri:
-        return decision.model_copy(
-            update={
-                "passed": False,
-                "reason": f"{same} Its model, version {champion.version}, serves already.",
-            }
-        )
-    return decision.model_copy(update={"reason": f"{same} {decision.reason}"})
+    if champion.bundle_uri != train.bundle_uri:
+        return decision.model_copy(update={"reason": f"{same} {decision.reason}"})
+    # Beside itself no model is better, and nobody needs to be asked.
+    serves = f"{same} Its model, version {champion.version}, serves already."
+    update = {"passed": False, "asks": False, "good_enough": True, "reason": serves}
+    return decision.model_copy(update=update)

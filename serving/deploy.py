@@ -5,6 +5,7 @@ from typing import Any
 from serving import environment
 from serving.desired import (
     DesiredState,
+    PastVersion,
     compare_and_set,
     list_desired,
     read_desired,
@@ -69,26 +70,35 @@ def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
         (current.version, current.bundle_uri) == (spec.version, spec.bundle_uri)
     ):
         return current
-    if (0 if current is None else current.generation) != spec.expected_generation:
-        raise _moved(spec, current)
     if current is not None and current.frozen:
         raise UserError(
             f"Deployment {spec.deployment!r} is frozen at version {current.version}: release it "
-            "before a new version can take its place."
+            f"(./modelmill release {spec.deployment}) before a new version can take its place."
         )
+    if _has_moved(spec, current):
+        raise _moved(spec, current)
     _check_candidate(spec)
-    state = DesiredState(
-        deployment=spec.deployment,
-        version=spec.version,
-        replaced_version=None if current is None else current.version,
-        image_tag=spec.image_tag,
-        bundle_uri=spec.bundle_uri,
-        generation=spec.expected_generation + 1,
-        port=pick_port(database, spec.deployment) if current is None else current.port,
-    )
-    if not compare_and_set(database, state, spec.expected_generation):
+    target = PastVersion(version=spec.version, image_tag=spec.image_tag, bundle_uri=spec.bundle_uri)
+    if current is None:
+        port = pick_port(database, spec.deployment)
+        state = DesiredState(
+            deployment=spec.deployment,
+            generation=1,
+            moved_generation=1,
+            port=port,
+            **target.model_dump(),
+        )
+    else:
+        state = current.serve_next(target)
+    if not compare_and_set(database, state, state.generation - 1):
         raise _moved(spec, read_desired(database, spec.deployment))
     return state
+
+
+def _has_moved(spec: DeploySpec, current: DesiredState | None) -> bool:
+    if current is None or spec.expected_generation == 0:
+        return (current is None) != (spec.expected_generation == 0)
+    return current.has_moved_since(spec.expected_generation)
 
 
 def deploy(spec: DeploySpec) -> DeployOutcome:
@@ -99,7 +109,15 @@ def deploy(spec: DeploySpec) -> DeployOutcome:
     """
     with use_database() as database:
         wanted = _set_desired(database, spec)
-        record_event(database, wanted, who=spec.actor, why=spec.reason, gate=spec.gate)
+        record_event(
+            database,
+            wanted,
+            action="deploy",
+            who=spec.actor,
+            why=spec.reason,
+            from_version=wanted.replaced_version,
+            gate=spec.gate,
+        )
         state, served_by = reconcile(database, spec.deployment)
     if state.version != spec.version:
         raise _moved(spec, state)

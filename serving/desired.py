@@ -5,23 +5,85 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from serving.spec import GateNumbers
+from serving.spec import EventAction, GateNumbers
+
+# Versions that a deployment remembers having served.
+REMEMBERED = 10
+
+
+class PastVersion(BaseModel):
+    """A version that served, and where it is."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: int
+    image_tag: str
+    bundle_uri: str
 
 
 class DesiredState(BaseModel):
-    """What should serve under a deployment's name. Fields of later versions are left alone."""
+    """What should serve under a deployment's name. Fields of later versions are left alone.
+
+    replaced_version: what served until this version did, newer or older.
+    history: what a rollback goes back to, the nearest last; without the version in service.
+    moved_generation: when the version last changed; None in documents of before, and then it may
+    have been with this generation. request_id: the request that made this generation.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     deployment: str
     version: int
     replaced_version: int | None = None
-    replicas: int = 1
     image_tag: str
     bundle_uri: str
     frozen: bool = False
     generation: int
+    moved_generation: int | None = None
     port: int
+    history: tuple[PastVersion, ...] = ()
+    request_id: str = ""
+
+    @property
+    def past(self) -> PastVersion:
+        """The version in service, as later ones remember it."""
+        return PastVersion(
+            version=self.version, image_tag=self.image_tag, bundle_uri=self.bundle_uri
+        )
+
+    def has_moved_since(self, generation: int) -> bool:
+        """Whether the version has changed since a generation; settings do not count."""
+        moved = self.generation if self.moved_generation is None else self.moved_generation
+        return not moved <= generation <= self.generation
+
+    def advance(self, **changes: Any) -> "DesiredState":
+        """The next generation, with other settings."""
+        return self.model_copy(update={"generation": self.generation + 1, **changes})
+
+    def serve_next(self, target: PastVersion, **changes: Any) -> "DesiredState":
+        """The next generation, with a new version; this one is remembered."""
+        kept = [one for one in self.history if one.version not in (target.version, self.version)]
+        return self._serve(target, tuple([*kept, self.past][-REMEMBERED:]), changes)
+
+    def serve_again(self, target: PastVersion, **changes: Any) -> "DesiredState":
+        """The next generation, with an older version; what came after that is forgotten."""
+        versions = [one.version for one in self.history]
+        if target.version in versions:
+            kept = self.history[: versions.index(target.version)]
+        else:
+            kept = tuple(one for one in self.history if one.version < target.version)
+        return self._serve(target, kept, changes)
+
+    def _serve(
+        self, target: PastVersion, history: tuple[PastVersion, ...], changes: dict[str, Any]
+    ) -> "DesiredState":
+        return self.advance(
+            **target.model_dump(),
+            replaced_version=self.version,
+            moved_generation=self.generation + 1,
+            history=history,
+            **changes,
+        )
 
 
 def _parse(document: dict[str, Any]) -> DesiredState:
@@ -58,7 +120,14 @@ def compare_and_set(database: Any, state: DesiredState, expected_generation: int
 
 
 def record_event(
-    database: Any, state: DesiredState, *, who: str, why: str, gate: GateNumbers
+    database: Any,
+    state: DesiredState,
+    *,
+    action: EventAction,
+    who: str,
+    why: str,
+    from_version: int | None,
+    gate: GateNumbers | None = None,
 ) -> None:
     """Append the audit entry of a generation, once."""
     database["deployment_events"].update_one(
@@ -66,11 +135,12 @@ def record_event(
         {
             "$setOnInsert": {
                 "at": datetime.now(UTC),
+                "action": action,
                 "who": who,
-                "from_version": state.replaced_version,
+                "from_version": from_version,
                 "to_version": state.version,
                 "why": why,
-                "gate": gate.model_dump(),
+                "gate": None if gate is None else gate.model_dump(),
             }
         },
         upsert=True,

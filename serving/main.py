@@ -9,6 +9,7 @@ from serving.docker_client import use_docker
 from serving.image import build_model_image, ensure_runtime, name_image
 from serving.job.main import run_job
 from serving.job.spec import Spec
+from serving.publish import publish
 from serving.reconcile import reconcile_all
 from serving.registry import Registry
 from serving.spec import (
@@ -18,6 +19,7 @@ from serving.spec import (
     DeploySpec,
     PrepareRuntimeOutcome,
     PrepareRuntimeSpec,
+    PublishSpec,
     ReconcileSpec,
     ServingSpec,
 )
@@ -68,6 +70,8 @@ def run(spec: ServingSpec) -> Spec:
             return build_image(spec)
         case DeploySpec():
             return deploy(spec)
+        case PublishSpec():
+            return publish(spec)
         case ReconcileSpec():
             return reconcile_all(spec)
         case PrepareRuntimeSpec():

@@ -77,6 +77,23 @@ class Registry:
         )
         return int(made["model_version"]["version"])
 
+    def find_bundle(self, deployment: str, version: int) -> str:
+        """URI of the bundle that a version was registered with; raises UserError."""
+        found = self._call(
+            "GET",
+            "model-versions/get",
+            allow=frozenset({"RESOURCE_DOES_NOT_EXIST"}),
+            name=deployment,
+            version=str(version),
+        )
+        tags = {tag["key"]: tag["value"] for tag in found.get("model_version", {}).get("tags", [])}
+        if "bundle" not in tags:
+            raise UserError(
+                f"version was {version}, but MLflow at {self._address} knows no such version of "
+                f"{deployment!r}. ./modelmill deployments {deployment} shows those that served."
+            )
+        return str(tags["bundle"])
+
     def set_champion(self, deployment: str, version: int) -> None:
         """Point the alias at a version; nothing happens where it points there already."""
         self._call(

@@ -10,12 +10,37 @@ from serving.job.spec import JobSpec, Name, Spec
 
 
 class GateNumbers(Spec):
-    """Why a version was let in; kept with the deployment's event."""
+    """What the gate looked at; kept with the deployment's event.
+
+    All but the first four: None where an earlier version decided, or where there was nothing to
+    look at. chance, worst_difference, tellable: pipelines.gate.comparison says what they mean.
+    answered_by: the person who approved or rejected; empty where nobody did in time.
+    """
 
     accuracy: float
     min_accuracy: float
     champion_version: int | None = None
     champion_accuracy: float | None = None
+    macro_f1: float | None = None
+    min_macro_f1: float | None = None
+    weakest_class: str | None = None
+    weakest_recall: float | None = None
+    min_class_recall: float | None = None
+    latency_ms: float | None = None
+    max_latency_ms: float | None = None
+    model_mb: float | None = None
+    max_model_mb: float | None = None
+    test_samples: int | None = None
+    compared_samples: int | None = None
+    standing: str | None = None
+    challenger_only: int | None = None
+    champion_only: int | None = None
+    chance: float | None = None
+    worst_difference: float | None = None
+    max_loss: float | None = None
+    tellable: float | None = None
+    on_unsure: str | None = None
+    answered_by: str | None = None
 
 
 class BuildImageSpec(JobSpec):
@@ -64,6 +89,40 @@ class DeployOutcome(Spec):
     replaced_version: int | None
 
 
+PublishAction = Literal["promote", "freeze", "rollback", "release"]
+# What an entry of deployment_events may be about.
+EventAction = Literal["deploy", PublishAction]
+
+
+class PublishSpec(JobSpec):
+    """What a person decides about a deployment.
+
+    version: what to promote or to go back to; 0: the one before. request_id: the same in every
+    attempt of one request, so that a retry does not go back twice.
+    """
+
+    kind: Literal["publish"] = "publish"
+    action: PublishAction
+    deployment: Name
+    version: int = 0
+    request_id: str
+    actor: str
+    reason: str
+
+
+class PublishOutcome(Spec):
+    """What the deployment is now; endpoint is the address of the API's root."""
+
+    deployment: str
+    action: PublishAction
+    version: int
+    replaced_version: int | None
+    frozen: bool
+    generation: int
+    endpoint: str
+    served_by: Literal["container", "process"]
+
+
 class ReconcileSpec(JobSpec):
     """Make what runs match the desired state of every deployment."""
 
@@ -92,6 +151,7 @@ class PrepareRuntimeOutcome(Spec):
 
 
 ServingSpec = Annotated[
-    BuildImageSpec | DeploySpec | ReconcileSpec | PrepareRuntimeSpec, Field(discriminator="kind")
+    BuildImageSpec | DeploySpec | PublishSpec | ReconcileSpec | PrepareRuntimeSpec,
+    Field(discriminator="kind"),
 ]
 SERVING_SPEC: TypeAdapter[ServingSpec] = TypeAdapter(ServingSpec)

@@ -4,25 +4,27 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.import_request import ImportRequest
-from pipelines.request import RunRequest
+from pipelines.publish_request import PublishRequest
+from pipelines.request import Form, RunRequest
 
 REPO = Path(__file__).parents[2]
-FILES = ("modelmill_import.py", "modelmill_nightly.py", "modelmill_train.py")
-TASKS = ["plan", "etl", "train", "evaluate", "gate", "build_image", "deploy"]
+FILES = tuple(f"modelmill_{name}.py" for name in ("import", "nightly", "publish", "train"))
+TASKS = ["plan", "etl", "train", "evaluate", "gate", "ask", "build_image", "deploy"]
 HEAVY = {"etl", "train", "evaluate"}
 GOOD = (
     "title: Herbs\ncron: '30 2 * * *'\nrequest: {dataset: herbs, min_accuracy: 0.95, max_trials: 3}"
 )
 BAD = "title: Boards\ncron: every night\nrequest: {dataset: boards}"
 AWAKE = "title: Keys\ncron: '0 4 * * 1'\npaused: false\nrequest: {dataset: keys}"
-# Of the packages that Airflow does not bring: small ones, which a form or a preset needs.
-LIGHT = {"croniter", "slugify", "yaml", "click"}
+# What a bare DAG does not import: small packages that a form, a preset or the task that asks needs.
+LIGHT = {"croniter", "slugify", "yaml", "click", "asgiref"}
 OURS = {"pipelines", "serving", "spark_jobs", "training"}
 NEVER = {
     *("pyspark", "paddle", "mlflow", "optuna", "pymongo", "bson", "docker", "hdfs", "requests"),
@@ -90,6 +92,7 @@ def test_dag_ids_are_the_files_own(found: dict[str, Any]) -> None:
     dags = found["dags"]
     assert set(dags) == {
         "modelmill_import",
+        "modelmill_publish",
         "modelmill_train",
         "modelmill_nightly__digits",
         "modelmill_nightly__herbs",
@@ -109,22 +112,15 @@ def test_every_dag_has_a_manual_a_description_and_tags(found: dict[str, Any]) ->
         assert dag["catchup"] is False, dag_id
 
 
-def follow(tasks: dict[str, Any]) -> list[str]:
-    """Task ids from the first to the last; fails where the tasks are no chain."""
-    after = {name: task["next"] for name, task in tasks.items()}
-    (name,) = after.keys() - {one for names in after.values() for one in names}
-    order = [name]
-    while after[order[-1]]:
-        (name,) = after[order[-1]]
-        order.append(name)
-    return order
-
-
 @pytest.mark.parametrize("dag_id", ["modelmill_train", "modelmill_nightly__herbs"])
-def test_training_is_one_chain(found: dict[str, Any], dag_id: str) -> None:
+def test_training_is_one_chain_that_may_leave_out_the_question(
+    found: dict[str, Any], dag_id: str
+) -> None:
     tasks = found["dags"][dag_id]["tasks"]
-    assert follow(tasks) == TASKS
     assert set(tasks) == set(TASKS)
+    after = {name: task["next"] for name, task in tasks.items()}
+    chain = {name: [follower] for name, follower in pairwise(TASKS)}
+    assert after == {**chain, "deploy": [], "gate": ["ask", "build_image"]}
     assert {name for name, task in tasks.items() if task["pool"] == "heavy"} == HEAVY
     assert all(task["doc"] for task in tasks.values())
 
@@ -135,16 +131,22 @@ def test_import_is_one_heavy_task(found: dict[str, Any]) -> None:
     assert (tasks["import"]["pool"], bool(tasks["import"]["doc"])) == ("heavy", True)
 
 
+def test_publishing_waits_for_no_heavy_task(found: dict[str, Any]) -> None:
+    tasks = found["dags"]["modelmill_publish"]["tasks"]
+    assert [(name, task["pool"]) for name, task in tasks.items()] == [("publish", "default_pool")]
+
+
 @pytest.mark.parametrize(
     ("dag_id", "form", "required"),
     [
         ("modelmill_train", RunRequest, {"dataset"}),
         ("modelmill_import", ImportRequest, {"dataset"}),
         ("modelmill_nightly__herbs", RunRequest, set()),
+        ("modelmill_publish", PublishRequest, {"deployment", "action"}),
     ],
 )
 def test_form_asks_for_what_has_no_default(
-    found: dict[str, Any], dag_id: str, form: type[RunRequest], required: set[str]
+    found: dict[str, Any], dag_id: str, form: type[Form], required: set[str]
 ) -> None:
     params = found["dags"][dag_id]["params"]
     assert list(params) == list(form.model_fields)
@@ -166,9 +168,8 @@ def test_form_says_range_and_labels(found: dict[str, Any]) -> None:
 def test_form_of_a_preset_is_filled_in(found: dict[str, Any]) -> None:
     params = found["dags"]["modelmill_nightly__herbs"]["params"]
     values = {name: param["value"] for name, param in params.items()}
-    assert values == RunRequest(dataset="herbs", min_accuracy=0.95, max_trials=3).model_dump(
-        mode="json"
-    )
+    form = RunRequest(dataset="herbs", min_accuracy=0.95, max_trials=3, on_unsure="keep")
+    assert values == form.model_dump(mode="json")
 
 
 def test_help_of_a_preset_does_not_contradict_it(found: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.images import ModelImage
-from pipelines.pruning import KnownRun, Needs, choose_kept_runs, choose_old_images
+from pipelines.pruning import KnownRun, Needs, choose_kept_runs, choose_old_images, read_need
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -75,3 +75,31 @@ def test_a_run_whose_model_a_kept_run_took_over_stays() -> None:
     old, other, new = make_id(30), make_id(20), make_id(10)
     runs = [KnownRun(run_id=old), KnownRun(run_id=other), KnownRun(run_id=new, reuses=old)]
     assert choose_kept_runs(runs, [], [], keep=1, now=NOW) == {old, new}
+
+
+def test_the_version_that_a_rollback_goes_back_to_is_needed() -> None:
+    uri = "hdfs://h/modelmill/runs/{}/train/1/bundle"
+    ids = [make_id(days) for days in (3, 2, 1)]
+    past = [
+        {"version": number, "image_tag": "", "bundle_uri": uri.format(run_id)}
+        for number, run_id in zip((4, 6), ids[:2], strict=True)
+    ]
+    need = read_need(
+        {
+            "_id": "boards",
+            "version": 7,
+            "replaced_version": 8,
+            "bundle_uri": uri.format(ids[2]),
+            "history": past,
+        }
+    )
+    assert need.versions == {7, 8, 6}
+    assert need.run_ids == {*ids[1:]}
+    images = [
+        ModelImage(tag=f"modelmill/boards:{n}", deployment="boards", version=n, size_bytes=1)
+        for n in range(1, 13)
+    ]
+    old = choose_old_images(images, [need], keep=2)
+    assert [image.version for image in old] == [1, 2, 3, 4, 5, 9, 10]
+    before = read_need({"_id": "boards", "version": 7, "replaced_version": 6})
+    assert before.versions == {6, 7}

@@ -9,7 +9,7 @@ import pytest
 from pipelines.artifacts import Artifacts
 from pipelines.attempts import Work, acquire, commit, read_committed
 from pipelines.context import RunFiles
-from pipelines.gate import decide_gate
+from pipelines.gate.decision import decide_gate
 from pipelines.plan import train_spec
 from pipelines.request import RunRequest
 from pipelines.unchanged import find_key, find_trained, note_unchanged, remember_trained
@@ -114,22 +114,24 @@ def test_what_was_wiped_is_trained_anew(
     assert find_trained(artifacts, spec, mlflow[0]) is None
 
 
-def test_what_serves_is_not_deployed_again() -> None:
+@pytest.mark.parametrize("on_unsure", ["promote", "keep", "ask"])
+def test_what_serves_is_not_deployed_again(on_unsure: str) -> None:
+    form = RunRequest.model_validate(
+        {"dataset": "boards", "min_accuracy": 0.5, "on_unsure": on_unsure}
+    )
     reused = TRAIN.model_copy(update={"reused_from": "20250228T020000-0a1b2c"})
     serving = EVALUATE.champion.model_copy(update={"bundle_uri": TRAIN.bundle_uri})
     served = EVALUATE.model_copy(update={"champion": serving})
-    passed = decide_gate(served, min_accuracy=0.5, deploy=True)
-    assert passed.passed
-    noted = note_unchanged(passed, served, reused)
-    assert (noted.passed, noted.good_enough) == (False, True)
+    decision = decide_gate(served, form)
+    noted = note_unchanged(decision, served, reused)
+    assert (noted.passed, noted.asks, noted.good_enough) == (False, False, True)
     assert noted.reason == (
         "Data and settings are those of run 20250228T020000-0a1b2c: nothing was trained. "
         "Its model, version 2, serves already."
     )
     # Another one serves, or this run has trained it itself.
-    elsewhere = note_unchanged(passed, EVALUATE, reused)
-    assert elsewhere.passed
-    assert elsewhere.reason.endswith(f"nothing was trained. {passed.reason}")
-    assert note_unchanged(passed, served, TRAIN) == passed
-    below = decide_gate(served, min_accuracy=0.9, deploy=True)
-    assert not note_unchanged(below, served, reused).good_enough
+    decision = decide_gate(EVALUATE, form)
+    elsewhere = note_unchanged(decision, EVALUATE, reused)
+    assert elsewhere.passed == decision.passed
+    assert elsewhere.reason.endswith(f"nothing was trained. {decision.reason}")
+    assert note_unchanged(decision, served, TRAIN) == decision

@@ -1,0 +1,57 @@
+"""PublishRequest: the form with which a person moves, freezes or releases a deployment."""
+
+from pydantic import Field
+
+from pipelines.request import Form, Name
+from serving.spec import PublishAction, PublishSpec
+
+PUBLISH_DAG = "modelmill_publish"
+
+
+class PublishRequest(Form):
+    """What a person decides about one deployment."""
+
+    deployment: Name = Field(
+        title="Deployment",
+        description="Name under which the model is served.",
+    )
+    action: PublishAction = Field(
+        title="What to do",
+        description="A rollback also freezes: the next night would undo it otherwise.",
+        json_schema_extra={
+            "values_display": {
+                "promote": "promote: put a version in service",
+                "freeze": "freeze: let no new version in",
+                "rollback": "rollback: the version before serves again, and stays",
+                "release": "release: let new versions in again",
+            }
+        },
+    )
+    version: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        title="Version",
+        description="Which one to promote or to go back to. 0: the one that served before.",
+    )
+    reason: str = Field(
+        default="",
+        max_length=500,
+        title="Reason",
+        description="Why, for those who look at the deployment's history later.",
+    )
+
+
+def publish_spec(
+    request: PublishRequest, *, request_id: str, actor: str, output_uri: str
+) -> PublishSpec:
+    """The job that does it; request_id: the same for every attempt."""
+    return PublishSpec(
+        output_uri=output_uri,
+        action=request.action,
+        deployment=request.deployment,
+        version=request.version,
+        request_id=request_id,
+        actor=actor,
+        reason=request.reason,
+    )

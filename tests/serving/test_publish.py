@@ -1,0 +1,145 @@
+"""What a person decides about a deployment: back, forward, frozen, released."""
+
+from typing import Any
+
+import pytest
+
+from serving.deploy import deploy
+from serving.desired import DesiredState, PastVersion, read_desired
+from serving.job.errors import UserError
+from serving.publish import find_version_before, publish
+from serving.smoke import check_answers
+from serving.spec import PublishAction, PublishOutcome, PublishSpec
+from tests.serving.rooms import Room
+from tests.serving.tiny import make_samples
+
+
+def make_state(version: int, **fields: Any) -> DesiredState:
+    return DesiredState(
+        deployment="boards",
+        version=version,
+        image_tag="",
+        bundle_uri=f"file:///{version}",
+        generation=version,
+        port=1,
+        **fields,
+    )
+
+
+def past(version: int) -> PastVersion:
+    return PastVersion(version=version, image_tag="", bundle_uri=f"file:///{version}")
+
+
+def test_back_and_forward_is_a_stack() -> None:
+    state = make_state(1).serve_next(past(2)).serve_next(past(3))
+    assert [one.version for one in state.history] == [1, 2]
+    back = state.serve_again(past(2))
+    assert (back.version, back.replaced_version, find_version_before(back)) == (2, 3, 1)
+    last = back.serve_again(past(1))
+    with pytest.raises(UserError, match="none served before it"):
+        find_version_before(last)
+    newer = back.serve_next(past(4))
+    assert (find_version_before(newer), newer.replaced_version) == (2, 2)
+
+
+def test_history_is_bounded_and_names_no_version_twice() -> None:
+    state = make_state(1)
+    for version in [*range(2, 40), 38, 39]:
+        state = state.serve_next(past(version))
+    versions = [one.version for one in state.history]
+    assert len(versions) == len(set(versions)) == 10
+    assert versions[-1] == 38
+    assert state.version not in versions
+
+
+def test_document_of_before_knows_what_it_replaced() -> None:
+    assert find_version_before(make_state(4, replaced_version=2)) == 2
+    with pytest.raises(UserError, match="none served before it"):
+        find_version_before(make_state(2, replaced_version=4))
+
+
+def test_settings_do_not_move_the_version() -> None:
+    state = make_state(2)
+    assert state.has_moved_since(1)
+    assert not state.has_moved_since(2)
+    moved = state.serve_next(past(3))
+    assert moved.has_moved_since(2)
+    assert not moved.advance(frozen=True).has_moved_since(moved.generation)
+
+
+def say(
+    room: Room, action: PublishAction, version: int = 0, request_id: str = "1"
+) -> PublishOutcome:
+    spec = PublishSpec(
+        output_uri=room.folder.as_uri(),
+        action=action,
+        deployment=room.deployment,
+        version=version,
+        request_id=request_id,
+        actor="test",
+        reason="to see",
+    )
+    return publish(spec)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_rollback_serves_the_version_before_and_freezes(room: Room) -> None:
+    deploy(room.register(sign=1))
+    deploy(room.register(sign=-1))
+    back = say(room, "rollback")
+    assert (back.version, back.replaced_version, back.frozen) == (1, 2, True)
+    check_answers(back.endpoint, make_samples("bright", "dark"))
+    assert room.champion() == "1"
+    # A retry of the same request does not go back twice.
+    assert say(room, "rollback") == back
+    with pytest.raises(UserError, match=r"is frozen at version 1: release it \(./modelmill rel"):
+        deploy(room.register(sign=-1))
+    assert not say(room, "release", request_id="2").frozen
+    deploy(room.register(sign=-1))
+    events = [(e["action"], e["from_version"], e["to_version"], e["why"]) for e in room.events()]
+    assert events == [
+        ("deploy", None, 1, "a test"),
+        ("deploy", 1, 2, "a test"),
+        ("rollback", 2, 1, "to see"),
+        ("release", 1, 1, "to see"),
+        ("deploy", 1, 4, "a test"),
+    ]
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_any_registered_version_can_be_promoted(room: Room) -> None:
+    deploy(room.register(sign=1))
+    room.register(sign=-1)
+    forward = say(room, "promote", 2)
+    assert (forward.version, forward.frozen) == (2, False)
+    check_answers(forward.endpoint, make_samples("dark", "bright"))
+    with pytest.raises(UserError, match="serves version 2 already"):
+        say(room, "promote", 2, "2")
+    with pytest.raises(UserError, match=r"version was 9, but MLflow at .* knows no such version"):
+        say(room, "rollback", 9, "3")
+    with pytest.raises(UserError, match="there is no such deployment"):
+        publish(
+            PublishSpec(
+                output_uri=room.folder.as_uri(),
+                action="freeze",
+                deployment="srv-test-nowhere",
+                request_id="4",
+                actor="test",
+                reason="",
+            )
+        )
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_document_of_before_can_be_rolled_back(room: Room) -> None:
+    deploy(room.register(sign=1))
+    deploy(room.register(sign=-1))
+    later = {"history": "", "moved_generation": "", "request_id": ""}
+    room.database["deployments"].update_one({"_id": room.deployment}, {"$unset": later})
+    state = read_desired(room.database, room.deployment)
+    assert state is not None
+    assert state.history == ()
+    assert say(room, "rollback").version == 1
