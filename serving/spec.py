@@ -91,7 +91,7 @@ class DeployOutcome(Spec):
 
 PublishAction = Literal["promote", "freeze", "rollback", "release"]
 # What an entry of deployment_events may be about.
-EventAction = Literal["deploy", PublishAction]
+EventAction = Literal["deploy", "refuse", PublishAction]
 
 
 class PublishSpec(JobSpec):

@@ -85,11 +85,13 @@ def measure_champion(
 ) -> Champion:
     """Its numbers on all test samples, and both models' on those of classes that both know."""
     metrics = compute_metrics(_count_pairs(scored), classes)
+    paired = count_paired(scored, set(classes) & set(theirs))
     return champion.model_copy(
         update={
             "accuracy": metrics.accuracy,
             "macro_f1": metrics.macro_f1,
-            "paired": count_paired(scored, set(classes) & set(theirs)),
+            # Of nothing in common nothing can be said.
+            "paired": paired if paired.samples else None,
             "note": describe_difference(classes, theirs),
         }
     )

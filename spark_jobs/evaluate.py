@@ -22,6 +22,7 @@ from spark_jobs.champion import pack_champion, read_deployment
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_held_out
 from spark_jobs.judgement import Found, find_weakest, judge, list_class_metrics
+from spark_jobs.queueing import queue_found
 from spark_jobs.report import page
 from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.report_models import EtlReport, Pictures
@@ -198,6 +199,10 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     store.write_model(outcome.metrics_uri, found.evaluation)
     store.write_model(outcome.bad_cases_uri, found.cases)
     store.write_model(outcome.suspects_uri, found.suspects)
+    with connect() as database:
+        queued = queue_found(database, spec, found.cases, found.suspects)
+    waiting = queued.opened + queued.refreshed + queued.reopened
+    print(f"{waiting} samples wait for a person: ./modelmill review", flush=True)
     _log_to_mlflow(outcome, found.evaluation, spec.mlflow_run_id, report)
     print(
         f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "

@@ -26,7 +26,8 @@ class Evidence:
     suspect: Suspect | None = None
 
 
-def _doubt_label(suspect: Suspect) -> str:
+def doubt_label(suspect: Suspect) -> str:
+    """Why a label is suspect."""
     return (
         f"The label may be wrong: the model is surer of {suspect.suspected!r} than it is on "
         f"average of pictures of that class."
@@ -80,7 +81,7 @@ def list_reasons(case: BadCase, evidence: Evidence) -> tuple[str, ...]:
         return ("The picture cannot be read.",)
     found = (
         _find_copy(case),
-        _doubt_label(evidence.suspect) if evidence.suspect else "",
+        doubt_label(evidence.suspect) if evidence.suspect else "",
         _find_faults(evidence.flags),
         _find_doubt(case, evidence.evaluation),
         _find_company(case),

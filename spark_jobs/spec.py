@@ -10,6 +10,7 @@ from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
 from serving.job.spec import JobSpec, Name, Spec
 from spark_jobs.importing.notes import ImportNotes
+from spark_jobs.old_outcomes import drop_moved
 
 Side = Literal["train", "val", "test"]
 # Who gave a sample its side: the user, by a folder or column; or we.
@@ -225,10 +226,8 @@ class EvaluateOutcome(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_moved(cls, fields: Any) -> Any:
-        """Earlier versions held all of metrics.json here."""
-        moved = {"classes", "per_class", "confusion"}
-        return {k: fields[k] for k in set(fields) - moved} if isinstance(fields, dict) else fields
+    def _read_earlier(cls, fields: Any) -> Any:
+        return drop_moved(fields) if isinstance(fields, dict) else fields
 
 
 class WarmUpSpec(JobSpec):

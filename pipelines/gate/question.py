@@ -4,7 +4,6 @@ import re
 
 from pipelines.gate.answer import ANSWER_HOURS
 from pipelines.gate.decision import GateDecision
-from pipelines.gate.rules import find_weakest
 from spark_jobs.spec import EvaluateOutcome
 
 
@@ -48,7 +47,7 @@ def _show(number: float | None) -> str:
 
 
 def _describe_weakest(evaluate: EvaluateOutcome) -> str:
-    weakest = evaluate.weakest or find_weakest(evaluate.per_class)
+    weakest = evaluate.weakest
     if weakest is None:
         return ""
     return (

@@ -3,7 +3,7 @@
 from pipelines.gate.words import show_apart
 from pipelines.request import RunRequest
 from serving.job.spec import Spec
-from spark_jobs.spec import ClassMetrics, EvaluateOutcome
+from spark_jobs.spec import EvaluateOutcome
 
 
 class ModelCost(Spec):
@@ -27,7 +27,7 @@ def find_misses(
     if evaluate.macro_f1 < request.min_macro_f1:
         macro, floor = show_apart(evaluate.macro_f1, request.min_macro_f1)
         misses.append(f"Macro-F1 {macro} is below the floor of {floor} (min_macro_f1).")
-    weakest = evaluate.weakest or find_weakest(evaluate.per_class)
+    weakest = evaluate.weakest
     if weakest is not None and weakest.recall < request.min_class_recall:
         recall, floor = show_apart(weakest.recall, request.min_class_recall)
         misses.append(
@@ -35,12 +35,6 @@ def find_misses(
             f"below the floor of {floor} (min_class_recall)."
         )
     return misses + _find_excess(request, cost)
-
-
-def find_weakest(per_class: tuple[ClassMetrics, ...]) -> ClassMetrics | None:
-    """The class of the lowest recall among those with test samples; evaluations note it now."""
-    there = [one for one in per_class if one.support]
-    return min(there, key=lambda one: (one.recall, -one.support), default=None)
 
 
 def _find_excess(request: RunRequest, cost: ModelCost | None) -> list[str]:

@@ -10,7 +10,7 @@ from serving.bundle.manifest import Preprocessing
 from serving.job.inputs import BackboneFile, InputFeatures
 from serving.job.search import Cost, Recipe
 from serving.spec import BuildImageOutcome, DeployOutcome, GateNumbers
-from spark_jobs.spec import Champion, EtlOutcome, EvaluateOutcome
+from spark_jobs.spec import Champion, ClassMetrics, EtlOutcome, EvaluateOutcome
 from training.spec import ExportBackboneOutcome, TrainOutcome
 
 RUN_ID = "20250301T020000-0a1b2c"
@@ -83,6 +83,7 @@ EVALUATE = EvaluateOutcome(
     macro_f1=0.7333,
     test_samples=4,
     bad_cases=1,
+    weakest=ClassMetrics(label="钢", precision=1.0, recall=0.5, f1=0.6667, support=2),
     champion=Champion(generation=3, version=2, accuracy=0.5, macro_f1=0.4),
     predictions_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/predictions",
     report_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/report.html",

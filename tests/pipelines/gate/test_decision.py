@@ -8,13 +8,13 @@ from pipelines.gate.decision import GateDecision, decide_gate
 from pipelines.gate.rules import ModelCost
 from pipelines.request import RunRequest
 from serving.job.evaluation import Paired
-from spark_jobs.spec import Champion, EvaluateOutcome
+from spark_jobs.spec import Champion, ClassMetrics, EvaluateOutcome
 from tests.pipelines.literals import EVALUATE
 
 NONE = Champion(generation=0)
 WITHOUT_NUMBERS = Champion(generation=3, version=2)
 # A rare class that is seldom found.
-WEAK = EVALUATE.per_class[1].model_copy(update={"label": "fray", "recall": 0.25})
+WEAK = ClassMetrics(label="fray", precision=1.0, recall=0.25, f1=0.4, support=8)
 
 
 def champion(accuracy: float) -> Champion:
@@ -172,10 +172,18 @@ def test_the_evaluations_own_weakest_class_counts() -> None:
     assert "'fray'" in decide(outcome, min_class_recall=0.3).reason
 
 
-def test_a_class_without_test_samples_has_no_recall() -> None:
-    absent = WEAK.model_copy(update={"support": 0, "recall": 0.0})
-    outcome = EVALUATE.model_copy(update={"per_class": (*EVALUATE.per_class, absent)})
-    assert decide(outcome, min_class_recall=0.5).passed
+def test_an_evaluation_of_earlier_versions_names_its_weakest_class() -> None:
+    """It had the whole table, a class without test samples in it."""
+    table = [
+        WEAK.model_dump(),
+        WEAK.model_dump() | {"label": "none", "support": 0, "recall": 0.0},
+        WEAK.model_dump() | {"label": "oak", "recall": 1.0},
+    ]
+    earlier = EVALUATE.model_dump(exclude={"weakest"}) | {"per_class": table}
+    outcome = EvaluateOutcome.model_validate(earlier)
+    assert outcome.weakest == WEAK
+    assert decide(outcome, min_class_recall=0.25).passed
+    assert not decide(outcome, min_class_recall=0.3).passed
 
 
 @pytest.mark.parametrize(("floor", "good_enough"), [(0.5, True), (0.8, False)])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from tests.spark_jobs.measuring.predictions import measure_predictions, write_predictions
@@ -46,6 +47,14 @@ def tell_scoring(pictures: int, memory: str) -> None:
     tell("scoring", pictures=pictures, **found)
 
 
+def tell_unknown() -> None:
+    from tests.spark_jobs.measuring.unknown import measure_unknown
+
+    with redirect_stdout(sys.stderr):
+        found = measure_unknown()
+    tell("unknown", **found)
+
+
 def run_apart(work: Callable[..., None], *values: object) -> bool:
     """In a process of its own, so that each starts cold; whether it went well."""
     process = multiprocessing.get_context("spawn").Process(target=work, args=values)
@@ -60,6 +69,7 @@ def main() -> int:
     parser.add_argument("--samples", type=int, nargs="*", default=[1_000_000, 10_000_000])
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--pictures", type=int, default=2000, help="to score; 0: leave out")
+    parser.add_argument("--unknown", action="store_true", help="train without two of ten digits")
     parser.add_argument("--memory", default="1g", help="of Spark's Java side")
     given = parser.parse_args()
     well = True
@@ -70,6 +80,8 @@ def main() -> int:
             well &= made and run_apart(tell_metrics, folder, samples, given.classes, given.memory)
     if given.pictures:
         well &= run_apart(tell_scoring, given.pictures, given.memory)
+    if given.unknown:
+        well &= run_apart(tell_unknown)
     return int(not well)
 
 

@@ -14,8 +14,10 @@ from spark_jobs.session import open_session
 from tests.spark_jobs.measuring.growth import prepare_spark
 from tests.spark_jobs.measuring.processes import Cost, measure, watch_memory
 
+Batches = Iterator[pa.RecordBatch]
 SCHEMA = "sha256 string, label string, predicted string, score double, scores array<float>"
 ROWS = 10_000
+Batches = Iterator[pa.RecordBatch]
 
 
 def name_classes(count: int) -> tuple[str, ...]:
@@ -23,11 +25,11 @@ def name_classes(count: int) -> tuple[str, ...]:
     return tuple(f"class {number:04}" for number in range(count))
 
 
-def make_maker(classes: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator]:
+def make_maker(classes: tuple[str, ...]) -> Callable[[Batches], Batches]:
     """Runs in the executors: numbers → rows of SCHEMA, right about three times in four."""
     width = len(classes)
 
-    def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def make(batches: Batches) -> Batches:
         for batch in batches:
             numbers = batch["id"].to_pylist()
             chance = np.random.default_rng(numbers[0])
