@@ -60,8 +60,9 @@ class GateOperator(Operator, SkipMixin):
         evaluate = files.read("evaluate", EvaluateOutcome)
         cost = files.find_cost()
         decision = decide_gate(evaluate, request, cost)
-        if not find_misses(evaluate, request, cost):
-            decision = note_unchanged(decision, evaluate, files.read("train", TrainOutcome))
+        train = files.find("train", TrainOutcome)
+        if train is not None and not find_misses(evaluate, request, cost):
+            decision = note_unchanged(decision, evaluate, train)
         write_decision(files, decision)
         shown: dict[str, Any] = decision.model_dump(mode="json")
         if decision.asks:
