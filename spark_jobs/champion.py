@@ -22,8 +22,12 @@ def read_deployment(database: Any, name: str) -> tuple[Champion, str]:
     document = database["deployments"].find_one({"_id": name})
     if document is None:
         return Champion(generation=0), ""
-    champion = Champion(generation=document["generation"], version=document.get("version"))
-    return champion, document.get("bundle_uri") or ""
+    champion = Champion(
+        generation=document["generation"],
+        version=document.get("version"),
+        bundle_uri=document.get("bundle_uri") or "",
+    )
+    return champion, champion.bundle_uri
 
 
 def pack_champion(

@@ -199,10 +199,12 @@ class Champion(Spec):
     """The deployment as the evaluation saw it; version None: nothing was in service.
 
     paired: on test samples of classes that both know. note: why there is none, or on which.
+    bundle_uri: what serves; empty where nothing does.
     """
 
     generation: int
     version: int | None = None
+    bundle_uri: str = ""
     accuracy: float | None = None
     macro_f1: float | None = None
     paired: Paired | None = None
