@@ -2,7 +2,8 @@
 
 One DAG per preset: a YAML file in `pipelines/presets/`, or in the folder of the setting
 `MODELMILL_PRESETS`. The file's name is the end of the DAG's name; adding a file adds a DAG. Its
-tasks are those of `modelmill_train`, filled in with the preset's values.
+tasks are those of `modelmill_train`, filled in with the preset's values; where the test side cannot
+tell whether a model is worse, the one in service stays, unless the preset says otherwise.
 """
 
 import hashlib

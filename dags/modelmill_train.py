@@ -9,7 +9,8 @@ form has a default that suits most data.
 | `etl` | a snapshot of the labels, checked pictures, their features, three sides (Spark) |
 | `train` | a model on the train side, stopped early by the val side (Paddle, MLflow) |
 | `evaluate` | the model on the test side, which no training has seen, and a report (Spark) |
-| `gate` | stops here, green, when the model is below the floor or worse than the one in service |
+| `gate` | stops here, green, when the model misses a floor or a limit, or is clearly worse |
+| `ask` | waits for your *Approve* or *Reject* where the test side cannot tell; skipped otherwise |
 | `build_image` | the model as a serving image (Docker) |
 | `deploy` | real test samples first, then traffic |
 

@@ -16,6 +16,8 @@ from serving.job.errors import UserError
 TIMEOUT_S = 60
 # More than Airflow gives at once by default is not asked for.
 PAGE = 100
+# A task that waits for a person.
+AWAITING_INPUT = "awaiting_input"
 # The states in which a run, or a task, stays.
 ENDED_RUN = frozenset({"success", "failed"})
 ENDED_TASK = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
@@ -96,6 +98,11 @@ class AirflowApi:
         """What a task left; None where it left nothing under this key."""
         path = f"{self._path(run)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._call("GET", path, missing={"value": None})["value"]
+
+    def answer(self, run: DagRun, task_id: str, option: str) -> None:
+        """Choose one of the options that a waiting task offers."""
+        path = f"{self._path(run)}/taskInstances/{task_id}/-1/hitlDetails"
+        self._call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
 
     def list_runs(self, dag_prefix: str, limit: int) -> list[DagRun]:
         """Runs of the DAGs whose ids start so, newest first."""

@@ -1,7 +1,5 @@
 """Which datasets and deployments there are."""
 
-import difflib
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -9,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from serving.job.errors import UserError
 from serving.job.labels import check_trainable
 from serving.job.mongo import use_database
+from serving.job.text import suggest
 
 
 class Deployment(BaseModel):
@@ -20,12 +19,6 @@ class Deployment(BaseModel):
     port: int
     image_tag: str
     bundle_uri: str
-
-
-def suggest(name: str, names: Sequence[str]) -> str:
-    """Did you mean …?, with a blank before it; empty where no name is close."""
-    near = difflib.get_close_matches(name, names, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def check_dataset(name: str) -> None:

@@ -21,6 +21,11 @@ def locate_mlflow_run(mlflow_address: str, mlflow_run_id: str) -> str:
     return f"{mlflow_address}/#/experiments/{experiment}/runs/{mlflow_run_id}"
 
 
+def locate_question(airflow_address: str, dag_id: str, dag_run_id: str) -> str:
+    """Where a person answers what a run asks, in Airflow."""
+    return f"{locate_airflow_run(airflow_address, dag_id, dag_run_id)}/required_actions"
+
+
 def locate_airflow_run(airflow_address: str, dag_id: str, dag_run_id: str) -> str:
     """The run's page in Airflow."""
     return f"{airflow_address}/dags/{dag_id}/runs/{quote(dag_run_id, safe='')}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pipelines.artifacts import Artifacts
-from pipelines.gate import GateDecision
+from pipelines.gate.decision import GateDecision
 from pipelines.import_request import ImportRequest
 from pipelines.request import RunRequest
 from pipelines.search_plan import choose_inputs, search_seconds
@@ -176,6 +176,11 @@ def evaluate_spec(
         etl_report_uri=etl.report_uri,
         mlflow_run_id=train.mlflow_run_id,
         min_accuracy=plan.request.min_accuracy,
+        features=next((one for one in etl.features if one.name == train.recipe.input), None),
+        facts_uri=plan.artifacts.facts,
+        # With folds the val side is no larger than they are, and the final training has it, too.
+        val_learned=train.folds > 1,
+        seed=plan.seeds.training,
     )
 
 

@@ -11,6 +11,8 @@ from pipelines.form import FormError, read_form
 from pipelines.request import NAME_RULE, RunRequest
 
 SHIPPED = Path(__file__).parent / "presets"
+# At night nobody is there to be asked.
+_UNATTENDED = {"on_unsure": "keep"}
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
@@ -56,7 +58,9 @@ def read_preset(path: Path) -> Preset:
     if not isinstance(request, dict):
         raise PresetError(f"{path}: request must hold the fields of the training form.")
     try:
-        form = read_form(RunRequest, request, lambda field: f"{path}: request.{field}")
+        form = read_form(
+            RunRequest, {**_UNATTENDED, **request}, lambda field: f"{path}: request.{field}"
+        )
         preset = Preset.model_validate({**content, "request": form})
     except FormError as error:
         raise PresetError(str(error)) from None

@@ -21,6 +21,7 @@ from training.spec import BackboneName
 
 NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
 _DETAILS = "Training in detail"
+_GATE = "Gate: what may go in service"
 AUTO: Final = "auto"
 DEFAULT_STAGES = (
     "decode_image",
@@ -126,6 +127,56 @@ class RunRequest(Form):
         le=10_000,
         title="Largest model, MB",
         description="Larger models are not considered: the ONNX file's megabytes. 0: no limit.",
+    )
+    min_macro_f1: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        title="Least macro-F1",
+        description=(
+            "A model below this is not put in service. It is the mean of the classes' F1, so that "
+            "a rare class counts as much as a common one. 0: no floor."
+        ),
+        json_schema_extra={"section": _GATE},
+    )
+    min_class_recall: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        title="Least recall of the worst class",
+        description=(
+            "Of every class, at least this share of its test pictures must be recognised, or the "
+            "model is not put in service. 0: no floor."
+        ),
+        json_schema_extra={"section": _GATE},
+    )
+    max_loss: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        title="Loss that does no harm",
+        description=(
+            "A model that looks a little worse than the one in service still takes its place "
+            "where it is, with 95 % certainty, not worse by more than this much accuracy. It takes "
+            "a few hundred test pictures and more to be so certain."
+        ),
+        json_schema_extra={"section": _GATE},
+    )
+    on_unsure: Literal["ask", "keep", "promote"] = Field(
+        default="ask",
+        title="Where the pictures cannot tell",
+        description=(
+            "What to do with a model that looks a little worse than the one in service, when that "
+            "may be chance."
+        ),
+        json_schema_extra={
+            "section": _GATE,
+            "values_display": {
+                "ask": "ask: the run waits until a person approves or rejects",
+                "keep": "keep: the one in service stays",
+                "promote": "promote: the new one takes its place",
+            },
+        },
     )
     backbones: tuple[Literal["auto", BackboneName], ...] = Field(
         default=(AUTO,),

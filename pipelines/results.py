@@ -4,19 +4,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.airflow_api import AirflowApi, DagRun, TaskRun
+from pipelines.airflow_api import AWAITING_INPUT, AirflowApi, DagRun, TaskRun
 from pipelines.context import Installation, RunFiles
-from pipelines.gate import GateDecision
-from pipelines.pages import locate_airflow_run, locate_report
-from pipelines.steps import BUILD_IMAGE, DEPLOY, EVALUATE, GATE, GATE_FILE, TASKS, TRAIN
-from serving.job import store
+from pipelines.gate.files import ASK, read_decision, read_question
+from pipelines.pages import locate_airflow_run, locate_question, locate_report
+from pipelines.steps import BUILD_IMAGE, DEPLOY, EVALUATE, TASKS, TRAIN
 from serving.spec import BuildImageOutcome, DeployOutcome
 from spark_jobs.spec import EvaluateOutcome
 from training.spec import TrainOutcome
 
 # XCom of a failed task: why, in a sentence.
 REASON_KEY = "reason"
-State = Literal["running", "success", "stopped_by_gate", "failed"]
+State = Literal["running", "waits_for_answer", "success", "stopped_by_gate", "failed"]
 
 
 class RunResult(BaseModel):
@@ -36,6 +35,7 @@ class RunResult(BaseModel):
     endpoint: str | None = None
     served_by: str | None = None
     report_uri: str | None = None
+    question_uri: str | None = None
     airflow_uri: str
     seconds_per_task: dict[str, float] = {}
     seconds: float | None = None
@@ -86,7 +86,19 @@ def describe_run(
         for task in sort_tasks(tasks)
         if task.duration is not None and task.state != "skipped"
     }
-    return result.model_copy(update={"seconds_per_task": seconds, "seconds": run.seconds})
+    question = locate_question(address, run.dag_id, run.dag_run_id)
+    return result.model_copy(
+        update={
+            "seconds_per_task": seconds,
+            "seconds": run.seconds,
+            "question_uri": question if state == "waits_for_answer" else None,
+        }
+    )
+
+
+def waits_for_answer(tasks: list[TaskRun]) -> bool:
+    """Whether a person has to approve or reject before the run goes on."""
+    return any(task.task_id == ASK and task.state == AWAITING_INPUT for task in tasks)
 
 
 def sort_tasks(tasks: list[TaskRun]) -> list[TaskRun]:
@@ -101,9 +113,11 @@ def _judge(
     if run.state == "failed":
         return "failed", _find_reason(api, run, tasks)
     if run.state != "success":
+        if waits_for_answer(tasks):
+            return "waits_for_answer", read_question(files).reason
         return "running", ""
     try:
-        gate = store.read_model(store.join(files.task_uri(GATE), GATE_FILE), GateDecision)
+        gate = read_decision(files)
     except FileNotFoundError:
         return "success", ""
     return ("success" if gate.good_enough else "stopped_by_gate"), gate.reason

@@ -2,21 +2,16 @@
 
 import difflib
 import re
-import unicodedata
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.catalogue import suggest
 from serving.job.errors import UserError
-from serving.job.labels import ONE, Task, join_labels, split_labels
+from serving.job.labels import ONE, Task
 from serving.job.samples import Sample, name_sample
-from serving.job.text import list_some
 
 _HASH = re.compile(r"[0-9a-f]{8,64}")
-MAX_LABEL = 200
 SHOWN = 10
 
 
@@ -97,36 +92,6 @@ def _say_unknown(database: Any, dataset: str, text: str) -> str:
         f"SAMPLE was {text!r}, but {dataset!r} holds no such sample. Allowed are a sha256, at "
         f"least its first 8 digits, or the file's name as it was imported, CLASS/FILE.{hint}"
     )
-
-
-def check_label(label: str, classes: Sequence[str], *, new: bool, task: Task = ONE) -> str:
-    """The label as it is stored; UserError where it cannot be one, or is unknown and not new.
-
-    Several labels are written as `a|b`, in any order.
-    """
-    if task == ONE:
-        return _check_class(label, classes, new=new)
-    parts = [part.strip() for part in split_labels(label) if part.strip()]
-    # No label at all is no class's name either.
-    return join_labels(_check_class(part, classes, new=new) for part in parts or [""])
-
-
-def _check_class(label: str, classes: Sequence[str], *, new: bool) -> str:
-    clean = unicodedata.normalize("NFC", label)
-    if clean not in classes:
-        clean = clean.strip()
-    broken = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in clean)
-    if broken or not clean.strip() or len(clean) > MAX_LABEL:
-        raise UserError(
-            f"LABEL was {label!r}, but a class's name has 1 to {MAX_LABEL} characters, and none "
-            "of them is a control character."
-        )
-    if clean not in classes and not new:
-        raise UserError(
-            f"LABEL was {clean!r}, but the classes are: {list_some(classes, SHOWN)}."
-            f"{suggest(clean, classes)} For a class that is new, add --new-class."
-        )
-    return clean
 
 
 def list_samples(database: Any, dataset: str) -> list[Sample]:

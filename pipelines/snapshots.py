@@ -5,10 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.catalogue import suggest
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
-from serving.job.text import list_some
+from serving.job.text import list_some, suggest
 
 SHOWN = 5
 

@@ -16,7 +16,7 @@ from pipelines.commands import (
 )
 from pipelines.context import Installation, RunFiles
 from pipelines.devices import choose_devices, count_cores, has_cuda_build
-from pipelines.gate import GateDecision
+from pipelines.gate.files import ASK, GATE, read_decision
 from pipelines.plan import (
     RunPlan,
     build_image_spec,
@@ -26,14 +26,12 @@ from pipelines.plan import (
     train_spec,
 )
 from pipelines.warm_spark.lending import KINDS, borrow_command, make_fingerprint
-from serving.job import store
 from serving.job.spec import JobSpec, Spec
 from serving.spec import BuildImageOutcome, DeployOutcome
 from spark_jobs.spec import EtlOutcome, EvaluateOutcome
 from training.spec import TrainOutcome, TrainSpec
 
-PLAN, GATE = "plan", "gate"
-GATE_FILE = "gate.json"
+PLAN = "plan"
 HEAVY_POOL = "heavy"
 
 
@@ -81,7 +79,7 @@ def _bind_deploy(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
         output_uri,
         train=files.read("train", TrainOutcome),
         evaluate=files.read("evaluate", EvaluateOutcome),
-        gate=store.read_model(store.join(files.task_uri(GATE), GATE_FILE), GateDecision),
+        gate=read_decision(files),
         image=files.read("build_image", BuildImageOutcome),
     )
 
@@ -158,4 +156,4 @@ DEPLOY = Step(
     doc="Smoke test with real test samples, then traffic and the alias champion.",
 )
 # Every task of a training run, in order.
-TASKS = (PLAN, ETL.task, TRAIN.task, EVALUATE.task, GATE, BUILD_IMAGE.task, DEPLOY.task)
+TASKS = (PLAN, ETL.task, TRAIN.task, EVALUATE.task, GATE, ASK, BUILD_IMAGE.task, DEPLOY.task)

@@ -10,12 +10,37 @@ from serving.job.spec import JobSpec, Name, Spec
 
 
 class GateNumbers(Spec):
-    """Why a version was let in; kept with the deployment's event."""
+    """What the gate looked at; kept with the deployment's event.
+
+    All but the first four: None where an earlier version decided, or where there was nothing to
+    look at. chance, worst_difference, tellable: pipelines.gate.comparison says what they mean.
+    answered_by: the person who approved or rejected; empty where nobody did in time.
+    """
 
     accuracy: float
     min_accuracy: float
     champion_version: int | None = None
     champion_accuracy: float | None = None
+    macro_f1: float | None = None
+    min_macro_f1: float | None = None
+    weakest_class: str | None = None
+    weakest_recall: float | None = None
+    min_class_recall: float | None = None
+    latency_ms: float | None = None
+    max_latency_ms: float | None = None
+    model_mb: float | None = None
+    max_model_mb: float | None = None
+    test_samples: int | None = None
+    compared_samples: int | None = None
+    standing: str | None = None
+    challenger_only: int | None = None
+    champion_only: int | None = None
+    chance: float | None = None
+    worst_difference: float | None = None
+    max_loss: float | None = None
+    tellable: float | None = None
+    on_unsure: str | None = None
+    answered_by: str | None = None
 
 
 class BuildImageSpec(JobSpec):
@@ -75,7 +100,7 @@ class Rollout(Spec):
 
 PublishAction = Literal["promote", "freeze", "rollback", "release", "set"]
 # What an entry of deployment_events may be about.
-EventAction = Literal["deploy", PublishAction]
+EventAction = Literal["deploy", "refuse", PublishAction]
 
 
 class PublishSpec(JobSpec):

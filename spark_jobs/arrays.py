@@ -67,3 +67,24 @@ def make_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     lengths = np.fromiter(map(len, parts), np.int64, count)
     content = pa.py_buffer(b"".join(parts))
     return pa.Array.from_buffers(kind, count, [validity, _offsets(lengths), content])
+
+
+def wrap_numbers(
+    values: npt.NDArray[Any], kind: pa.DataType, present: npt.NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """A NumPy vector as an array of numbers; null where it is not present."""
+    numbers = pa.py_buffer(np.ascontiguousarray(values, _NUMBERS[kind]))
+    validity = None
+    if present is not None and not present.all():
+        validity = pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [validity, numbers])
+
+
+def read_matrix(
+    column: pa.Array, width: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+    """Vectors of float32, all of one width: which rows have one, [n], and those, [m, width]."""
+    there = np.fromiter(column.is_valid().to_pylist(), np.bool_, len(column))
+    flat = column.flatten()
+    values = np.frombuffer(flat.buffers()[1] or b"", np.float32)
+    return there, values[flat.offset : flat.offset + len(flat)].reshape(-1, width)

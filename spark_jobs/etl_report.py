@@ -5,6 +5,7 @@ from collections import Counter
 import pyarrow as pa
 
 from serving.job import store
+from serving.job.text import list_some
 from spark_jobs.findings import Findings
 from spark_jobs.rejected import list_first
 from spark_jobs.report_models import EtlReport
@@ -12,6 +13,8 @@ from spark_jobs.snapshots import SnapshotManifest
 from spark_jobs.spec import StageCount
 
 REPORT_FILE = "etl_report.json"
+# In the log; the report has all.
+MOST_CLASSES = 20
 
 
 def measure_imbalance(counts: dict[str, int]) -> float:
@@ -75,8 +78,8 @@ def write_report(output_uri: str, report: EtlReport) -> str:
     if report.flags:
         print(f"flags: {', '.join(f'{count} {flag}' for flag, count in report.flags.items())}")
     if report.balance is not None:
-        shown = (f"{label} {value:g}" for label, value in report.balance.per_class.items())
-        print(f"classes balanced by {report.balance.mode}: {', '.join(shown)}")
+        shown = [f"{label} {value:g}" for label, value in report.balance.per_class.items()]
+        print(f"classes balanced by {report.balance.mode}: {list_some(shown, MOST_CLASSES)}")
     uri = store.join(output_uri, REPORT_FILE)
     store.write_model(uri, report)
     return uri

@@ -1,226 +1,209 @@
 """The evaluate job: the bundle that would be served, and the champion, on the test side."""
 
-import io
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from serving.bundle.manifest import MANIFEST_FILE, Lineage, Manifest
-from serving.bundle.predictor import BadBundleError
+from serving.bundle.manifest import MANIFEST_FILE, Manifest
 from serving.job import store
 from serving.job.errors import UserError
-from spark_jobs.arrays import make_array
+from serving.job.evaluation import (
+    BAD_CASES_FILE,
+    EVALUATION_FILE,
+    SUSPECTS_FILE,
+    BadCase,
+    Evaluation,
+)
+from spark_jobs.champion import pack_champion, read_deployment
 from spark_jobs.database import connect
-from spark_jobs.held_out import open_raw, read_test_side
-from spark_jobs.metrics.classification import Metrics, compute_metrics, count_pairs
-from spark_jobs.report.page import BadCase, ReportData, render_report
+from spark_jobs.held_out import open_raw, read_held_out
+from spark_jobs.judgement import Found, find_weakest, judge, list_class_metrics
+from spark_jobs.queueing import queue_found
+from spark_jobs.report import page
 from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.report_models import EtlReport, Pictures
-from spark_jobs.scoring import open_bundle, pack_bundle, score_samples
+from spark_jobs.scored import find_segments, pick_smoke_candidates
+from spark_jobs.scoring import NO_NUMBERS, SCORED, pack_bundle, score_samples
 from spark_jobs.session import make_frame, open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
-from spark_jobs.spec import Champion, EvaluateOutcome, EvaluateSpec, Prediction
+from spark_jobs.spec import EvaluateOutcome, EvaluateSpec
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tracking import MlflowRun
 
 REPORT_FILE = "report.html"
-METRICS_FILE = "metrics.json"
 SMOKE_FILE = "smoke.json"
 BAD_CASE_SIDE = 320
 
 
-def read_deployment(database: Any, name: str) -> tuple[Champion, str]:
-    """The deployment as it is now, and its bundle's URI; generation 0 where there is none."""
-    document = database["deployments"].find_one({"_id": name})
-    if document is None:
-        return Champion(generation=0), ""
-    champion = Champion(generation=document["generation"], version=document.get("version"))
-    return champion, document.get("bundle_uri") or ""
-
-
-def _pack_champion(bundle_uri: str) -> list[Path]:
-    if not bundle_uri:
-        return []
-    try:
-        path = pack_bundle(bundle_uri)
-        open_bundle(path)
-    except (FileNotFoundError, BadBundleError) as error:
-        print(f"The champion's bundle {bundle_uri} cannot be scored: {error}", flush=True)
-        return []
-    return [path]
-
-
-def _fetch_contents(
-    spark: SparkSession, raw_uri: str, chosen: Sequence[Prediction]
-) -> dict[str, bytes]:
+def _fetch_contents(spark: SparkSession, raw_uri: str, chosen: dict[str, str]) -> dict[str, bytes]:
+    """sha256 → bytes; chosen: sha256 → segment."""
     if not chosen:
         return {}
-    raw = open_raw(spark, raw_uri, (p.segment for p in chosen)).read()
-    rows = raw.where(F.col("sha256").isin(sorted({p.sha256 for p in chosen})))
+    raw = open_raw(spark, raw_uri, chosen.values()).read()
+    rows = raw.where(F.col("sha256").isin(sorted(chosen)))
     return {row["sha256"]: bytes(row["content"]) for row in rows.collect()}
 
 
 def _score(
-    spark: SparkSession, raw_uri: str, test: pa.Table, bundles: tuple[Path, ...]
-) -> pa.Table:
-    """Rows of SCORED. The work is the executors'; what comes back is as small as the labels."""
-    raw = open_raw(spark, raw_uri, test["segment"].to_pylist())
-    wanted = make_frame(spark, test).withColumn("file", F.substring_index("segment", "/", -1))
+    spark: SparkSession, spec: EvaluateSpec, held: pa.Table, bundles: tuple[Path, ...], uri: str
+) -> DataFrame:
+    """Rows of SCORED, as they were written: whatever is asked of them, nothing is scored twice."""
+    raw = open_raw(spark, spec.raw_uri, held["segment"].to_pylist())
+    wanted = make_frame(spark, held).withColumn("file", F.substring_index("segment", "/", -1))
     samples = raw.read().join(F.broadcast(wanted), on=["sha256", "file"], how="inner")
-    scored = score_samples(spark, samples, bundles).toArrow().sort_by("sha256")
-    if scored.num_rows != test.num_rows:
+    with show_progress(spark):
+        score_samples(spark, samples, bundles).write.parquet(uri)
+    return spark.read.schema(SCORED).parquet(uri)
+
+
+def _check_scored(test: DataFrame, held: pa.Table, bundle_uri: str) -> None:
+    """UserError where bytes or numbers are missing."""
+    wanted = held["side"].to_pylist().count("test")
+    broken = F.count(F.when(F.col("predicted") == NO_NUMBERS, 1)).alias("broken")
+    ((found, without),) = test.agg(F.count(F.lit(1)), broken).collect()
+    if found != wanted:
         raise UserError(
-            f"{test.num_rows - scored.num_rows} of {test.num_rows} test samples have no raw bytes "
+            f"{wanted - found} of {wanted} test samples have no raw bytes "
             "any more: start a new run, whose snapshot leaves them out."
         )
-    return scored
-
-
-def _write_predictions(uri: str, scored: pa.Table) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(scored, buffer)
-    store.write_bytes(store.join(uri, "predictions.parquet"), buffer.getvalue())
-
-
-def _to_predictions(rows: pa.Table) -> list[Prediction]:
-    found = rows.drop_columns(["champion_predicted"]).to_pylist()
-    return [Prediction.model_validate(row) for row in found]
-
-
-def _worst(scored: pa.Table, count: int) -> list[Prediction]:
-    wrong = scored.filter(pc.not_equal(scored["predicted"], scored["label"]))
-    rows = wrong.sort_by([("score", "descending"), ("sha256", "ascending")])
-    return _to_predictions(rows.slice(0, count))
-
-
-def _smoke_candidates(scored: pa.Table, count: int) -> list[Prediction]:
-    """The `count` smallest samples of each class and each kind of answer."""
-    rows = scored.sort_by([("size_bytes", "ascending"), ("sha256", "ascending")])
-    columns = (rows[name].to_pylist() for name in ("label", "predicted", "score"))
-    seen: Counter[tuple[str, bool, bool]] = Counter()
-    chosen = []
-    for number, (label, predicted, score) in enumerate(zip(*columns, strict=True)):
-        kind = (label, predicted == label, score < 0.6)
-        seen[kind] += 1
-        if seen[kind] <= count:
-            chosen.append(number)
-    return _to_predictions(rows.take(make_array(chosen, pa.int64())))
-
-
-def _measure_champion(scored: pa.Table, champion: Champion, classes: tuple[str, ...]) -> Champion:
-    metrics = compute_metrics(count_pairs(scored, "champion_predicted"), classes)
-    update = {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
-    return champion.model_copy(update=update)
-
-
-def _bad_cases(worst: list[Prediction], contents: dict[str, bytes]) -> tuple[BadCase, ...]:
-    return tuple(
-        BadCase(
-            name=p.name,
-            label=p.label,
-            predicted=p.predicted,
-            score=p.score,
-            thumbnail=make_thumbnail(contents.get(p.sha256, b""), BAD_CASE_SIDE),
+    if without:
+        raise UserError(
+            f"The bundle {bundle_uri} answers {without} of {wanted} test samples with NaN or "
+            "infinity instead of probabilities: its training has diverged. Train again, with "
+            "another seed or fewer trials' freedom."
         )
-        for p in worst
-    )
 
 
 def _make_report(
-    spec: EvaluateSpec,
-    metrics: Metrics,
-    champion: Champion,
-    lineage: Lineage,
-    bad: tuple[BadCase, ...],
+    spec: EvaluateSpec, found: Found, etl: EtlReport, contents: dict[str, bytes]
 ) -> str:
-    etl = store.read_model(spec.etl_report_uri, EtlReport)
     pictures = Pictures(pictures=())
     if etl.pictures_uri:
         pictures = store.read_model(etl.pictures_uri, Pictures)
-    data = ReportData(
+    evaluation = found.evaluation
+    shown = found.cases.cases[: spec.max_bad_cases]
+    thumbnails = {
+        case.sha256: make_thumbnail(contents.get(case.sha256, b""), BAD_CASE_SIDE) for case in shown
+    }
+    data = page.ReportData(
         run_id=spec.run_id,
         dataset=spec.dataset,
         deployment=spec.deployment,
         snapshot_id=spec.snapshot_id,
-        lineage=lineage,
+        lineage=found.manifest.lineage,
         min_accuracy=spec.min_accuracy,
-        accuracy=metrics.accuracy,
-        macro_f1=metrics.macro_f1,
-        test_samples=metrics.samples,
-        classes=metrics.classes,
-        per_class=metrics.per_class,
-        confusion=metrics.confusion,
-        wrong=metrics.wrong,
-        bad_cases=bad,
-        champion=champion,
+        accuracy=evaluation.accuracy,
+        macro_f1=evaluation.macro.f1,
+        test_samples=evaluation.samples,
+        classes=evaluation.classes,
+        per_class=list_class_metrics(evaluation),
+        confusion=evaluation.confusion,
+        wrong=evaluation.wrong,
+        bad_cases=_show_cases(shown, thumbnails),
+        champion=found.champion,
         etl=etl,
         etl_pictures=pictures,
+        evaluation=evaluation,
+        cases=found.cases,
+        thumbnails=thumbnails,
     )
-    return render_report(data)
+    return page.render_report(data)
 
 
-def _log_to_mlflow(outcome: EvaluateOutcome, run_id: str, report: str) -> None:
+def _show_cases(shown: Sequence[BadCase], thumbnails: dict[str, str]) -> tuple[page.BadCase, ...]:
+    return tuple(
+        page.BadCase(
+            name=case.name,
+            label=case.label,
+            predicted=case.predicted,
+            score=case.scores[0][1] if case.scores else 1.0,
+            thumbnail=thumbnails[case.sha256],
+        )
+        for case in shown
+    )
+
+
+def _log_to_mlflow(
+    outcome: EvaluateOutcome, evaluation: Evaluation, run_id: str, report: str
+) -> None:
     run = MlflowRun(run_id)
     numbers = {
-        "test_accuracy": outcome.accuracy,
-        "test_macro_f1": outcome.macro_f1,
-        "test_samples": float(outcome.test_samples),
-        "test_wrong": float(outcome.bad_cases),
+        "test_accuracy": evaluation.accuracy,
+        "test_balanced_accuracy": evaluation.balanced_accuracy,
+        "test_macro_f1": evaluation.macro.f1,
+        "test_log_loss": evaluation.log_loss,
+        "test_calibration_error": evaluation.calibration_error,
+        "test_samples": float(evaluation.samples),
+        "test_wrong": float(evaluation.wrong),
     }
+    if evaluation.roc_auc is not None:
+        numbers["test_roc_auc"] = evaluation.roc_auc
     if outcome.champion.accuracy is not None and outcome.champion.macro_f1 is not None:
         numbers["champion_test_accuracy"] = outcome.champion.accuracy
         numbers["champion_test_macro_f1"] = outcome.champion.macro_f1
     run.log_metrics(numbers)
     run.log_artifact(REPORT_FILE, report.encode(), "text/html")
-    run.log_artifact(METRICS_FILE, outcome.model_dump_json(indent=2).encode(), "application/json")
+    content = evaluation.model_dump_json(indent=2).encode()
+    run.log_artifact(EVALUATION_FILE, content, "application/json")
 
 
 def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
-    """Score, measure, and write predictions, metrics, report and smoke samples."""
+    """Score, measure, and write predictions, metrics, bad cases, report and smoke samples."""
     started = time.monotonic()
-    test = read_test_side(spec)
+    held = read_held_out(spec)
     with connect() as database:
         champion, champion_uri = read_deployment(database, spec.deployment)
     manifest = store.read_model(store.join(spec.bundle_uri, MANIFEST_FILE), Manifest)
+    etl = store.read_model(spec.etl_report_uri, EtlReport)
     spark = open_session(f"evaluate {spec.dataset}")
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
-    bundles = (pack_bundle(spec.bundle_uri), *_pack_champion(champion_uri))
-    with show_progress(spark):
-        scored = _score(spark, spec.raw_uri, test, bundles)
-    metrics = compute_metrics(count_pairs(scored), manifest.classes)
-    if len(bundles) > 1:
-        champion = _measure_champion(scored, champion, manifest.classes)
-    predictions_uri = store.join(spec.output_uri, "predictions")
-    _write_predictions(predictions_uri, scored)
-    worst = _worst(scored, spec.max_bad_cases)
-    smoke = choose_smoke(_smoke_candidates(scored, spec.smoke_samples), spec.smoke_samples)
-    contents = _fetch_contents(spark, spec.raw_uri, (*worst, *smoke))
-    report = _make_report(spec, metrics, champion, manifest.lineage, _bad_cases(worst, contents))
-    outcome = EvaluateOutcome(
-        accuracy=metrics.accuracy,
-        macro_f1=metrics.macro_f1,
-        test_samples=metrics.samples,
-        classes=metrics.classes,
-        per_class=metrics.per_class,
-        confusion=metrics.confusion,
-        bad_cases=metrics.wrong,
+    champion, their_bundle, theirs = pack_champion(champion, champion_uri)
+    bundles = (pack_bundle(spec.bundle_uri), *([their_bundle] if their_bundle else []))
+    uri = store.join(spec.output_uri, "predictions")
+    scored = _score(spark, spec, held, bundles, uri)
+    test = scored.where(F.col("side") == "test")
+    _check_scored(test, held, spec.bundle_uri)
+    found = judge(
+        spark,
+        spec,
+        scored,
+        manifest,
         champion=champion,
-        predictions_uri=predictions_uri,
+        theirs=theirs.classes if theirs else (),
+    )
+    smoke = choose_smoke(pick_smoke_candidates(test, spec.smoke_samples), spec.smoke_samples)
+    shown = {case.sha256 for case in found.cases.cases[: spec.max_bad_cases]}
+    chosen = find_segments(test, shown) | {one.sha256: one.segment for one in smoke}
+    contents = _fetch_contents(spark, spec.raw_uri, chosen)
+    report = _make_report(spec, found, etl, contents)
+    outcome = EvaluateOutcome(
+        accuracy=found.evaluation.accuracy,
+        macro_f1=found.evaluation.macro.f1,
+        test_samples=found.evaluation.samples,
+        bad_cases=found.evaluation.wrong,
+        weakest=find_weakest(found.evaluation),
+        champion=found.champion,
+        predictions_uri=uri,
         report_uri=store.join(spec.output_uri, REPORT_FILE),
         smoke_uri=store.join(spec.output_uri, SMOKE_FILE),
+        metrics_uri=store.join(spec.output_uri, EVALUATION_FILE),
+        bad_cases_uri=store.join(spec.output_uri, BAD_CASES_FILE),
+        suspects_uri=store.join(spec.output_uri, SUSPECTS_FILE),
     )
     store.write_bytes(outcome.report_uri, report.encode())
     store.write_model(outcome.smoke_uri, make_smoke(smoke, contents))
-    store.write_model(store.join(spec.output_uri, METRICS_FILE), outcome)
-    _log_to_mlflow(outcome, spec.mlflow_run_id, report)
+    store.write_model(outcome.metrics_uri, found.evaluation)
+    store.write_model(outcome.bad_cases_uri, found.cases)
+    store.write_model(outcome.suspects_uri, found.suspects)
+    with connect() as database:
+        queued = queue_found(database, spec, found.cases, found.suspects)
+    waiting = queued.opened + queued.refreshed + queued.reopened
+    print(f"{waiting} samples wait for a person: ./modelmill review", flush=True)
+    _log_to_mlflow(outcome, found.evaluation, spec.mlflow_run_id, report)
     print(
         f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "
         f"{outcome.test_samples} test samples; {time.monotonic() - started:.1f} s",

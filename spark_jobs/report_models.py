@@ -5,6 +5,7 @@ from typing import Literal
 
 from serving.job.labels import ONE, Task
 from serving.job.spec import Spec
+from spark_jobs.importing.notes import ImportNotes
 from spark_jobs.spec import Rejection, Side, StageCount
 
 BalanceMode = Literal["weights", "oversample"]
@@ -27,11 +28,10 @@ class ClassCount(Spec):
     conflicts: int
 
 
-class ImportReport(Spec):
+class ImportReport(ImportNotes):
     """import_report.json: what an import read, what it recognised and what became of each file.
 
-    read == added + already_there + len(conflicts) + len(rejected). restored: samples whose bytes
-    were lost and are back; the files that brought them are counted like any other.
+    read == added + already_there + len(conflicts) + len(rejected).
     """
 
     dataset: str
@@ -44,7 +44,6 @@ class ImportReport(Spec):
     read: int
     added: int
     already_there: int
-    restored: int = 0
     classes: tuple[ClassCount, ...]
     conflicts: tuple[Conflict, ...]
     rejected: tuple[Rejection, ...]

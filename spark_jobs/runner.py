@@ -115,7 +115,8 @@ def _describe(error: ValidationError, name: str, params: type[StageParams]) -> s
         close = difflib.get_close_matches(field, params.model_fields, n=1)
         unknown = problem["type"] == "extra_forbidden"
         hint = f" Did you mean {close[0]!r}?" if unknown and close else ""
-        said = "there is no such parameter." if unknown else f"{problem['msg']}."
+        said = problem["msg"].removeprefix("Value error, ")
+        said = "there is no such parameter." if unknown else f"{said}."
         lines.append(f"{field}={problem['input']!r}: {said}{hint}")
     allowed = ", ".join(params.model_fields) or "none"
     return f"Stage {name!r}: {' '.join(lines)} Its parameters: {allowed}."

@@ -8,11 +8,16 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
+    ArrayType,
     DoubleType,
+    FloatType,
     IntegerType,
     StringType,
     StructField,
@@ -29,16 +34,38 @@ from spark_jobs.session import place_file
 Batches = Iterator[pa.RecordBatch]
 BATCH = 8
 UNREADABLE = "(unreadable)"
-SCORED = StructType(
+# What a network that is broken answers: no probabilities.
+NO_NUMBERS = "(no numbers)"
+# added: the day on which it came into the dataset, UTC; null where that is not known.
+GIVEN = StructType(
     [
         StructField("sha256", StringType()),
         StructField("name", StringType()),
         StructField("label", StringType()),
+        StructField("side", StringType()),
+        StructField("group", StringType()),
+        StructField("added", StringType()),
         StructField("segment", StringType()),
-        StructField("size_bytes", IntegerType()),
+    ]
+)
+# scores: probabilities in the order of the bundle's classes; null where there are none.
+ANSWER = StructType(
+    [
         StructField("predicted", StringType()),
         StructField("score", DoubleType()),
-        StructField("champion_predicted", StringType()),
+        StructField("scores", ArrayType(FloatType())),
+    ]
+)
+CHAMPION = "champion_"
+# width, height: of the picture as it is stored, in pixels; null where it cannot be read.
+SCORED = StructType(
+    [
+        *GIVEN.fields,
+        StructField("size_bytes", IntegerType()),
+        StructField("width", IntegerType()),
+        StructField("height", IntegerType()),
+        *ANSWER.fields,
+        *(StructField(CHAMPION + field.name, field.dataType) for field in ANSWER.fields),
     ]
 )
 
@@ -69,15 +96,22 @@ def _load(name: str) -> Predictor:
     return open_bundle(Path(SparkFiles.get(name)))
 
 
-Answer = tuple[str, float]
+Vector = npt.NDArray[np.float32]
+# Predicted label, its probability, all probabilities.
+Answer = tuple[str | None, float | None, Vector | None]
+NO_ANSWER: Answer = (None, None, None)
 
 
 def score_pictures(predictor: Predictor, pictures: list[codec.Pixels]) -> list[Answer]:
-    """Best label and its probability, for each picture."""
+    """What the bundle says of each picture."""
     answers: list[Answer] = []
     for start in range(0, len(pictures), BATCH):
         for scores in predictor.score(pictures[start : start + BATCH]):
-            answers += codec.rank_labels(scores, predictor.manifest.classes, top=1)
+            if np.isfinite(scores).all():
+                ((label, best),) = codec.rank_labels(scores, predictor.manifest.classes, top=1)
+                answers.append((label, best, scores))
+            else:
+                answers.append((NO_NUMBERS, None, None))
     return answers
 
 
@@ -93,7 +127,10 @@ def _predict(names: tuple[str, ...], contents: list[bytes]) -> list[list[Answer]
         readable = [picture for picture in prepared[key] if picture is not None]
         found = iter(score_pictures(predictor, readable))
         answers.append(
-            [(UNREADABLE, 1.0) if picture is None else next(found) for picture in prepared[key]]
+            [
+                (UNREADABLE, 1.0, None) if picture is None else next(found)
+                for picture in prepared[key]
+            ]
         )
     return answers
 
@@ -105,31 +142,51 @@ def _prepare(predictor: Predictor, content: bytes) -> codec.Pixels | None:
         return None
 
 
+def _find_size(content: bytes) -> tuple[int | None, int | None]:
+    try:
+        facts = codec.inspect(content)
+    except codec.BadImageError:
+        return None, None
+    return facts.width, facts.height
+
+
+def _write_answers(answers: list[Answer]) -> list[pa.Array]:
+    labels, best, scores = zip(*answers, strict=True)
+    kinds = (pa.string(), pa.float64(), pa.list_(pa.float32()))
+    columns = (labels, best, scores)
+    return [make_array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
+
+
 def make_scorer(names: tuple[str, ...]) -> Callable[[Batches], Batches]:
     """The function that runs in the executors: challenger first, then the champion if any."""
 
     def score(batches: Batches) -> Batches:
         for batch in batches:
             contents = batch["content"].to_pylist()
+            if not contents:
+                continue
             answers = _predict(names, contents)
-            champion = (
-                [label for label, _ in answers[1]] if len(answers) > 1 else [None] * len(contents)
-            )
-            arrays = [batch[name] for name in ("sha256", "name", "label", "segment")]
-            arrays += [
-                make_array([len(content) for content in contents], pa.int32()),
-                make_array([label for label, _ in answers[0]], pa.string()),
-                make_array([score for _, score in answers[0]], pa.float64()),
-                make_array(champion, pa.string()),
-            ]
+            champion = answers[1] if len(answers) > 1 else [NO_ANSWER] * len(contents)
+            sizes = zip(*map(_find_size, contents), strict=True)
+            arrays = [batch[name] for name in GIVEN.names]
+            arrays.append(make_array([len(content) for content in contents], pa.int32()))
+            arrays += [make_array(values, pa.int32()) for values in sizes]
+            arrays += [*_write_answers(answers[0]), *_write_answers(champion)]
             yield pa.RecordBatch.from_arrays(arrays, SCORED.names)
 
     return score
 
 
 def score_samples(spark: SparkSession, samples: DataFrame, bundles: tuple[Path, ...]) -> DataFrame:
-    """Rows of SCORED for rows with sha256, name, label, segment, content."""
+    """Rows of SCORED for rows of GIVEN with their content."""
     for path in bundles:
         spark.sparkContext.addFile(str(path))
-    chosen = samples.select("sha256", "name", "label", "segment", "content")
+    chosen = samples.select(*GIVEN.names, "content")
     return chosen.mapInArrow(make_scorer(tuple(path.name for path in bundles)), SCORED)
+
+
+def select_champion(scored: DataFrame) -> DataFrame:
+    """The champion's answers in the place of the challenger's."""
+    answers = [F.col(CHAMPION + name).alias(name) for name in ANSWER.names]
+    others = [name for name in scored.columns if name.removeprefix(CHAMPION) not in ANSWER.names]
+    return scored.select(*others, *answers)

@@ -5,7 +5,19 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from serving.job.smoke import SmokeSample, SmokeSamples
-from spark_jobs.spec import Prediction
+from serving.job.spec import Spec
+
+
+class Prediction(Spec):
+    """What the bundle said of one test sample: its best label and that label's probability."""
+
+    sha256: str
+    name: str
+    label: str
+    segment: str
+    size_bytes: int
+    predicted: str
+    score: float
 
 
 def choose_smoke(predictions: Sequence[Prediction], count: int) -> list[Prediction]:

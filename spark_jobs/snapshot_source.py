@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.text import list_some
 from spark_jobs.arrays import make_array
 from spark_jobs.database import connect
 from spark_jobs.schemas import WEIGHTS
@@ -69,10 +70,9 @@ def _read_manifest(spec: EtlSpec) -> SnapshotManifest:
 
 
 def _refuse(spec: EtlSpec, count: int, why: str, details: Sequence[str]) -> UserError:
-    more = f"; and {count - SHOWN} more" if count > SHOWN else ""
     return UserError(
         f"Snapshot {spec.snapshot_id} cannot be trained on again: {count} of its samples {why}: "
-        f"{'; '.join(details[:SHOWN])}{more}. Leave the snapshot empty to train on what is there."
+        f"{list_some(details, SHOWN, '; ')}. Leave the snapshot empty to train on what is there."
     )
 
 

@@ -1,17 +1,19 @@
 """What the data jobs accept and answer."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter, model_validator
 
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
 from serving.job.spec import JobSpec, Name, Spec
+from spark_jobs.importing.notes import ImportNotes
+from spark_jobs.old_outcomes import drop_moved
 
 Side = Literal["train", "val", "test"]
-# Who gave a sample its side: the user, by a folder or column that leaves no choice; or we.
+# Who gave a sample its side: the user, by a folder or column; or we.
 Origin = Literal["given", "assigned"]
 LabelsPerSample = Literal["one", "several"]
 # Where a job finds the address of the MongoDB to import from: it may hold a password.
@@ -85,11 +87,10 @@ class Rejection(Spec):
     reason: str
 
 
-class ImportOutcome(Spec):
+class ImportOutcome(ImportNotes):
     """Always read == added + already_there + conflicts + len(rejected).
 
-    restored: samples whose bytes were lost and are back. added_per_class: a sample with several
-    labels counts under each.
+    added_per_class: a sample with several labels counts under each.
     """
 
     dataset: str
@@ -97,7 +98,6 @@ class ImportOutcome(Spec):
     read: int
     added: int
     already_there: int
-    restored: int = 0
     conflicts: int
     conflicting: tuple[str, ...]
     rejected: tuple[Rejection, ...]
@@ -154,7 +154,10 @@ class EtlOutcome(Spec):
 
 
 class EvaluateSpec(JobSpec):
-    """Score the bundle that would be served, and the deployment's champion, on the test side."""
+    """Score the bundle that would be served, and the deployment's champion, on the test side.
+
+    features: those that the bundle was trained on. val_learned: it has learned from val, too.
+    """
 
     kind: Literal["evaluate"] = "evaluate"
     run_id: str
@@ -169,18 +172,10 @@ class EvaluateSpec(JobSpec):
     min_accuracy: float
     max_bad_cases: int = Field(default=50, ge=0)
     smoke_samples: int = Field(default=5, ge=1)
-
-
-class Prediction(Spec):
-    """What the bundle said of one test sample: its best label and that label's probability."""
-
-    sha256: str
-    name: str
-    label: str
-    segment: str
-    size_bytes: int
-    predicted: str
-    score: float
+    features: InputFeatures | None = None
+    facts_uri: str = ""
+    val_learned: bool = False
+    seed: int = 0
 
 
 class ClassMetrics(Spec):
@@ -196,7 +191,7 @@ class ClassMetrics(Spec):
 class Champion(Spec):
     """The deployment as the evaluation saw it; version None: nothing was in service.
 
-    paired: the two models on the same test samples; None where the champion was not scored.
+    paired: on test samples of classes that both know. note: why there is none, or on which.
     """
 
     generation: int
@@ -204,26 +199,33 @@ class Champion(Spec):
     accuracy: float | None = None
     macro_f1: float | None = None
     paired: Paired | None = None
+    note: str = ""
 
 
 class EvaluateOutcome(Spec):
-    """confusion[i][j]: samples of class i that were called class j, in the order of `classes`.
+    """The few numbers that others need. weakest: the class of the lowest recall that is tested.
 
-    weakest: the class of the lowest recall among those that have test samples.
+    predictions_uri: folder of Parquet files, rows of scoring.SCORED of the val and test sides.
+    metrics_uri: Evaluation; bad_cases_uri: BadCases; suspects_uri: Suspects; empty in old runs.
     """
 
     accuracy: float
     macro_f1: float
     test_samples: int
-    classes: tuple[str, ...]
-    per_class: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
     bad_cases: int
     weakest: ClassMetrics | None = None
     champion: Champion
     predictions_uri: str
     report_uri: str
     smoke_uri: str
+    metrics_uri: str = ""
+    bad_cases_uri: str = ""
+    suspects_uri: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier(cls, fields: Any) -> Any:
+        return drop_moved(fields) if isinstance(fields, dict) else fields
 
 
 class WarmUpSpec(JobSpec):

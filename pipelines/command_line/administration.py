@@ -22,13 +22,13 @@ OutcomeT = TypeVar("OutcomeT", bound=Spec)
 dataset_option = click.option("--dataset", required=True, help="Name of the dataset.")
 
 
-def read_actor() -> str:
-    """Who types, for histories."""
+def read_actor(way: str = "command line") -> str:
+    """Who acts, and by which way, for histories."""
     try:
-        return f"{getpass.getuser()} (command line)"
+        return f"{getpass.getuser()} ({way})"
     except (KeyError, OSError):
         # A container's user may have no name.
-        return "command line"
+        return way
 
 
 @contextmanager

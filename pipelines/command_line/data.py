@@ -114,8 +114,8 @@ def show_outcome(outcome: ImportOutcome) -> None:
         f"Dataset {outcome.dataset}: read {outcome.read}, added {outcome.added}, already there "
         f"{outcome.already_there}, conflicts {outcome.conflicts}, rejected {len(outcome.rejected)}"
     )
-    if outcome.restored:
-        click.echo(f"  {outcome.restored} samples had lost their bytes; they have them back")
+    for note in outcome.notes:
+        click.echo(f"  {note}")
     if outcome.task == SEVERAL and outcome.added_per_class:
         click.echo("  A sample counts under each of its labels:")
     classes = list(outcome.added_per_class.items())

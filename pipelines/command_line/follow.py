@@ -1,4 +1,4 @@
-"""Watch a run task by task until it ends."""
+"""Watch a run task by task until it ends, or waits for a person."""
 
 import sys
 import time
@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import click
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from pipelines.airflow_api import ENDED_RUN, ENDED_TASK, AirflowApi, DagRun, TaskRun
-from pipelines.results import sort_tasks
+from pipelines.airflow_api import AWAITING_INPUT, ENDED_RUN, ENDED_TASK, AirflowApi, DagRun, TaskRun
+from pipelines.results import sort_tasks, waits_for_answer
 from serving.job.errors import UserError
 
 POLL_S = 1.0
@@ -39,12 +39,12 @@ def _show_changes(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
     while True:
         now, tasks = _poll(api, run)
         for task in tasks:
-            if task.state in ("running", "up_for_retry", *ENDED_TASK):
+            if task.state in ("running", "up_for_retry", AWAITING_INPUT, *ENDED_TASK):
                 line = f"{task.task_id:<12} {_describe(task)}"
                 if shown.get(task.task_id) != f"{task.state}{task.try_number}":
                     click.echo(f"{_elapsed(now):5.0f} s  {line}", err=True)
                     shown[task.task_id] = f"{task.state}{task.try_number}"
-        if now.state in ENDED_RUN:
+        if now.state in ENDED_RUN or waits_for_answer(tasks):
             return now, tasks
         time.sleep(POLL_S)
 
@@ -62,7 +62,7 @@ def _show_in_place(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]
                 table.add_row(task.task_id, _describe(task))
             table.add_row("", f"{_elapsed(now):.0f} s in all")
             live.update(table)
-            if now.state in ENDED_RUN:
+            if now.state in ENDED_RUN or waits_for_answer(tasks):
                 return now, tasks
             time.sleep(POLL_S)
 
@@ -73,6 +73,8 @@ def _elapsed(run: DagRun) -> float:
 
 def _describe(task: TaskRun) -> str:
     words = (task.state or "waiting").replace("_", " ")
+    if task.state == AWAITING_INPUT:
+        return "waits for a person's answer"
     if task.state in ("success", "failed") and task.duration is not None:
         words = f"{words}, {task.duration:.0f} s"
     elif task.state == "running" and task.start_date is not None:

@@ -14,6 +14,7 @@ from pipelines.command_line.follow import follow_run
 from pipelines.command_line.output import emit_json, json_option, read_flags, use_installation
 from pipelines.context import Installation, RunFiles
 from pipelines.form import add_options
+from pipelines.gate.answer import ANSWER_HOURS
 from pipelines.local.configuration import ADMIN, read_admin_password
 from pipelines.pages import locate_airflow_run
 from pipelines.request import RunRequest
@@ -26,7 +27,13 @@ from spark_jobs.spec import EvaluateOutcome
 
 TRAIN_DAG = "modelmill_train"
 PREFIXES = (TRAIN_DAG, "modelmill_nightly__")
-EXIT_CODES = {"success": 0, "running": 0, "failed": 1, "stopped_by_gate": 3}
+EXIT_CODES = {
+    "success": 0,
+    "running": 0,
+    "failed": 1,
+    "stopped_by_gate": 3,
+    "waits_for_answer": 4,
+}
 
 
 @contextmanager
@@ -47,7 +54,8 @@ def use_airflow(installation: Installation) -> Iterator[AirflowApi]:
 def train(wait: bool, as_json: bool, **values: object) -> None:
     """Train on a dataset, and put the model in service if it is good enough.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 trained but stopped by the gate.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 trained but stopped by the gate, 4 trained, and
+    waits until a person approves or rejects.
     """
     request = read_flags(RunRequest, values)
     installation = use_installation()
@@ -84,7 +92,11 @@ def run_training(
 
 def show_result(result: RunResult) -> None:
     """The result in a few lines."""
-    words = {"success": "done", "stopped_by_gate": "trained, but stopped by the gate"}
+    words = {
+        "success": "done",
+        "stopped_by_gate": "trained, but stopped by the gate",
+        "waits_for_answer": "trained, and waits for your answer",
+    }
     click.echo(f"Run {result.run_id}: {words.get(result.state, result.state)}")
     if result.reason:
         click.echo(f"  {result.reason}")
@@ -97,6 +109,10 @@ def show_result(result: RunResult) -> None:
         each = ", ".join(f"{name} {s:.0f}" for name, s in result.seconds_per_task.items())
         whole = f" ({result.seconds:.0f} in all)" if result.seconds else ""
         click.echo(f"  seconds: {each}{whole}")
+    if result.question_uri:
+        silence = f"{ANSWER_HOURS} hours of silence"
+        click.echo(f"  approve ./modelmill approve {result.run_id}, or {result.question_uri}")
+        click.echo(f"  reject  ./modelmill reject {result.run_id}, or {silence}")
     for title, value in (("report", result.report_uri), ("API", result.endpoint)):
         if value:
             click.echo(f"  {title:<7} {value}")

@@ -7,10 +7,11 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 
 from pipelines.context import Installation
 from pipelines.form import read_form
-from pipelines.gate import decide_gate
+from pipelines.gate.audit import record_refusal
+from pipelines.gate.decision import decide_gate
+from pipelines.gate.files import ASK, write_decision
 from pipelines.planning import plan_run
 from pipelines.request import RunRequest
-from pipelines.steps import GATE_FILE
 from pipelines.tasks.base import Operator, actor_of, run_files
 from serving.job import store
 from serving.job.errors import UserError
@@ -41,27 +42,36 @@ class PlanOperator(Operator):
 
 
 class GateOperator(Operator, SkipMixin):
-    """Stops the run's tail, green, where the challenger must not go in service."""
+    """Stops the run's tail, green, where the challenger must not go in service.
+
+    A person is asked by the next task, which is skipped where there is nothing to ask.
+    """
 
     ui_color = "#f5e6a8"
 
     def work(self, context: "Context", installation: Installation) -> dict[str, Any]:
-        """Decide, write gate.json, and skip all that follows where the answer is no."""
+        """Decide, write gate.json, and skip what must not follow."""
         files = run_files(context, installation)
-        request = files.plan().request
-        decision = decide_gate(
-            files.read("evaluate", EvaluateOutcome),
-            min_accuracy=request.min_accuracy,
-            deploy=request.deploy,
-        )
-        store.write_model(store.join(files.task_uri(self.task_id), GATE_FILE), decision)
+        plan = files.plan()
+        request = plan.request
+        evaluate = files.read("evaluate", EvaluateOutcome)
+        decision = decide_gate(evaluate, request, files.find_cost())
+        write_decision(files, decision)
         shown: dict[str, Any] = decision.model_dump(mode="json")
+        if decision.asks:
+            self.log.warning("A person decides. %s", decision.reason)
+            return shown
+        followers = context["task"].get_flat_relatives(upstream=False)
         if decision.passed:
             self.log.info("Passed. %s", decision.reason)
-            return shown
-        self.log.warning("Stopped here. %s", decision.reason)
+            followers = [task for task in followers if task.task_id == ASK]
+        else:
+            self.log.warning("Stopped here. %s", decision.reason)
+            if not decision.good_enough:
+                record_refusal(request.served_as, files.run_id, decision, who=plan.actor)
+        # Skipping ends this method.
         context["ti"].xcom_push(key="return_value", value=shown)
-        self.skip(context["ti"], context["task"].get_flat_relatives(upstream=False))
+        self.skip(context["ti"], followers)
         return shown
 
 

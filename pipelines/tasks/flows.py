@@ -1,8 +1,10 @@
 """How the tasks of a DAG follow one another."""
 
-from airflow.sdk import chain
+from airflow.sdk import TriggerRule, chain
 
-from pipelines.steps import BUILD_IMAGE, DEPLOY, ETL, EVALUATE, GATE, PLAN, TRAIN
+from pipelines.gate.files import ASK, GATE
+from pipelines.steps import BUILD_IMAGE, DEPLOY, ETL, EVALUATE, PLAN, TRAIN
+from pipelines.tasks.asking import AskOperator
 from pipelines.tasks.decisions import GateOperator, PlanOperator
 from pipelines.tasks.jobs import EvaluateOperator, ImportOperator, JobOperator, TrainOperator
 from pipelines.tasks.publish import PublishOperator
@@ -16,15 +18,24 @@ def add_training() -> None:
     gate = GateOperator(
         task_id=GATE, doc_md="Is it good enough, and no worse than what serves now?"
     )
+    ask = AskOperator(
+        task_id=ASK,
+        doc_md="A person approves or rejects what the test side cannot tell; skipped otherwise.",
+    )
+    # After an ask that was skipped, the run goes on.
+    image = JobOperator(step=BUILD_IMAGE, trigger_rule=TriggerRule.NONE_FAILED)
     chain(
         plan,
         JobOperator(step=ETL),
         TrainOperator(step=TRAIN),
         EvaluateOperator(step=EVALUATE),
         gate,
-        JobOperator(step=BUILD_IMAGE),
+        ask,
+        image,
         JobOperator(step=DEPLOY),
     )
+    # So that an image which is cleared after the gate said no is not built all the same.
+    gate >> image
 
 
 def add_import() -> None:

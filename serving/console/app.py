@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from serving import environment
+from serving.console.access import RefusedError, answer_refusal
+from serving.console.review import make_router
 from serving.console.runs import list_runs, read_report
 from serving.content_policy import hash_inline
 from serving.desired import list_desired
@@ -72,6 +74,12 @@ def create_app(runs_uri: str) -> FastAPI:
     async def show_defect(_: Request, error: Exception) -> HTMLResponse:
         text = f"{type(error).__name__}: see ./modelmill status, and the console's log."
         return show_problem(500, "The console failed", text)
+
+    @app.exception_handler(RefusedError)
+    async def show_refusal(_: Request, error: RefusedError) -> JSONResponse:
+        return answer_refusal(error)
+
+    app.include_router(make_router(templates, database))
 
     @app.get("/healthz")
     def check_health() -> JSONResponse:

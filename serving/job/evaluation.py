@@ -7,6 +7,7 @@ from serving.job.spec import Spec
 
 EVALUATION_FILE = "metrics.json"
 BAD_CASES_FILE = "bad_cases.json"
+SUSPECTS_FILE = "suspects.json"
 
 
 class Interval(Spec):
@@ -82,6 +83,10 @@ class Evaluation(Spec):
     macro averages are over the classes that occur as label or prediction. tellable: the smallest
     difference in accuracy between two models that this test side shows four times in five.
     warning: a sentence where the test side is too small to tell, which says what size would do.
+    balanced_accuracy: mean recall of the classes that have samples. roc_auc, average_precision:
+    mean over the classes that have one; ranking_error: the most that any of them may be off, 0
+    where they are exact. brier: Σ (p - y)² over classes, for two classes half of it. log_loss,
+    brier, top_k and calibration are over samples that could be read.
     """
 
     samples: int
@@ -104,6 +109,7 @@ class Evaluation(Spec):
     per_class: tuple[ClassScore, ...]
     slices: tuple[Slice, ...] = ()
     declining: Declining | None = None
+    ranking_error: float = 0.0
     tellable: float
     warning: str = ""
 
@@ -152,6 +158,28 @@ class BadCase(Spec):
 
 
 class BadCases(Spec):
-    """bad_cases.json: all of them, the surest mistakes first."""
+    """bad_cases.json: all of them, the surest mistakes first.
+
+    left_out: mistakes beyond as many as anybody looks at; the predictions hold them.
+    """
 
     cases: tuple[BadCase, ...]
+    left_out: int = 0
+
+
+class Suspect(Spec):
+    """A sample whose label is likely wrong. suspicion: 0 to 1; suspected: what it rather shows."""
+
+    sha256: str
+    name: str
+    side: str
+    label: str
+    suspected: str
+    suspicion: float
+
+
+class Suspects(Spec):
+    """suspects.json: the likeliest first. sides: those that were looked through."""
+
+    suspects: tuple[Suspect, ...]
+    sides: tuple[str, ...]

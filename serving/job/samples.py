@@ -54,10 +54,11 @@ class Sample(BaseModel):
 
 
 class Decision(NamedTuple):
-    """What a sample is to be from now on."""
+    """What a sample is to be from now on. claimed: see HistoryEntry."""
 
     label: str
     state: State
+    claimed: str | None = None
 
 
 def name_sample(dataset: str, sha256: str) -> str:
@@ -71,7 +72,9 @@ def make_entry(
     """The history's next entry: never earlier than the last, though clocks may be."""
     # MongoDB keeps milliseconds.
     at = max([now.replace(microsecond=now.microsecond // 1000 * 1000), *(e.at for e in history)])
-    return HistoryEntry(at=at, by=by, label=decision.label, state=decision.state)
+    return HistoryEntry(
+        at=at, by=by, label=decision.label, state=decision.state, claimed=decision.claimed
+    )
 
 
 def read_sample(database: Any, dataset: str, sha256: str) -> Sample:
@@ -114,6 +117,22 @@ def delete_sample(database: Any, sample: Sample, by: str) -> Sample:
 
     def decide(now: Sample) -> Decision | None:
         return None if now.state == "deleted" else Decision(now.label, "deleted")
+
+    return _change(database, sample, decide, by)
+
+
+def restore_sample(database: Any, sample: Sample, by: str) -> Sample:
+    """Make it what it was before its newest entry, by one more entry; as it is now.
+
+    Where somebody else was faster, their entry stays: nothing is changed. Raises UserError where
+    it was purged.
+    """
+
+    def decide(now: Sample) -> Decision | None:
+        if len(now.history) != len(sample.history) or len(now.history) < 2:
+            return None
+        before = now.history[-2]
+        return Decision(before.label, before.state, before.claimed)
 
     return _change(database, sample, decide, by)
 

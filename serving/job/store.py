@@ -21,7 +21,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 class Store(Protocol):
     """One file system, addressed by absolute paths with forward slashes."""
 
-    def read(self, path: str) -> bytes: ...
+    def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes: ...
     def write(self, path: str, content: bytes, *, overwrite: bool) -> None: ...
     def exists(self, path: str) -> bool: ...
     def list(self, path: str) -> list[str]: ...
@@ -35,8 +35,10 @@ class Store(Protocol):
 class LocalStore:
     """The machine's own file system."""
 
-    def read(self, path: str) -> bytes:
-        return Path(path).read_bytes()
+    def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
+        with Path(path).open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
 
     def write(self, path: str, content: bytes, *, overwrite: bool) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -85,11 +87,11 @@ class HdfsStore:
         logging.getLogger("hdfs").setLevel(logging.WARNING)
         self._client = open_client(address)
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, offset: int = 0, length: int | None = None) -> bytes:
         from hdfs import HdfsError
 
         try:
-            with self._client.read(path) as reader:
+            with self._client.read(path, offset=offset, length=length) as reader:
                 return bytes(reader.read())
         except HdfsError as error:
             if not self.exists(path):
@@ -176,6 +178,12 @@ def read_bytes(uri: str) -> bytes:
     """Whole content of a file; FileNotFoundError where there is none."""
     store, path = open_store(uri)
     return store.read(path)
+
+
+def read_range(uri: str, offset: int, length: int) -> bytes:
+    """`length` bytes from `offset` on; fewer at the end. FileNotFoundError where there is none."""
+    store, path = open_store(uri)
+    return store.read(path, offset, length) if length else b""
 
 
 def write_bytes(uri: str, content: bytes, *, overwrite: bool = True) -> None:

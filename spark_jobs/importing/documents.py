@@ -21,6 +21,7 @@ from spark_jobs.importing.items import Item
 from spark_jobs.importing.label_rows import as_labels, as_text
 from spark_jobs.importing.labelling import check_labels, fit_item
 from spark_jobs.importing.ledger import Ledger
+from spark_jobs.importing.notes import ImportNotes
 from spark_jobs.importing.reading import Picture, check_picture
 from spark_jobs.importing.sorting import Sorter, Tally, batched_pictures
 from spark_jobs.importing.source import (
@@ -45,7 +46,7 @@ TALLY = pa.schema(
         ("count", pa.int64()),
     ]
 )
-SUMS = ("read", "added", "already_there", "restored")
+SUMS = ("read", "added", "already_there", *ImportNotes.model_fields)
 COUNTERS = ("added_per_class", "already_there_per_class")
 TALLY_DDL = "kind string, name string, claimed string, detail string, count long"
 

@@ -33,6 +33,7 @@ class Known:
     label: str
     segment: str = ""
     deleted: bool = False
+    split: str | None = None
     overruled: frozenset[str] = frozenset()
     """Labels that it had or was claimed to have before a person decided."""
 
@@ -42,7 +43,8 @@ def _to_known(document: dict[str, Any]) -> Known:
     # Of a disputed sample nothing is settled yet.
     settled = past - {None} if document["state"] == "active" else set()
     deleted = document["state"] == "deleted"
-    return Known(document["label"], document["segment"], deleted, frozenset(settled))
+    split = document.get("split")
+    return Known(document["label"], document["segment"], deleted, split, frozenset(settled))
 
 
 class Ledger:
@@ -60,7 +62,7 @@ class Ledger:
     def find(self, hashes: list[str]) -> dict[str, Known]:
         """Those of these samples that are there."""
         wanted = {"_id": {"$in": [self._id(sha) for sha in hashes]}}
-        shape = dict.fromkeys(("sha256", "label", "state", "segment"), 1)
+        shape = dict.fromkeys(("sha256", "label", "state", "segment", "split"), 1)
         shape |= {"history.label": 1, "history.claimed": 1}
         return {d["sha256"]: _to_known(d) for d in self._samples.find(wanted, shape)}
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from serving.job import store
 from serving.job.labels import Task, list_classes
 from serving.job.text import printable
+from spark_jobs.importing.notes import ImportNotes
 from spark_jobs.importing.sorting import Tally
 from spark_jobs.report_models import ClassCount, ImportReport
 from spark_jobs.spec import ImportOutcome, ImportTarget
@@ -13,6 +14,10 @@ from spark_jobs.spec import ImportOutcome, ImportTarget
 REPORT_FILE = "import_report.json"
 # A log is read by people: all names are in the report.
 SHOWN = 100
+
+
+def _note(tally: Tally) -> dict[str, int]:
+    return {name: getattr(tally, name) for name in ImportNotes.model_fields}
 
 
 def make_outcome(dataset: str, tally: Tally, task: Task) -> ImportOutcome:
@@ -23,7 +28,7 @@ def make_outcome(dataset: str, tally: Tally, task: Task) -> ImportOutcome:
         read=tally.read,
         added=tally.added,
         already_there=tally.already_there,
-        restored=tally.restored,
+        **_note(tally),
         conflicts=len(tally.conflicting),
         conflicting=tuple(conflict.name for conflict in tally.conflicting),
         rejected=tuple(tally.rejected),
@@ -50,7 +55,7 @@ def write_report(
         read=tally.read,
         added=tally.added,
         already_there=tally.already_there,
-        restored=tally.restored,
+        **_note(tally),
         classes=tuple(
             ClassCount(
                 label=label,
@@ -80,8 +85,8 @@ def print_report(report: ImportReport, output_uri: str) -> None:
     hidden = len(report.conflicts[SHOWN:]) + len(report.rejected[SHOWN:])
     if hidden:
         print(f"… and {hidden} more")
-    if report.restored:
-        print(f"{report.restored} samples had lost their bytes; they have them back")
+    for note in report.notes:
+        print(note)
     print(
         f"{report.dataset}: read {report.read}, added {report.added}, "
         f"already there {report.already_there}, conflicts {len(report.conflicts)}, "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from serving.job.labels import Task, list_classes
+from spark_jobs.importing.items import Item
 from spark_jobs.importing.ledger import Known, Ledger, NewSample
 from spark_jobs.importing.reading import Picture
 from spark_jobs.importing.segments import SegmentList, SegmentWriter
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class Tally:
     """What became of every file that was read.
 
-    restored: samples whose bytes were lost and are back; their files count as any other.
+    restored, deleted, other_split: as ImportNotes has them.
     *_per_class: files under each class that they claim.
     """
 
@@ -30,6 +31,8 @@ class Tally:
     added: int = 0
     already_there: int = 0
     restored: int = 0
+    deleted: int = 0
+    other_split: int = 0
     added_per_class: Counter[str] = field(default_factory=Counter)
     already_there_per_class: Counter[str] = field(default_factory=Counter)
     conflicting: list[Conflict] = field(default_factory=list)
@@ -72,7 +75,7 @@ class Sorter:
         item, sha256 = picture.item, picture.sha256
         pending = self._pending.get(sha256)
         if pending:
-            known = Known(pending.label)
+            known = Known(pending.label, split=pending.split)
         if known is None:
             self._pending[sha256] = NewSample(
                 sha256, item.name, item.label, item.split, item.group, len(picture.content)
@@ -82,14 +85,15 @@ class Sorter:
         if self._has_lost_bytes(sha256, known):
             self._lost[sha256] = known.segment
             self._writer.add(sha256, item.name, picture.content)
-        self._count_known(sha256, item.name, known, item.label)
+        self._count_known(item, sha256, known)
 
     def _has_lost_bytes(self, sha256: str, known: Known) -> bool:
         if known.deleted or not known.segment or sha256 in self._lost:
             return False
         return not self._segments.holds(known.segment)
 
-    def _count_known(self, sha256: str, name: str, known: Known, claimed: str) -> None:
+    def _count_known(self, claim: Item | NewSample, sha256: str, known: Known) -> None:
+        claimed = claim.label
         # Imports once kept the blanks around a folder's name.
         if known.label.strip() == claimed:
             claimed = known.label
@@ -98,9 +102,11 @@ class Sorter:
             self._classes.update(list_classes(claimed, self._task))
         if known.label == claimed or known.deleted or claimed in known.overruled:
             self.tally.already_there += 1
+            self.tally.deleted += known.deleted
+            self.tally.other_split += claim.split not in (None, known.split)
             self.tally.already_there_per_class.update(list_classes(claimed, self._task))
             return
-        self.tally.conflicting.append(Conflict(name=name, claimed=claimed, label=known.label))
+        self.tally.conflicting.append(Conflict(name=claim.name, claimed=claimed, label=known.label))
         if sha256 in self._pending:
             self._disputes.append((sha256, claimed))
         else:
@@ -134,7 +140,7 @@ class Sorter:
         others = [sample for sample in batch if sample.sha256 not in added]
         known = self._ledger.find([sample.sha256 for sample in others])
         for sample in others:
-            self._count_known(sample.sha256, sample.name, known[sample.sha256], sample.label)
+            self._count_known(sample, sample.sha256, known[sample.sha256])
 
     def _write_classes(self) -> None:
         if self._classes != self._written:

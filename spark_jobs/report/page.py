@@ -4,6 +4,7 @@ import math
 from importlib import resources
 
 from serving.bundle.manifest import Lineage
+from serving.job.evaluation import BadCases, Evaluation
 from serving.job.spec import Spec
 from spark_jobs.report.histogram import make_histogram
 from spark_jobs.report.many_classes import (
@@ -34,7 +35,11 @@ class BadCase(Spec):
 
 
 class ReportData(Spec):
-    """Everything that the page shows."""
+    """Everything that the page shows.
+
+    evaluation: all numbers; cases: all mistakes. thumbnails: sha256 → a data: URI, of the cases
+    that are shown as pictures.
+    """
 
     run_id: str
     dataset: str
@@ -53,6 +58,9 @@ class ReportData(Spec):
     champion: Champion
     etl: EtlReport
     etl_pictures: Pictures = Pictures(pictures=())
+    evaluation: Evaluation | None = None
+    cases: BadCases = BadCases(cases=())
+    thumbnails: dict[str, str] = {}
 
 
 class Cell(Spec):

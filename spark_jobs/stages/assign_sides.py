@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from serving.job.errors import UserError
+from serving.job.text import list_some
 from spark_jobs.arrays import make_array
 from spark_jobs.claims import Claim, claim_sides
 from spark_jobs.context import StageContext
@@ -182,16 +183,15 @@ def check_sides(decision: Decision, dataset: str) -> None:
         )
     small = {name: by for name, by in counts.items() if not all(by[side] for side in SIDES)}
     if small:
-        numbers = "; ".join(
+        numbers = [
             f"{name!r}: {', '.join(f'{by[side]} {side}' for side in SIDES)}"
-            for name, by in sorted(small.items())[:MOST_CLASSES]
-        )
-        more = f"; and {len(small) - MOST_CLASSES} more" if len(small) > MOST_CLASSES else ""
+            for name, by in sorted(small.items())
+        ]
         raise UserError(
             f"{len(small)} of the {len(counts)} classes of dataset {dataset!r} are without a "
-            f"sample on every side ({numbers}{more}). Each class needs at least 3 samples, one "
-            "each to train on, stop by and test on, and near-duplicates count as one: import more "
-            "pictures of these classes, or take their folders out."
+            f"sample on every side ({list_some(numbers, MOST_CLASSES, '; ')}). Each class needs at "
+            "least 3 samples, one each to train on, stop by and test on, and near-duplicates count "
+            "as one: import more pictures of these classes, or take their folders out."
         )
 
 

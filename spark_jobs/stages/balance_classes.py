@@ -9,7 +9,7 @@ Samples that a later stage rejects are counted, too. Val and test are left as th
 from collections.abc import Mapping
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -34,6 +34,13 @@ class Params(StageParams):
 
     mode: BalanceMode = "weights"
     max_weight: float = Field(default=10, ge=1, le=MOST)
+
+    @field_validator("max_weight")
+    @classmethod
+    def _must_repeat(cls, value: float, others: ValidationInfo) -> float:
+        if others.data.get("mode") == "oversample" and value < 2:
+            raise ValueError("below 2 no sample is seen twice, so give at least 2")
+        return value
 
 
 def weigh_classes(counts: Mapping[str, int], most: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ A flag is a hint for a person: night shots and white products are right in some 
 from typing import Literal
 
 from pydantic import Field
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.context import StageContext
@@ -34,17 +34,22 @@ class Params(StageParams):
     reject: tuple[Flag, ...] = ()
 
 
-def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
-    """Set `flags`, empty where all is well; null where a picture was rejected before."""
-    looked = add_looks(samples, context.facts)
+def list_conditions(params: Params) -> dict[Flag, Column]:
+    """When each flag is raised, from facts.MEASURES, width and height."""
     shorter = F.least("width", "height")
     scale = F.least(F.lit(1.0), shorter / WORKING_SIDE)
-    conditions = {
+    return {
         "blurred": F.col("sharpness") < params.min_sharpness * scale**4,
         "too_dark": F.col("brightest") < params.dark,
         "too_bright": F.col("darkest") > params.bright,
         "too_small": shorter < params.min_side,
     }
+
+
+def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
+    """Set `flags`, empty where all is well; null where a picture was rejected before."""
+    looked = add_looks(samples, context.facts)
+    conditions = list_conditions(params)
     raised = [F.when(condition, F.lit(flag)) for flag, condition in conditions.items()]
     # The cast lets elements be null, as the column's type in SAMPLES has it.
     flags = F.array_compact(F.array(*raised)).cast("array<string>")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from pipelines.artifacts import Artifacts
-from pipelines.gate import GateDecision
+from pipelines.gate.decision import GateDecision
 from pipelines.plan import RunPlan, make_plan
 from pipelines.request import RunRequest
 from serving.bundle.manifest import Preprocessing
@@ -82,13 +82,8 @@ EVALUATE = EvaluateOutcome(
     accuracy=0.75,
     macro_f1=0.7333,
     test_samples=4,
-    classes=("oak", "钢"),
-    per_class=(
-        ClassMetrics(label="oak", precision=0.6667, recall=1.0, f1=0.8, support=2),
-        ClassMetrics(label="钢", precision=1.0, recall=0.5, f1=0.6667, support=2),
-    ),
-    confusion=((2, 0), (1, 1)),
     bad_cases=1,
+    weakest=ClassMetrics(label="钢", precision=1.0, recall=0.5, f1=0.6667, support=2),
     champion=Champion(generation=3, version=2, accuracy=0.5, macro_f1=0.4),
     predictions_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/predictions",
     report_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/report.html",

@@ -116,6 +116,16 @@ def test_deployment_is_the_dataset_unless_named(given_name: str, served_as: str)
     assert {evaluate.dataset, deploy.dataset} == {"boards"}
 
 
+def test_evaluation_sees_what_the_winner_saw() -> None:
+    evaluate = evaluate_spec(PLAN, ETL, TRAIN, ATTEMPT)
+    assert evaluate.features == ETL.features[0]
+    assert evaluate.facts_uri == ARTIFACTS.facts
+    # Judged by folds, the final training has the val side, too.
+    assert evaluate.val_learned
+    judged_by_val = TRAIN.model_copy(update={"folds": 1})
+    assert not evaluate_spec(PLAN, ETL, judged_by_val, ATTEMPT).val_learned
+
+
 @pytest.mark.parametrize(("spec", "adapter"), SPECS, ids=KINDS)
 def test_job_reads_back_what_was_sent(spec: JobSpec, adapter: TypeAdapter[Any]) -> None:
     assert adapter.validate_json(spec.model_dump_json()) == spec

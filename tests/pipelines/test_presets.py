@@ -30,7 +30,13 @@ def test_good_preset_is_read_whole(tmp_path: Path) -> None:
     assert (preset.title, preset.cron, preset.paused) == (
         "Floor boards, at night", "30 2 * * *", False,
     )  # fmt: skip
-    assert preset.request == RunRequest(dataset="boards", min_accuracy=0.9)
+    assert preset.request == RunRequest(dataset="boards", min_accuracy=0.9, on_unsure="keep")
+
+
+@pytest.mark.parametrize("on_unsure", ["ask", "promote"])
+def test_nobody_is_asked_at_night_unless_the_file_says_so(tmp_path: Path, on_unsure: str) -> None:
+    preset = read_preset(write(tmp_path, f"{HEAD}{REQUEST}  on_unsure: {on_unsure}\n"))
+    assert preset.request.on_unsure == on_unsure
 
 
 def test_preset_is_paused_unless_it_says_so(tmp_path: Path) -> None:

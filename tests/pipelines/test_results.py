@@ -10,11 +10,13 @@ from pipelines.airflow_api import AirflowApi, DagRun, TaskRun
 from pipelines.artifacts import Artifacts
 from pipelines.attempts import Work, acquire, commit
 from pipelines.context import Installation, RunFiles
-from pipelines.gate import decide_gate
+from pipelines.gate.decision import decide_gate
+from pipelines.gate.files import write_decision
 from pipelines.local.layout import read_layout
+from pipelines.request import RunRequest
 from pipelines.results import RunResult, describe_run, sort_tasks
 from pipelines.settings import Settings
-from pipelines.steps import GATE, GATE_FILE, TASKS
+from pipelines.steps import TASKS
 from serving.job import store
 from serving.job.spec import OUTCOME_FILE, Spec
 from tests.pipelines.literals import DEPLOYED, ETL, EVALUATE, IMAGE, TRAIN
@@ -56,8 +58,9 @@ def lay_out(files: RunFiles, outcomes: Mapping[str, Spec]) -> None:
 
 
 def lay_out_gate(files: RunFiles, *, min_accuracy: float, deploy: bool = True) -> None:
-    decision = decide_gate(EVALUATE, min_accuracy=min_accuracy, deploy=deploy)
-    store.write_model(store.join(files.task_uri(GATE), GATE_FILE), decision)
+    form = RunRequest(dataset="boards", min_accuracy=min_accuracy, deploy=deploy)
+    decision = decide_gate(EVALUATE, form)
+    write_decision(files, decision)
 
 
 def describe(
@@ -101,7 +104,8 @@ def test_stopped_by_the_gate_says_why(installation: Installation, files: RunFile
     lay_out(files, TRAINED)
     lay_out_gate(files, min_accuracy=0.9)
     tasks = [
-        *DONE[2:],
+        *DONE[3:],
+        TaskRun(task_id="ask", state="skipped", duration=0.0),
         TaskRun(task_id="build_image", state="skipped", duration=0.0),
         TaskRun(task_id="deploy", state="skipped", duration=0.0),
     ]
@@ -169,6 +173,18 @@ def test_run_that_has_not_ended_shows_what_is_there(
     result = describe(installation, run)
     assert (result.state, result.reason, result.accuracy) == ("running", "", 0.75)
     assert result.seconds is None
+
+
+def test_run_that_asks_says_so(installation: Installation, files: RunFiles) -> None:
+    lay_out(files, TRAINED)
+    lay_out_gate(files, min_accuracy=0.5)
+    run = RUN.model_copy(update={"state": "running", "end_date": None})
+    result = describe(installation, run, [TaskRun(task_id="ask", state="awaiting_input")])
+    assert result.state == "waits_for_answer"
+    assert "0.7500" in result.reason
+    assert result.question_uri == f"{result.airflow_uri}/required_actions"
+    waiting = [TaskRun(task_id="ask", state="scheduled")]
+    assert describe(installation, run, waiting).question_uri is None
 
 
 def test_attempt_that_was_not_committed_does_not_count(

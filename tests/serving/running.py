@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,9 +16,22 @@ from serving.patience import make_protocol
 @contextmanager
 def run_server(app: FastAPI) -> Iterator[int]:
     """The port; the server, with all that it took, is finished at the end."""
-    port = find_free_port()
     protocol = make_protocol(app.state.service.limits.header_seconds)
-    config = uvicorn.Config(app, port=port, log_config=None, access_log=False, http=protocol)
+    with _run(app, http=protocol) as port:
+        yield port
+
+
+@contextmanager
+def run_console(app: FastAPI) -> Iterator[int]:
+    """The same for the console."""
+    with _run(app) as port:
+        yield port
+
+
+@contextmanager
+def _run(app: FastAPI, **options: Any) -> Iterator[int]:
+    port = find_free_port()
+    config = uvicorn.Config(app, port=port, log_config=None, access_log=False, **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

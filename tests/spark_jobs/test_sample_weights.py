@@ -20,7 +20,7 @@ from serving.job.errors import UserError
 from spark_jobs.context import StageContext
 from spark_jobs.etl import run_etl
 from spark_jobs.report_models import Balance, EtlReport
-from spark_jobs.runner import Stage, run_stages
+from spark_jobs.runner import Stage, load_stages, run_stages
 from spark_jobs.sample_rows import make_samples
 from spark_jobs.sample_weights import check_weights
 from spark_jobs.schemas import SAMPLES
@@ -133,6 +133,12 @@ def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(
     assert told in capsys.readouterr().out
     again = run_chain(BALANCE, snapshot_id=plain.snapshot_id)
     assert read_values(again, "sample_weight") == values
+
+
+def test_what_would_show_no_sample_twice_is_refused() -> None:
+    params = {"mode": "oversample", "max_weight": 1.9}
+    with pytest.raises(UserError, match=r"max_weight=1\.9: below 2 no sample is seen twice"):
+        load_stages([StageSpec(name="balance_classes", params=params)], None)
 
 
 def test_repeats_reach_the_trainer(run_chain: RunChain, tmp_path: Path) -> None:

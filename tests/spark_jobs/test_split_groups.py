@@ -201,6 +201,6 @@ def test_the_sentence_about_small_classes_stays_short() -> None:
     assignment = assign_sides(requests, QUOTAS, seed=0)
     names = {request.sha256: request.sha256 for request in requests}
     decision = decide(requests, assignment, names, as_they_are=False)
-    with pytest.raises(UserError, match=r"5000 of the 5000 classes.*; and 4990 more") as told:
+    with pytest.raises(UserError, match=r"5000 of the 5000 classes.* and 4,990 more") as told:
         check_sides(decision, "boards")
     assert len(str(told.value)) < 1000

@@ -80,9 +80,9 @@ def write_backbone(folder: Path, name: str = "tiny", seed: int = 0) -> BackboneF
     )
 
 
-def write_bundle(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:
+def write_bundle(folder: Path, classes: tuple[str, ...] = CLASSES, logit_scale: float = 4) -> Path:
     """[n, 3, 32, 32] → probabilities: the brightest channel wins."""
-    weights = (4 * np.eye(3)[:, : len(classes)]).astype(np.float32)
+    weights = (logit_scale * np.eye(3)[:, : len(classes)]).astype(np.float32)
     nodes = [
         *_channel_means(),
         helper.make_node("MatMul", ["flat", "w"], ["logits"]),

@@ -25,32 +25,43 @@ public final class MongoWireServer {
         }
     };
 
-    /** Commits before it answers, so that an acknowledged write survives kill -9. */
+    /**
+     * Commits before it answers, so that an acknowledged write survives kill -9, and holds on to
+     * what a command reads: the store moves pages in the background, and drops the old ones under
+     * a reader that has not registered ("Chunk 231 not found", h2database issue 4218).
+     */
     private static final class CommittingBackend extends H2Backend {
         private static final Set<String> READS = Set.of(
             "hello", "ismaster", "ping", "buildinfo", "find", "getmore", "count", "distinct",
             "killcursors", "listcollections", "listdatabases", "listindexes", "endsessions",
             "serverstatus", "getparameter", "connectionstatus", "hostinfo", "saslstart");
 
+        private final MVStore store;
+
         CommittingBackend(MVStore store) {
             super(store);
+            this.store = store;
             version(VERSION);
         }
 
         @Override
         public Document handleCommand(Channel channel, String database, String command, Document query) {
+            MVStore.TxCounter reading = store.registerVersionUsage();
             try {
                 return super.handleCommand(channel, database, command, query);
             } finally {
+                store.deregisterVersionUsage(reading);
                 commitAfter(command);
             }
         }
 
         @Override
         public Document handleMessage(MongoMessage message) {
+            MVStore.TxCounter reading = store.registerVersionUsage();
             try {
                 return super.handleMessage(message);
             } finally {
+                store.deregisterVersionUsage(reading);
                 commitAfter(message.getDocument().keySet().iterator().next());
             }
         }

@@ -107,6 +107,9 @@ def test_first_split_of_the_same_file_is_kept(
     outcome = run_import(spec)
     assert (outcome.read, outcome.added, outcome.already_there) == (9, 6, 3)
     assert database["samples"].distinct("split", {"dataset": spec.dataset}) == ["train"]
+    # Within one import, and against what is there.
+    assert (outcome.other_split, run_import(spec).other_split) == (3, 3)
+    assert "another of train/, val/ and test/" in " ".join(outcome.notes)
 
 
 def test_many_segments(

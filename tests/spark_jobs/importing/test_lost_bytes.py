@@ -81,3 +81,15 @@ def test_a_batch_with_the_same_lost_picture_twice(
     (import_root / CLASSES[0] / "again.png").write_bytes(make_picture(0, 0))
     outcome = run_import(spec)
     assert (outcome.already_there, outcome.restored) == (4, 3)
+
+
+def test_what_a_person_deleted_is_told_apart(
+    spec: ImportSpec, import_root: Path, database: Any
+) -> None:
+    write_tree(import_root, per_class=2)
+    assert run_import(spec).notes == ()
+    sample = Sample.model_validate(database["samples"].find_one({"dataset": spec.dataset}))
+    delete_sample(database, sample, "tester")
+    outcome = run_import(spec)
+    assert (outcome.already_there, outcome.deleted) == (6, 1)
+    assert "deleted by a person" in " ".join(outcome.notes)

@@ -60,11 +60,11 @@ def write_small_pictures(folder: Path, first: int, count: int) -> None:
         (place / f"{number:06}.jpg").write_bytes(encode(Image.fromarray(noisy), "JPEG"))
 
 
-def prepare_spark(memory: str) -> None:
+def prepare_spark(memory: str, master: str = "local[*]") -> None:
     """Spark's driver is its only executor here; it reads this when the first session opens."""
     jars = ":".join(str(path) for path in find_jars("spark"))
     os.environ["PYSPARK_SUBMIT_ARGS"] = (
-        f"--master local[*] --driver-memory {memory} --driver-class-path {jars} "
+        f"--master {master} --driver-memory {memory} --driver-class-path {jars} "
         "--conf spark.driver.host=127.0.0.1 --conf spark.driver.bindAddress=127.0.0.1 pyspark-shell"
     )
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"

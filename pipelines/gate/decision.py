@@ -1,0 +1,124 @@
+"""May a challenger take the champion's place? Pure."""
+
+from typing import Literal
+
+from pipelines.gate.comparison import Comparison, compare_models
+from pipelines.gate.rules import ModelCost, find_misses
+from pipelines.gate.words import describe_comparison, show_apart
+from pipelines.request import RunRequest
+from serving.job.spec import Spec
+from serving.spec import GateNumbers
+from spark_jobs.spec import Champion, EvaluateOutcome
+
+Verdict = Literal["let_in", "stop", "ask"]
+
+
+class GateDecision(Spec):
+    """gate.json of a run; `reason` is one sentence, or a few, for a person.
+
+    good_enough: every floor, limit and the champion are met. passed: and the form asks for a
+    deployment. asks: neither yet, for a person decides.
+    """
+
+    passed: bool
+    good_enough: bool
+    reason: str
+    numbers: GateNumbers
+    asks: bool = False
+
+
+def decide_gate(
+    evaluate: EvaluateOutcome, request: RunRequest, cost: ModelCost | None = None
+) -> GateDecision:
+    """Floors and limits first, then the champion on the same test side.
+
+    cost: of the chosen model; None where the training did not note it.
+    """
+    misses = find_misses(evaluate, request, cost)
+    comparison = compare_models(
+        evaluate.accuracy, evaluate.test_samples, evaluate.champion, request.max_loss
+    )
+    if misses:
+        verdict: Verdict = "stop"
+        reason = " ".join(misses)
+    else:
+        verdict, reason = _judge(evaluate, comparison, request)
+    if verdict == "let_in" and not request.deploy:
+        reason += " It is good enough, but the form says: do not put in service."
+    if verdict == "ask" and not request.deploy:
+        verdict = "stop"
+        reason += " Nobody is asked, for the form says: do not put in service."
+    return GateDecision(
+        passed=verdict == "let_in" and request.deploy,
+        good_enough=verdict == "let_in",
+        asks=verdict == "ask",
+        reason=reason,
+        numbers=_collect(evaluate, request, cost, comparison),
+    )
+
+
+def _judge(
+    evaluate: EvaluateOutcome, comparison: Comparison, request: RunRequest
+) -> tuple[Verdict, str]:
+    """What a model that meets every floor and limit has left: the champion."""
+    champion = evaluate.champion
+    said = describe_comparison(comparison, champion, request.max_loss)
+    if comparison.standing == "alone":
+        accuracy, floor = show_apart(evaluate.accuracy, request.min_accuracy)
+        return "let_in", (
+            f"Accuracy {accuracy} on {evaluate.test_samples} test samples reaches the floor of "
+            f"{floor}; {_say_alone(champion)}."
+        )
+    if comparison.standing == "worse":
+        return "stop", said
+    if comparison.standing != "unsure":
+        return "let_in", said
+    if request.on_unsure == "promote":
+        return "let_in", f"{said} The form says to take the new one then (on_unsure: promote)."
+    if request.on_unsure == "keep":
+        return "stop", f"{said} The form says to keep the old one then (on_unsure: keep)."
+    return "ask", f"{said} A person decides (on_unsure: ask)."
+
+
+def _say_alone(champion: Champion) -> str:
+    if champion.version is None:
+        return "no champion to beat"
+    return (
+        f"the champion (version {champion.version}) could not be scored, so there is none to beat"
+    )
+
+
+def _collect(
+    evaluate: EvaluateOutcome,
+    request: RunRequest,
+    cost: ModelCost | None,
+    comparison: Comparison,
+) -> GateNumbers:
+    """Everything that was looked at, for the audit."""
+    champion = evaluate.champion
+    weakest = evaluate.weakest
+    return GateNumbers(
+        accuracy=evaluate.accuracy,
+        min_accuracy=request.min_accuracy,
+        champion_version=champion.version,
+        champion_accuracy=champion.accuracy,
+        macro_f1=evaluate.macro_f1,
+        min_macro_f1=request.min_macro_f1,
+        weakest_class=weakest and weakest.label,
+        weakest_recall=weakest and weakest.recall,
+        min_class_recall=request.min_class_recall,
+        latency_ms=cost and cost.latency_ms,
+        max_latency_ms=request.max_latency_ms,
+        model_mb=cost and cost.model_mb,
+        max_model_mb=request.max_model_mb,
+        test_samples=evaluate.test_samples,
+        compared_samples=comparison.samples,
+        standing=comparison.standing,
+        challenger_only=comparison.challenger_only,
+        champion_only=comparison.champion_only,
+        chance=comparison.chance,
+        worst_difference=comparison.worst,
+        max_loss=request.max_loss,
+        tellable=comparison.tellable,
+        on_unsure=request.on_unsure,
+    )

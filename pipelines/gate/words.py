@@ -1,0 +1,54 @@
+"""The gate's sentences about two models. Pure."""
+
+from pipelines.gate.comparison import Comparison
+from spark_jobs.spec import Champion
+
+
+def describe_comparison(comparison: Comparison, champion: Champion, max_loss: float) -> str:
+    """How the challenger stands against the champion, and what this test side can tell."""
+    named = f"the champion's (version {champion.version})"
+    if comparison.accuracy is None:
+        return f"No test sample is left on which {named} work could be compared."
+    own, other = show_apart(comparison.accuracy, comparison.champion_accuracy)
+    relation = "reaches" if comparison.standing == "no_worse" else "is below"
+    said = (
+        f"Accuracy {own} on {comparison.samples} test samples {relation} {named} {other} on the "
+        "same samples"
+    )
+    if comparison.challenger_only is None:
+        return f"{said}."
+    said += (
+        f": the new one alone is right on {comparison.challenger_only}, the old one alone on "
+        f"{comparison.champion_only}."
+    )
+    verdicts = {
+        "no_worse": "",
+        "worse": f" It is clearly worse: {_say_chance(comparison)}.",
+        "nearly_as_good": (
+            f" With 95 % certainty it is not worse by more than {max_loss:.4g} (max_loss)."
+        ),
+        "unsure": f" That may be chance: {_say_chance(comparison)}. {_say_tellable(comparison)}",
+    }
+    return said + verdicts[comparison.standing]
+
+
+def _say_chance(comparison: Comparison) -> str:
+    chance = 100 * (comparison.chance or 0.0)
+    shown = "fewer than 1" if chance < 1 else f"{chance:.0f}"
+    return f"two equally good models would differ so in {shown} of 100 cases"
+
+
+def _say_tellable(comparison: Comparison) -> str:
+    tellable = comparison.tellable
+    if tellable is None or tellable > 1:
+        return f"{comparison.samples} samples are too few to show any loss."
+    return f"{comparison.samples} samples show a loss only from {tellable:.4f} on."
+
+
+def show_apart(*numbers: float | None, least: int = 4) -> list[str]:
+    """`least` digits, and more where two numbers that differ would look alike."""
+    different = {number for number in numbers if number is not None}
+    for digits in range(least, 17):
+        if len({f"{number:.{digits}f}" for number in different}) == len(different):
+            break
+    return ["" if number is None else f"{number:.{digits}f}" for number in numbers]

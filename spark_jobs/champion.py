@@ -1,0 +1,93 @@
+"""The model in service: its bundle, and how it does on the challenger's test side."""
+
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from serving.bundle.manifest import Manifest
+from serving.bundle.predictor import BadBundleError
+from serving.job.evaluation import Paired
+from spark_jobs.metrics.classification import compute_metrics
+from spark_jobs.scoring import CHAMPION, open_bundle, pack_bundle
+from spark_jobs.spec import Champion
+
+
+def read_deployment(database: Any, name: str) -> tuple[Champion, str]:
+    """The deployment as it is now, and its bundle's URI; generation 0 where there is none."""
+    document = database["deployments"].find_one({"_id": name})
+    if document is None:
+        return Champion(generation=0), ""
+    champion = Champion(generation=document["generation"], version=document.get("version"))
+    return champion, document.get("bundle_uri") or ""
+
+
+def pack_champion(
+    champion: Champion, bundle_uri: str
+) -> tuple[Champion, Path | None, Manifest | None]:
+    """Its packed bundle and manifest; None with a note where it cannot be scored."""
+    if not bundle_uri:
+        return champion, None, None
+    try:
+        path = pack_bundle(bundle_uri)
+        return champion, path, open_bundle(path).manifest
+    except (FileNotFoundError, BadBundleError) as error:
+        note = f"The champion's bundle {bundle_uri} cannot be scored: {error}"
+        print(note, flush=True)
+        return champion.model_copy(update={"note": note}), None, None
+
+
+def describe_difference(classes: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+    """A sentence where two models know other classes."""
+    gone, new = sorted(set(theirs) - set(classes)), sorted(set(classes) - set(theirs))
+    parts = [
+        f"{word} {', '.join(map(repr, names[:5]))}{' and others' if len(names) > 5 else ''}"
+        for word, names in (("does not know", new), ("still knows", gone))
+        if names
+    ]
+    if not parts:
+        return ""
+    return (
+        f"The champion {' and '.join(parts)}: the two are compared on the test samples of the "
+        f"{len(set(classes) & set(theirs))} classes that both know."
+    )
+
+
+def _count_pairs(scored: DataFrame) -> dict[tuple[str, str], int]:
+    rows = scored.groupBy("label", CHAMPION + "predicted").count().collect()
+    return {(label, predicted): count for label, predicted, count in rows}
+
+
+def count_paired(scored: DataFrame, shared: set[str]) -> Paired:
+    """Who was right, over samples of these classes."""
+    ours = F.col("predicted") == F.col("label")
+    theirs = F.col(CHAMPION + "predicted") == F.col("label")
+    rows = scored.where(F.col("label").isin(sorted(shared)))
+    counts = {
+        (row["ours"], row["theirs"]): row["count"]
+        for row in rows.groupBy(ours.alias("ours"), theirs.alias("theirs")).count().collect()
+    }
+    return Paired(
+        both=counts.get((True, True), 0),
+        challenger_only=counts.get((True, False), 0),
+        champion_only=counts.get((False, True), 0),
+        neither=counts.get((False, False), 0),
+    )
+
+
+def measure_champion(
+    champion: Champion, scored: DataFrame, classes: tuple[str, ...], theirs: tuple[str, ...]
+) -> Champion:
+    """Its numbers on all test samples, and both models' on those of classes that both know."""
+    metrics = compute_metrics(_count_pairs(scored), classes)
+    paired = count_paired(scored, set(classes) & set(theirs))
+    return champion.model_copy(
+        update={
+            "accuracy": metrics.accuracy,
+            "macro_f1": metrics.macro_f1,
+            # Of nothing in common nothing can be said.
+            "paired": paired if paired.samples else None,
+            "note": describe_difference(classes, theirs),
+        }
+    )

@@ -1,0 +1,116 @@
+"""All that is found out from scored samples, beside pictures."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from serving.bundle.manifest import Manifest
+from serving.job.evaluation import BadCase, BadCases, Evaluation, Suspects
+from spark_jobs.champion import measure_champion
+from spark_jobs.facts import FactsCache
+from spark_jobs.held_out import read_train_side
+from spark_jobs.metrics.declining import choose_threshold, measure_declining
+from spark_jobs.metrics.evaluation import choose_thresholds, evaluate_scores
+from spark_jobs.neighbours import find_neighbours
+from spark_jobs.reasons import Evidence, list_reasons
+from spark_jobs.scored import pick_worst
+from spark_jobs.slices import add_facts, find_worst_slices
+from spark_jobs.spec import Champion, ClassMetrics, EvaluateSpec
+from spark_jobs.suspects import find_suspects
+
+# More mistakes than anybody looks at; the predictions hold all of them.
+MOST_BAD_CASES = 10_000
+# Those whose neighbours are looked for: each is compared with the whole train side.
+MOST_COMPARED = 1_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the evaluation found, beside pictures."""
+
+    evaluation: Evaluation
+    champion: Champion
+    cases: BadCases
+    suspects: Suspects
+    manifest: Manifest
+
+
+def list_class_metrics(evaluation: Evaluation) -> tuple[ClassMetrics, ...]:
+    """The per-class table without what needs scores."""
+    names = set(ClassMetrics.model_fields)
+    return tuple(ClassMetrics(**row.model_dump(include=names)) for row in evaluation.per_class)
+
+
+def find_weakest(evaluation: Evaluation) -> ClassMetrics | None:
+    """The class of the lowest recall; of equal ones that with the most samples."""
+    tested = [row for row in list_class_metrics(evaluation) if row.support]
+    return min(tested, key=lambda row: (row.recall, -row.support, row.label), default=None)
+
+
+def _evaluate(
+    spec: EvaluateSpec, val: DataFrame, test: DataFrame, classes: tuple[str, ...]
+) -> Evaluation:
+    """Thresholds from the val side, everything else from the test side; test: with facts."""
+    thresholds = choose_thresholds(val, classes)
+    evaluation = evaluate_scores(test, classes, seed=spec.seed, thresholds=thresholds)
+    accepted = choose_threshold(val)
+    declining = None if accepted is None else measure_declining(test, accepted)
+    slices = find_worst_slices(test, evaluation.accuracy)
+    return evaluation.model_copy(update={"declining": declining, "slices": slices})
+
+
+def _find_suspects(spec: EvaluateSpec, scored: DataFrame, classes: tuple[str, ...]) -> Suspects:
+    """On the sides that the model has not learned from."""
+    sides = ("test",) if spec.val_learned else ("val", "test")
+    rows = scored.where(F.col("side").isin(*sides))
+    return Suspects(suspects=find_suspects(rows, classes, MOST_BAD_CASES), sides=sides)
+
+
+def _explain(
+    spec: EvaluateSpec,
+    test: DataFrame,
+    evaluation: Evaluation,
+    suspects: Suspects,
+    cases: list[BadCase],
+) -> tuple[BadCase, ...]:
+    """Neighbours, and reasons."""
+    compared = [case.sha256 for case in cases[:MOST_COMPARED]]
+    near = {}
+    if spec.features is not None and compared:
+        train = read_train_side(test.sparkSession, spec.labels_uri)
+        near = find_neighbours(test.sparkSession, spec.features.features_uri, train, compared)
+    wrong = test.where((F.col("predicted") != F.col("label")) & (F.size("flags") > 0))
+    flags = {row["sha256"]: row["flags"] for row in wrong.select("sha256", "flags").collect()}
+    doubted = {one.sha256: one for one in suspects.suspects}
+    explained = []
+    for case in cases:
+        with_near = case.model_copy(update={"neighbours": near.get(case.sha256, ())})
+        evidence = Evidence(evaluation, flags.get(case.sha256, ()), doubted.get(case.sha256))
+        reasons = list_reasons(with_near, evidence)
+        explained.append(with_near.model_copy(update={"reasons": reasons}))
+    return tuple(explained)
+
+
+def judge(
+    spark: SparkSession,
+    spec: EvaluateSpec,
+    scored: DataFrame,
+    manifest: Manifest,
+    *,
+    champion: Champion,
+    theirs: tuple[str, ...] = (),
+) -> Found:
+    """scored: rows of SCORED of both sides. theirs: the champion's classes, where it was scored."""
+    classes = manifest.classes
+    val, test = (scored.where(F.col("side") == side) for side in ("val", "test"))
+    seen = add_facts(test, FactsCache(spark, spec.facts_uri) if spec.facts_uri else None)
+    evaluation = _evaluate(spec, val, seen, classes)
+    if theirs:
+        champion = measure_champion(champion, test, classes, theirs)
+    suspects = _find_suspects(spec, scored, classes)
+    cases = pick_worst(test, classes, MOST_BAD_CASES)
+    explained = _explain(spec, seen, evaluation, suspects, cases)
+    left_out = evaluation.wrong - len(explained)
+    bad = BadCases(cases=explained, left_out=left_out)
+    return Found(evaluation, champion, bad, suspects, manifest)

@@ -1,0 +1,139 @@
+"""Scored samples → serving.job.evaluation.Evaluation."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from statistics import fmean
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from serving.job.evaluation import ClassScore, Evaluation
+from spark_jobs.metrics.classification import Metrics, compute_metrics
+from spark_jobs.metrics.ranking import EXACT_UP_TO, Ranked, rank_classes
+from spark_jobs.metrics.rows import count_rows
+from spark_jobs.metrics.sureness import (
+    bootstrap_groups,
+    bootstrap_macro_f1,
+    find_tellable,
+    find_wilson_interval,
+    guess_discordant,
+    write_warning,
+)
+
+# Scores in one batch on its way to Python: 8 MB.
+BATCH_SCORES = 1 << 21
+BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
+
+
+@contextmanager
+def use_wide_batches(spark: SparkSession, classes: int) -> Iterator[None]:
+    """Batches of score vectors instead of photos."""
+    before = spark.conf.get(BATCH_SETTING)
+    spark.conf.set(BATCH_SETTING, str(max(64, min(10_000, BATCH_SCORES // classes))))
+    try:
+        yield
+    finally:
+        spark.conf.set(BATCH_SETTING, before or "10000")
+
+
+def _mean(values: list[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    if part is None or whole is None:
+        return None
+    return part / whole if whole else 0.0
+
+
+def join_classes(
+    metrics: Metrics, ranked: Mapping[str, Ranked], thresholds: Mapping[str, float]
+) -> tuple[ClassScore, ...]:
+    """One row a class, in the order of metrics.classes."""
+    rows = []
+    for row, predicted in zip(metrics.per_class, metrics.predicted, strict=True):
+        found = ranked.get(row.label)
+        rows.append(
+            ClassScore(
+                **row.model_dump(),
+                predicted=predicted,
+                roc_auc=found and found.roc_auc,
+                average_precision=found and found.average_precision,
+                threshold=thresholds.get(row.label),
+                threshold_precision=found and _share(found.hits, found.called),
+                threshold_recall=found and _share(found.hits, found.positives),
+            )
+        )
+    return tuple(rows)
+
+
+def choose_thresholds(
+    val: DataFrame, classes: tuple[str, ...], exact_up_to: int = EXACT_UP_TO
+) -> dict[str, float]:
+    """Class → the score from which on calling it gives the best F1 on these rows, the highest such.
+
+    Classes without samples there have none.
+    """
+    scored = val.where(F.col("scores").isNotNull())
+    with use_wide_batches(val.sparkSession, len(classes)):
+        ranked = rank_classes(scored, classes, samples=scored.count(), exact_up_to=exact_up_to)
+    return {name: one.threshold for name, one in ranked.items() if one.threshold is not None}
+
+
+def evaluate_scores(
+    scored: DataFrame,
+    classes: tuple[str, ...],
+    *,
+    seed: int = 0,
+    thresholds: Mapping[str, float] | None = None,
+    exact_up_to: int = EXACT_UP_TO,
+) -> Evaluation:
+    """All that the scores say. Rows: sha256, label, predicted, scores in the order of classes.
+
+    scores: float32; null where the sample could not be read: then it counts as wrong, and is left
+    out of everything that is about scores. group, where there is such a column: samples of one
+    are drawn together for the interval. thresholds: class → chosen elsewhere.
+    """
+    with use_wide_batches(scored.sparkSession, len(classes)):
+        counted = count_rows(scored, classes)
+        metrics = compute_metrics(counted.pairs, classes)
+        ranked = rank_classes(
+            scored,
+            classes,
+            samples=counted.scored,
+            thresholds=thresholds,
+            exact_up_to=exact_up_to,
+        )
+        if "group" in scored.columns and not scored.where(F.col("group").isNotNull()).isEmpty():
+            interval = bootstrap_groups(scored, metrics.classes, seed)
+        else:
+            interval = bootstrap_macro_f1(counted.pairs, seed)
+    aucs = [one.roc_auc for one in ranked.values() if one.roc_auc is not None]
+    precisions = [
+        one.average_precision for one in ranked.values() if one.average_precision is not None
+    ]
+    samples = metrics.samples
+    discordant = guess_discordant(metrics.accuracy, samples)
+    return Evaluation(
+        samples=samples,
+        classes=metrics.classes,
+        confusion=metrics.confusion,
+        accuracy=metrics.accuracy,
+        accuracy_interval=find_wilson_interval(samples - metrics.wrong, samples),
+        balanced_accuracy=metrics.balanced_accuracy,
+        macro=metrics.macro,
+        micro=metrics.micro,
+        weighted=metrics.weighted,
+        macro_f1_interval=interval,
+        top_k=counted.top_k,
+        roc_auc=_mean(aucs),
+        average_precision=_mean(precisions),
+        log_loss=counted.log_loss,
+        brier=counted.brier,
+        calibration_error=counted.calibration_error,
+        calibration=counted.calibration,
+        per_class=join_classes(metrics, ranked, thresholds or {}),
+        ranking_error=max((one.error for one in ranked.values()), default=0.0),
+        tellable=find_tellable(discordant, samples),
+        warning=write_warning(discordant, samples),
+    )

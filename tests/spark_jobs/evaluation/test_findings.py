@@ -1,0 +1,81 @@
+"""What speaks for a mistake, from features, facts and scores; and the queue that it goes to."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from serving.job import store
+from serving.job.evaluation import BadCases, Evaluation, Suspects
+from serving.job.inputs import InputFeatures
+from serving.job.reviews import list_reviews
+from spark_jobs.evaluate import run_evaluate
+from spark_jobs.facts import MEASURES, FactsCache
+from spark_jobs.snapshots import LABELS_FILE
+from spark_jobs.spec import EvaluateSpec
+from tests.spark_jobs.evaluation.outcomes import TRAINED_ON, check_outcome
+from tests.spark_jobs.tiny import (
+    CLASSES,
+    PREPROCESSING,
+    write_backbone,
+)
+
+
+def write_features(folder: Path, vectors: dict[str, list[float]]) -> InputFeatures:
+    folder.mkdir()
+    columns = {
+        "sha256": pa.array(list(vectors)),
+        "vector": pa.array(list(vectors.values()), pa.list_(pa.float32())),
+    }
+    pq.write_table(pa.table(columns), folder / "0.parquet")
+    backbone = write_backbone(folder)
+    uri = folder.as_uri()
+    return InputFeatures(backbone=backbone, preprocessing=PREPROCESSING, features_uri=uri)
+
+
+def test_what_speaks_for_a_mistake(
+    spec: EvaluateSpec, tmp_path: Path, spark: SparkSession, database: Any
+) -> None:
+    labels = pq.read_table(tmp_path / "snapshots" / spec.snapshot_id / LABELS_FILE)
+    mistaken = labels.filter(
+        pc.is_in(labels["name"], pa.array([f"{CLASSES[1]}/{seed}.png" for seed in range(2)]))
+    )["sha256"].to_pylist()
+    vectors = {TRAINED_ON: [1.0, 0.0], mistaken[0]: [1.0, 0.0], mistaken[1]: [0.0, 1.0]}
+    features = write_features(tmp_path / "features", vectors)
+    facts_uri = (tmp_path / "facts").as_uri()
+    fields = {"sha256": mistaken, "sharpness": [0.5, 0.5], "darkest": [0.0, 0.0]}
+    table = pa.table(fields | {"brightest": [9.0, 90.0]}).cast(
+        pa.schema([("sha256", pa.string()), *((name, pa.float32()) for name in MEASURES)])
+    )
+    cache = Path(FactsCache(spark, facts_uri).uri.removeprefix("file://"))
+    cache.mkdir(parents=True)
+    pq.write_table(table, cache / "0.parquet")
+    outcome = run_evaluate(spec.model_copy(update={"features": features, "facts_uri": facts_uri}))
+    check_outcome(outcome)
+    evaluation = store.read_model(outcome.metrics_uri, Evaluation)
+    # Every val picture is classified rightly and reaches its class's threshold.
+    assert all(row.threshold and row.threshold > 0.5 for row in evaluation.per_class)
+    assert evaluation.declining is not None
+    assert 0.5 < evaluation.declining.threshold < 1
+    cases = {one.sha256: one for one in store.read_model(outcome.bad_cases_uri, BadCases).cases}
+    assert set(cases) == set(mistaken)
+    near = cases[mistaken[0]].neighbours
+    assert [(one.sha256, one.name, one.label) for one in near] == [
+        (TRAINED_ON, "train.png", CLASSES[0])
+    ]
+    first, second = (" ".join(cases[sha256].reasons) for sha256 in mistaken)
+    for told in ("all but the same as 'train.png'", "label may be wrong", "very dark"):
+        assert told in first
+    assert "all but the same" not in second
+    suspects = store.read_model(outcome.suspects_uri, Suspects)
+    assert suspects.sides == ("val", "test")
+    assert {one.sha256 for one in suspects.suspects} == set(mistaken)
+    assert {one.suspected for one in suspects.suspects} == {CLASSES[0]}
+    queue = list_reviews(database, spec.dataset, limit=10)
+    assert {one.sha256 for one in queue.items} == set(mistaken)
+    for one in queue.items:
+        assert (one.source, one.label, one.predicted) == ("label_suspect", CLASSES[1], CLASSES[0])
+        assert one.reasons == cases[one.sha256].reasons
