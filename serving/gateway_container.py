@@ -67,7 +67,7 @@ class Gateway:
             return False
         file = self._folder / FILE
         before = file.read_text() if file.is_file() else None
-        self._write(config, image)
+        self._write(config, image, current)
         try:
             if current is None:
                 self._replace(image, [*present, *in_the_way], read_mark(config))
@@ -100,28 +100,35 @@ class Gateway:
             return ""
         return answer.text if answer.ok else ""
 
-    def _write(self, config: str, image: str) -> None:
+    def _write(self, config: str, image: str, current: Container | None) -> None:
         """Checked by HAProxy itself before it is put in place."""
         self._folder.mkdir(parents=True, exist_ok=True)
         fresh = self._folder / f"{FILE}.new"
         fresh.write_text(config)
+        problem = self._find_problem(["-c", "-f", f"{FOLDER}/{fresh.name}"], image, current)
+        if problem:
+            raise ServeError(f"HAProxy refuses the gateway's configuration: {problem}")
+        fresh.replace(self._folder / FILE)
+
+    def _find_problem(self, arguments: Sequence[str], image: str, current: Container | None) -> str:
+        """What HAProxy says against a configuration; empty where it takes it."""
+        if current is not None:
+            code, output = current.exec_run(["haproxy", *arguments])
+            return repr(output) if code else ""
         try:
             self._client.containers.run(
                 image,
-                ["-c", "-f", f"{FOLDER}/{fresh.name}"],
+                list(arguments),
                 entrypoint=["haproxy"],
                 volumes=self._mount(),
                 network_mode="none",
                 read_only=True,
                 cap_drop=["ALL"],
                 remove=True,
-                stderr=True,
             )
         except ContainerError as error:
-            raise ServeError(
-                f"HAProxy refuses the gateway's configuration: {error.stderr!r}"
-            ) from None
-        fresh.replace(self._folder / FILE)
+            return repr(error.stderr)
+        return ""
 
     def _mount(self) -> dict[str, dict[str, str]]:
         return {str(self._folder): {"bind": FOLDER, "mode": "ro"}}

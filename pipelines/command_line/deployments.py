@@ -89,7 +89,10 @@ def deployments(deployment: str | None, limit: int, as_json: bool) -> None:
     for one in found:
         before = f", {one.version_before} before it" if one.version_before else ""
         frozen = ", frozen" if one.frozen else ""
-        click.echo(f"{one.deployment}  version {one.version}{before}{frozen}  {one.endpoint}")
+        servers = f", {one.replicas} replicas" if one.replicas > 1 else ""
+        click.echo(
+            f"{one.deployment}  version {one.version}{before}{servers}{frozen}  {one.endpoint}"
+        )
         for event in one.events if deployment is not None else ():
             click.echo(f"  {_describe_event(event)}")
 
@@ -99,12 +102,15 @@ def _describe(database: Any, document: dict[str, Any], host: str, limit: int) ->
     events = database["deployment_events"].find({"deployment": name}).limit(limit)
     history = document.get("history") or []
     replaced = document.get("replaced_version")
+    before = replaced if replaced and replaced < document["version"] else None
+    rollout = Rollout.model_validate(document.get("rollout") or {})
     return DeploymentState(
         deployment=name,
         version=document["version"],
-        version_before=history[-1]["version"] if history else replaced,
+        version_before=history[-1]["version"] if history else before,
         frozen=bool(document.get("frozen")),
-        replicas=Rollout.model_validate(document.get("rollout") or {}).replicas,
+        # Without an image a local process serves, and that is one.
+        replicas=rollout.replicas if document.get("image_tag") else 1,
         endpoint=f"http://{host}:{document['port']}",
         events=tuple(
             Event.model_validate(one) for one in events.sort([("at", -1), ("generation", -1)])

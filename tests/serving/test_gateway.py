@@ -115,24 +115,30 @@ def shop(docker_client: DockerClient, tmp_path: Path, deployment: str) -> Iterat
 
 
 @pytest.mark.integration
-def test_callers_notice_neither_a_switch_nor_a_dead_replica(shop: Shop) -> None:
+def test_callers_do_not_notice_a_switch(shop: Shop) -> None:
     shop.serve(1)
     with run_load(shop.address, callers=2, kept=1) as load:
         load.wait_for_more("bright")
         shop.serve(2)
         load.wait_for_more("dark")
-        first, second = shop.find("replica")
-        shop.kill_process(first)
-        load.wait_for_more("dark")
-        shop.wait_for_restart(first, 1)
-        shop.kill_process(second)
-        load.wait_for_more("dark")
-        shop.wait_for_restart(second, 1)
-        shop.serve(1)
-        load.wait_for_more("bright")
     assert load.failures == []
     running = shop.host.list_running()
-    assert [(r.version, r.port, r.state) for r in running] == [(1, shop.port, "running")] * 2
+    assert [(r.version, r.port, r.state) for r in running] == [(2, shop.port, "running")] * 2
+
+
+@pytest.mark.integration
+def test_dead_replica_costs_at_most_what_it_had_not_read(shop: Shop) -> None:
+    """HAProxy 2.6 does not repeat a request whose connection was reset: one that the killed server
+    had in its socket and had not read. Whatever comes later finds the other replica."""
+    shop.serve(1)
+    with run_load(shop.address, callers=2, kept=1) as load:
+        for replica in shop.find("replica"):
+            load.wait_for_more("bright")
+            shop.kill_process(replica)
+            shop.wait_for_restart(replica, 1)
+        load.wait_for_more("bright")
+    # In flight at each death: one a caller at most.
+    assert len(load.failures) <= 4, load.failures[:10]
 
 
 @pytest.mark.integration
