@@ -157,6 +157,7 @@ class EvaluateSpec(JobSpec):
     """Score the bundle that would be served, and the deployment's champion, on the test side.
 
     features: those that the bundle was trained on. val_learned: it has learned from val, too.
+    snapshots_uri: root of the snapshots, among which is what the champion was trained on.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -175,6 +176,7 @@ class EvaluateSpec(JobSpec):
     features: InputFeatures | None = None
     facts_uri: str = ""
     val_learned: bool = False
+    snapshots_uri: str = ""
     seed: int = 0
 
 
@@ -200,6 +202,8 @@ class Champion(Spec):
     macro_f1: float | None = None
     paired: Paired | None = None
     note: str = ""
+    # Test samples that it learned from, or copies of such ones: no part of `paired`.
+    leaked: int | None = None
 
 
 class EvaluateOutcome(Spec):
@@ -214,6 +218,9 @@ class EvaluateOutcome(Spec):
     test_samples: int
     bad_cases: int
     weakest: ClassMetrics | None = None
+    # Test samples that the model learned from; and copies of such ones, no part of `paired`.
+    leaked: int | None = None
+    leaked_copies: int | None = None
     champion: Champion
     predictions_uri: str
     report_uri: str
