@@ -38,6 +38,7 @@ COMMANDS = {
     "prune": "pipelines.command_line.prune:prune",
     "predict": "pipelines.command_line.predict:predict",
     "deployments": "pipelines.command_line.deployments:deployments",
+    "deploy": "pipelines.command_line.deployments:deploy",
     "rollback": "pipelines.command_line.deployments:rollback",
     "promote": "pipelines.command_line.deployments:promote",
     "freeze": "pipelines.command_line.deployments:freeze",

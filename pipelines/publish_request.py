@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from pipelines.request import Form, Name
-from serving.spec import PublishAction, PublishSpec
+from serving.spec import MAX_REPLICAS, PublishAction, PublishSpec
 
 PUBLISH_DAG = "modelmill_publish"
 
@@ -24,6 +24,7 @@ class PublishRequest(Form):
                 "freeze": "freeze: let no new version in",
                 "rollback": "rollback: the version before serves again, and stays",
                 "release": "release: let new versions in again",
+                "set": "set: change how many replicas serve",
             }
         },
     )
@@ -33,6 +34,13 @@ class PublishRequest(Form):
         le=1_000_000,
         title="Version",
         description="Which one to promote or to go back to. 0: the one that served before.",
+    )
+    replicas: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_REPLICAS,
+        title="Replicas",
+        description="For set: how many servers share the requests. 0: as many as now.",
     )
     reason: str = Field(
         default="",
@@ -51,6 +59,7 @@ def publish_spec(
         action=request.action,
         deployment=request.deployment,
         version=request.version,
+        replicas=request.replicas,
         request_id=request_id,
         actor=actor,
         reason=request.reason,

@@ -1,49 +1,44 @@
-"""Model servers in Docker containers."""
+"""Model servers in Docker containers: a deployment's replicas behind their gateway."""
 
-import uuid
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 from docker.client import DockerClient
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from docker.models.containers import Container
-from docker.models.networks import Network
-from docker.types import LogConfig
 
 from serving import environment
-from serving.docker_client import (
-    DEPLOYMENT_LABEL,
-    HOME_LABEL,
-    ROLE_LABEL,
-    VERSION_LABEL,
-    home_label,
-)
+from serving.docker_client import DEPLOYMENT_LABEL, ROLE_LABEL, VERSION_LABEL
+from serving.gateway import KEEP_ALIVE_SECONDS, PORT
+from serving.gateway_container import PUBLISHED, Gateway, find_port, remove_folder
 from serving.hosts import Running, Served, ServedBy, address_of
 from serving.image import ensure_model_image
+from serving.sandbox import (
+    Role,
+    create_container,
+    find_containers,
+    find_death,
+    last_words,
+    list_networks,
+    read_address,
+    remove_container,
+)
 from serving.smoke import ServeError, read_health, wait_ready
 from serving.tokens import FOLDER
 
-PORT = "8000/tcp"
 # The server's own grace for requests in work, and a little.
 STOP_SECONDS = 12
 MEMORY = "2g"
 # Where a container finds the tokens' folder.
 TOKENS = "/tokens"
-MAX_PROCESSES = 256
-LOG_LINES = 15
-
-# The engine's default bridge would be shared by every engine of this machine.
-NETWORK = "modelmill-{}"
-
-_RESTART: Any = {"Name": "unless-stopped"}
-
-Role = Literal["candidate", "service"]
+# After the gateway has turned away from a replica, a caller's kept connection may still use it.
+LINGER_SECONDS = KEEP_ALIVE_SECONDS + 0.5
 
 
 class ContainerHost:
-    """One container a deployment, found by its labels."""
+    """Replicas and a gateway for each deployment, found by their labels."""
 
     def __init__(self, client: DockerClient) -> None:
         self._client = client
@@ -53,108 +48,101 @@ class ContainerHost:
         return "container"
 
     def _find(self, **labels: str) -> list[Container]:
-        wanted = [f"{HOME_LABEL}={home_label()}"]
-        wanted += [f"modelmill.{key}={value}" for key, value in labels.items()]
-        found: list[Container] = self._client.containers.list(all=True, filters={"label": wanted})
-        return found
+        return find_containers(self._client, **labels)
 
-    def _create(self, served: Served, role: Role, port: int | None) -> Container:
+    def _create(self, served: Served, role: Role) -> Container:
         image = ensure_model_image(
             self._client, served.image_tag, served.bundle_uri, served.deployment, served.version
         )
-        limits: dict[str, Any] = {}
-        info = self._client.info()
-        if info.get("MemoryLimit"):
-            limits["mem_limit"] = MEMORY
-        if info.get("PidsLimit"):
-            limits["pids_limit"] = MAX_PROCESSES
-        container: Container = self._client.containers.create(
-            image,
-            name=f"modelmill-{served.deployment}-{served.version}-{uuid.uuid4().hex[:6]}",
-            labels={
-                HOME_LABEL: home_label(),
-                DEPLOYMENT_LABEL: served.deployment,
-                VERSION_LABEL: str(served.version),
-                ROLE_LABEL: role,
-            },
-            environment=environment.server_settings() | _name_tokens(served, role),
-            volumes=_mount_tokens(role),
-            network=_ensure_network(self._client),
+        candidate = role == "candidate"
+        options: dict[str, Any] = {"volumes": {} if candidate else _mount_tokens()}
+        if candidate:
             # Port 0: the engine takes a free one.
-            ports={PORT: (environment.host(), port or 0)},
-            read_only=True,
-            tmpfs={"/tmp": "size=128m"},  # noqa: S108  (inside the container)
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            restart_policy=_RESTART if role == "service" else None,
-            # Logs of a busy server must not fill the disk.
-            log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
-            **limits,
+            options["ports"] = {PUBLISHED: (environment.host(), 0)}
+        cores = self._client.info()["NCPU"]
+        return create_container(
+            self._client,
+            image,
+            deployment=served.deployment,
+            version=served.version,
+            role=role,
+            memory=MEMORY,
+            # The server starts as many threads as it may use cores.
+            cores=cores if candidate else max(1.0, cores / served.replicas),
+            environment=environment.server_settings()
+            | ({} if candidate else {"MODELMILL_TOKENS": f"{TOKENS}/{served.deployment}.json"}),
+            **options,
         )
-        return container
 
-    def _start(self, container: Container, served: Served) -> str:
+    def _start(self, container: Container, served: Served) -> None:
         try:
             container.start()
         except APIError as error:
             raise ServeError(f"{served.image_tag} cannot be started: {error.explanation}") from None
+
+    def _wait(self, container: Container, served: Served) -> str:
+        """Address of the ready server."""
         container.reload()
-        bound = container.attrs["NetworkSettings"]["Ports"].get(PORT)
-        if not bound:
-            raise ServeError(f"{served.image_tag} ended while starting: {_last_words(container)}")
-        address = address_of(environment.host(), int(bound[0]["HostPort"]))
-        wait_ready(address, served.deployment, served.version, lambda: _find_death(container))
+        address = _read_url(container)
+        if not address:
+            raise ServeError(f"{served.image_tag} ended while starting: {last_words(container)}")
+        wait_ready(address, served.deployment, served.version, lambda: find_death(container))
         return address
 
     @contextmanager
     def candidate(self, served: Served) -> Iterator[str]:
         for left in self._find(deployment=served.deployment, role="candidate"):
-            _remove(left)
-        container = self._create(served, "candidate", None)
+            remove_container(left)
+        container = self._create(served, "candidate")
         try:
-            yield self._start(container, served)
+            self._start(container, served)
+            yield self._wait(container, served)
         finally:
-            _remove(container)
+            remove_container(container)
 
     def serve(self, served: Served, port: int) -> None:
-        present = self._find(deployment=served.deployment, role="service")
-        current = next((c for c in present if _answers(c, served, port)), None)
-        if current is None:
-            current = self._swap(served, port, present)
-        for container in self._find(deployment=served.deployment):
-            if container.id != current.id:
-                _remove(container)
-
-    def _swap(self, served: Served, port: int, present: list[Container]) -> Container:
-        # Created beforehand, so that nothing but the start lies between the old and the new.
-        fresh = self._create(served, "service", port)
-        for container in present:
-            container.stop(timeout=STOP_SECONDS)
+        present = self._find(deployment=served.deployment)
+        fit = [c for c in present if _answers(c, served)][: served.replicas]
+        fresh = [self._create(served, "replica") for _ in range(served.replicas - len(fit))]
+        before = [c for c in present if c.labels[ROLE_LABEL] == "service"]
         try:
-            if not environment.is_port_free(port):
-                raise ServeError(
-                    f"Port {port} of {served.deployment} is taken by another program. Free it "
-                    f"(ss -ltnp 'sport = :{port}' names it) and try again."
-                )
-            self._start(fresh, served)
-        except ServeError:
-            _remove(fresh)
-            # One that was created and never started is the trace of an attempt that died.
-            served_before = [c for c in present if c.status != "created"]
-            if served_before:
-                served_before[0].start()  # the list is newest first
+            for container in fresh:
+                self._start(container, served)
+            for container in fresh:
+                self._wait(container, served)
+            names = sorted(str(c.name) for c in [*fit, *fresh])
+            changed = Gateway(self._client, served.deployment, port).direct(names, before)
+        except Exception:
+            for container in fresh:
+                remove_container(container)
             raise
-        return fresh
+        kept = {c.id for c in [*fit, *fresh]}
+        old = [c for c in present if c.id not in kept and c.labels[ROLE_LABEL] != "gateway"]
+        if changed and any(c.status == "running" for c in old):
+            time.sleep(LINGER_SECONDS)
+        for container in old:
+            container.stop(timeout=STOP_SECONDS)
+            remove_container(container)
 
     def stop(self, deployment: str) -> None:
-        for container in self._find(deployment=deployment):
+        found = self._find(deployment=deployment)
+        # The gateway first, so that nobody is sent to a replica that ends.
+        for container in sorted(found, key=lambda c: c.labels[ROLE_LABEL] != "gateway"):
             container.stop(timeout=STOP_SECONDS)
-            _remove(container)
+            remove_container(container)
+        if found:
+            remove_folder(deployment)
         if not self._find():
-            for network in _list_networks(self._client):
+            for network in list_networks(self._client):
                 network.remove()
 
     def list_running(self) -> tuple[Running, ...]:
+        found = self._find()
+        ports = {
+            c.labels[DEPLOYMENT_LABEL]: find_port(c)
+            for c in found
+            if c.labels[ROLE_LABEL] in ("gateway", "service")
+        }
         return tuple(
             Running(
                 deployment=container.labels[DEPLOYMENT_LABEL],
@@ -162,73 +150,38 @@ class ContainerHost:
                 served_by=self.served_by,
                 state=container.status,
                 name=str(container.name),
-                port=_port(container),
+                port=ports.get(container.labels[DEPLOYMENT_LABEL]),
             )
-            for container in self._find()
+            for container in found
+            if container.labels[ROLE_LABEL] != "gateway"
         )
 
 
-def _mount_tokens(role: Role) -> dict[str, dict[str, str]]:
+def _mount_tokens() -> dict[str, dict[str, str]]:
     """The folder, not the file: a file that is replaced would stay the old one inside."""
-    if role == "candidate":  # asked by the job alone, which has no token
-        return {}
     folder = environment.home() / FOLDER
     folder.mkdir(exist_ok=True)
     return {str(folder): {"bind": TOKENS, "mode": "ro"}}
 
 
-def _name_tokens(served: Served, role: Role) -> dict[str, str]:
-    return {} if role == "candidate" else {"MODELMILL_TOKENS": f"{TOKENS}/{served.deployment}.json"}
+def _read_url(container: Container) -> str:
+    """Where this machine reaches the server itself; empty where it does not run."""
+    bound = container.attrs["NetworkSettings"]["Ports"].get(PUBLISHED)
+    if bound:
+        return address_of(environment.host(), int(bound[0]["HostPort"]))
+    address = read_address(container)
+    return address_of(address, PORT) if address else ""
 
 
-def _list_networks(client: DockerClient) -> list[Network]:
-    found: list[Network] = client.networks.list(filters={"label": f"{HOME_LABEL}={home_label()}"})
-    return found
-
-
-def _ensure_network(client: DockerClient) -> str:
-    name = NETWORK.format(home_label())
-    if not _list_networks(client):
-        try:
-            client.networks.create(name, check_duplicate=True, labels={HOME_LABEL: home_label()})
-        except APIError as error:
-            # Another deployment's job has made it since.
-            if error.status_code != HTTPStatus.CONFLICT:
-                raise
-    return name
-
-
-def _port(container: Container) -> int | None:
-    bindings = container.attrs["HostConfig"]["PortBindings"] or {}
-    value = (bindings.get(PORT) or [{}])[0].get("HostPort")
-    return int(value) if value else None
-
-
-def _answers(container: Container, served: Served, port: int) -> bool:
-    if container.labels[VERSION_LABEL] != str(served.version) or _port(container) != port:
+def _answers(container: Container, served: Served) -> bool:
+    labels = container.labels
+    if (labels[ROLE_LABEL], labels[VERSION_LABEL]) != ("replica", str(served.version)):
         return False
-    health = read_health(address_of(environment.host(), port))
-    return (
-        container.status == "running"
-        and health is not None
-        and (health.deployment, health.version) == (served.deployment, served.version)
+    url = _read_url(container)
+    if container.status != "running" or not url:
+        return False
+    health = read_health(url)
+    return health is not None and (health.deployment, health.version) == (
+        served.deployment,
+        served.version,
     )
-
-
-def _last_words(container: Container) -> str:
-    return container.logs(tail=LOG_LINES).decode(errors="replace").strip() or "it said nothing"
-
-
-def _find_death(container: Container) -> str | None:
-    try:
-        container.reload()
-    except NotFound:
-        return "it was removed"
-    return None if container.status == "running" else _last_words(container)
-
-
-def _remove(container: Container) -> None:
-    try:
-        container.remove(force=True)
-    except NotFound:
-        return

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from serving.spec import EventAction, GateNumbers
+from serving.spec import EventAction, GateNumbers, Rollout
 
 # Versions that a deployment remembers having served.
 REMEMBERED = 10
@@ -41,6 +41,7 @@ class DesiredState(BaseModel):
     generation: int
     moved_generation: int | None = None
     port: int
+    rollout: Rollout = Rollout()
     history: tuple[PastVersion, ...] = ()
     request_id: str = ""
 

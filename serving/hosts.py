@@ -9,16 +9,20 @@ ServedBy = Literal["container", "process"]
 
 
 class Served(Spec):
-    """One version of one deployment."""
+    """One version of one deployment. replicas: how many servers, where the host has several."""
 
     deployment: str
     version: int
     image_tag: str
     bundle_uri: str
+    replicas: int = 1
 
 
 class Running(Spec):
-    """A model server that exists; state is the host's own word for it."""
+    """A model server that exists; state is the host's own word for it.
+
+    port: where the deployment is asked, by whatever stands before the server.
+    """
 
     deployment: str
     version: int
@@ -42,7 +46,8 @@ class Host(Protocol):
         """Serve on the deployment's port, in place of what serves there.
 
         Nothing happens where this version answers there already. Where it does not come up, the
-        old one serves again and ServeError is raised. In the end the deployment has one server.
+        old one serves on, or again, and ServeError is raised. In the end the deployment has this
+        version's servers and no other.
         """
         ...
 

@@ -48,6 +48,7 @@ SERVER_CODE = (
     "service.py",
     "telemetry.py",
     "tokens.py",
+    "whole_answers.py",
 )
 
 
@@ -78,18 +79,19 @@ def _hash_runtime(base: BaseImage) -> str:
     return digest.hexdigest()[:12]
 
 
-def _build(
+def build_image(
     client: DockerClient,
-    dockerfile: str,
+    dockerfile: Path,
     tag: str,
     *,
     content: Mapping[str, Path | bytes],
     buildargs: dict[str, str],
     labels: dict[str, str],
+    network: str = "none",
 ) -> Image:
     """Build from a context of named contents; raises RuntimeError with the build's last lines."""
     with tempfile.TemporaryFile() as context:
-        _write_context(context, {"Dockerfile": DOCKERFILES / dockerfile, **content})
+        _write_context(context, {"Dockerfile": dockerfile, **content})
         context.seek(0)
         try:
             image, _ = client.images.build(
@@ -98,7 +100,7 @@ def _build(
                 tag=tag,
                 buildargs=buildargs,
                 labels=labels,
-                network_mode="none",
+                network_mode=network,
                 rm=True,
                 forcerm=True,
             )
@@ -118,7 +120,8 @@ def _write_context(target: IO[bytes], content: Mapping[str, Path | bytes]) -> No
             archive.addfile(entry, io.BytesIO(data))
 
 
-def _exists(client: DockerClient, tag: str) -> bool:
+def has_image(client: DockerClient, tag: str) -> bool:
+    """Whether the engine has an image of that name."""
     try:
         client.images.get(tag)
     except ImageNotFound:
@@ -130,13 +133,13 @@ def ensure_runtime(client: DockerClient) -> Runtime:
     """The runtime image of this code and lock, built the first time; raises UserError."""
     base = ensure_base(client)
     tag = f"{RUNTIME_REPOSITORY}:{_hash_runtime(base)}"
-    if _exists(client, tag):
+    if has_image(client, tag):
         return Runtime(tag=tag, base=base.tag, built=False)
     wheels = {f"wheels/{path.name}": path for path in sorted(ensure_wheelhouse().iterdir())}
     print(f"Building {tag} on {base.tag}", flush=True)
-    _build(
+    build_image(
         client,
-        "runtime.Dockerfile",
+        DOCKERFILES / "runtime.Dockerfile",
         tag,
         content={**wheels, "serve.txt": LOCK, **list_server_files()},
         buildargs={"BASE": base.tag},
@@ -175,9 +178,9 @@ def build_model_image(
     files = read_served_files(bundle_uri)
     manifest = Manifest.model_validate_json(files[MANIFEST_FILE])
     runtime = ensure_runtime(client)
-    image = _build(
+    image = build_image(
         client,
-        "model.Dockerfile",
+        DOCKERFILES / "model.Dockerfile",
         name_image(deployment, version),
         content={f"bundle/{name}": data for name, data in files.items()},
         buildargs={"RUNTIME": runtime.tag, "DEPLOYMENT": deployment, "VERSION": str(version)},

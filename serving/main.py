@@ -6,6 +6,7 @@ from serving.bundle.manifest import MANIFEST_FILE, Manifest
 from serving.bundle_files import read_served_files
 from serving.deploy import deploy
 from serving.docker_client import use_docker
+from serving.gateway_image import ensure_gateway_image
 from serving.image import build_model_image, ensure_runtime, name_image
 from serving.job.main import run_job
 from serving.job.spec import Spec
@@ -54,12 +55,13 @@ def build_image(spec: BuildImageSpec) -> BuildImageOutcome:
 
 
 def prepare_runtime(_: PrepareRuntimeSpec) -> PrepareRuntimeOutcome:
-    """Make the runtime image, where there is an engine."""
+    """Make the runtime's and the gateway's image, where there is an engine."""
     with use_docker() as client:
         if client is None:
             print(NO_ENGINE, flush=True)
             return PrepareRuntimeOutcome(runtime_tag="", base="", built=False)
         runtime = ensure_runtime(client)
+        ensure_gateway_image(client)
     return PrepareRuntimeOutcome(runtime_tag=runtime.tag, base=runtime.base, built=runtime.built)
 
 

@@ -7,6 +7,8 @@ import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from serving.whole_answers import WholeAnswers
+
 
 def _answer(status: str, sentence: str) -> bytes:
     body = sentence.encode()
@@ -21,7 +23,7 @@ def make_protocol(header_seconds: float) -> type[asyncio.Protocol]:
         _timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
+            super().connection_made(WholeAnswers(transport))  # type: ignore[arg-type]
             self._start()
 
         def connection_lost(self, exc: Exception | None) -> None:

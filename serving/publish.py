@@ -1,4 +1,4 @@
-"""What a person decides about a deployment: promote, roll back, freeze, release."""
+"""What a person decides about a deployment: promote, roll back, freeze, release, set."""
 
 from typing import Any
 
@@ -66,6 +66,11 @@ def decide(state: DesiredState, spec: PublishSpec) -> DesiredState:
         return state.advance(frozen=True, **common)
     if spec.action == "release":
         return state.advance(frozen=False, **common)
+    if spec.action == "set":
+        if not spec.replicas:
+            raise UserError("What is to be set? Give the number of replicas.")
+        rollout = state.rollout.model_copy(update={"replicas": spec.replicas})
+        return state.advance(rollout=rollout, **common)
     if spec.action == "promote" and not spec.version:
         raise UserError("Which version? Give the number of the one to promote.")
     version = spec.version or find_version_before(state)
@@ -109,6 +114,7 @@ def publish(spec: PublishSpec) -> PublishOutcome:
         version=now.version,
         replaced_version=now.replaced_version,
         frozen=now.frozen,
+        replicas=now.rollout.replicas if served_by == "container" else 1,
         generation=now.generation,
         endpoint=endpoint,
         served_by=served_by,

@@ -59,11 +59,14 @@ def reconcile(database: Any, deployment: str) -> tuple[DesiredState, ServedBy]:
         for other in hosts:
             if other is not host:
                 other.stop(deployment)
+        if host.served_by == "process" and state.rollout.replicas > 1:
+            print("A local process is one server: replicas need a Docker engine.", flush=True)
         served = Served(
             deployment=deployment,
             version=state.version,
             image_tag=state.image_tag,
             bundle_uri=state.bundle_uri,
+            replicas=state.rollout.replicas,
         )
         host.serve(served, state.port)
         Registry().set_champion(deployment, state.version)

@@ -92,7 +92,16 @@ class DeployOutcome(Spec):
     replaced_version: int | None
 
 
-PublishAction = Literal["promote", "freeze", "rollback", "release"]
+MAX_REPLICAS = 16
+
+
+class Rollout(Spec):
+    """How a deployment serves, whichever version it is."""
+
+    replicas: int = Field(default=2, ge=1, le=MAX_REPLICAS)
+
+
+PublishAction = Literal["promote", "freeze", "rollback", "release", "set"]
 # What an entry of deployment_events may be about.
 EventAction = Literal["deploy", "refuse", PublishAction]
 
@@ -100,14 +109,16 @@ EventAction = Literal["deploy", "refuse", PublishAction]
 class PublishSpec(JobSpec):
     """What a person decides about a deployment.
 
-    version: what to promote or to go back to; 0: the one before. request_id: the same in every
-    attempt of one request, so that a retry does not go back twice.
+    version: what to promote or to go back to; 0: the one before. replicas: what to set; 0: as they
+    are. request_id: the same in every attempt of one request, so that a retry does not go back
+    twice.
     """
 
     kind: Literal["publish"] = "publish"
     action: PublishAction
     deployment: Name
     version: int = 0
+    replicas: int = Field(default=0, ge=0, le=MAX_REPLICAS)
     request_id: str
     actor: str
     reason: str
@@ -121,6 +132,7 @@ class PublishOutcome(Spec):
     version: int
     replaced_version: int | None
     frozen: bool
+    replicas: int
     generation: int
     endpoint: str
     served_by: Literal["container", "process"]

@@ -13,7 +13,7 @@ from pipelines.command_line.output import emit_json, json_option, read_flags, us
 from pipelines.commands import python_command
 from pipelines.publish_request import PublishRequest, publish_spec
 from serving.job.mongo import use_database
-from serving.spec import PublishAction, PublishOutcome
+from serving.spec import PublishAction, PublishOutcome, Rollout
 
 SHOWN_EVENTS = 20
 
@@ -47,6 +47,7 @@ class DeploymentState(BaseModel):
     version: int
     version_before: int | None
     frozen: bool
+    replicas: int
     endpoint: str
     events: tuple[Event, ...]
 
@@ -88,7 +89,10 @@ def deployments(deployment: str | None, limit: int, as_json: bool) -> None:
     for one in found:
         before = f", {one.version_before} before it" if one.version_before else ""
         frozen = ", frozen" if one.frozen else ""
-        click.echo(f"{one.deployment}  version {one.version}{before}{frozen}  {one.endpoint}")
+        servers = f", {one.replicas} replicas" if one.replicas > 1 else ""
+        click.echo(
+            f"{one.deployment}  version {one.version}{before}{servers}{frozen}  {one.endpoint}"
+        )
         for event in one.events if deployment is not None else ():
             click.echo(f"  {_describe_event(event)}")
 
@@ -98,11 +102,15 @@ def _describe(database: Any, document: dict[str, Any], host: str, limit: int) ->
     events = database["deployment_events"].find({"deployment": name}).limit(limit)
     history = document.get("history") or []
     replaced = document.get("replaced_version")
+    before = replaced if replaced and replaced < document["version"] else None
+    rollout = Rollout.model_validate(document.get("rollout") or {})
     return DeploymentState(
         deployment=name,
         version=document["version"],
-        version_before=history[-1]["version"] if history else replaced,
+        version_before=history[-1]["version"] if history else before,
         frozen=bool(document.get("frozen")),
+        # Without an image a local process serves, and that is one.
+        replicas=rollout.replicas if document.get("image_tag") else 1,
         endpoint=f"http://{host}:{document['port']}",
         events=tuple(
             Event.model_validate(one) for one in events.sort([("at", -1), ("generation", -1)])
@@ -118,11 +126,11 @@ def _describe_event(event: Event) -> str:
 
 
 def decide(
-    action: PublishAction, deployment: str, *, version: int = 0, reason: str, as_json: bool
+    action: PublishAction, deployment: str, *, reason: str, as_json: bool, **values: object
 ) -> None:
-    """Run the job that does it, and show what came of it."""
-    values = {"deployment": deployment, "action": action, "version": version, "reason": reason}
-    request = read_flags(PublishRequest, values)
+    """Run the job that does it, and show what came of it; values: other fields of the form."""
+    given = {"deployment": deployment, "action": action, "reason": reason, **values}
+    request = read_flags(PublishRequest, given)
     installation = use_installation()
     with use_scratch(installation) as folder:
         spec = publish_spec(
@@ -134,7 +142,23 @@ def decide(
         emit_json(outcome)
         return
     frozen = "; frozen" if outcome.frozen else ""
-    click.echo(f"{deployment}: version {outcome.version} at {outcome.endpoint}{frozen}")
+    servers = f"{outcome.replicas} × {outcome.served_by}"
+    click.echo(f"{deployment}: version {outcome.version} at {outcome.endpoint} ({servers}){frozen}")
+
+
+@click.command()
+@name_argument
+@click.option(
+    "--set", "replicas", metavar="replicas=N", required=True, help="How many servers share it."
+)
+@reason_option
+@json_option
+def deploy(deployment: str, replicas: str, reason: str, as_json: bool) -> None:
+    """Change how the deployment NAME serves: --set replicas=3. Callers notice nothing."""
+    name, _, value = replicas.partition("=")
+    if name != "replicas" or not value.isdigit() or int(value) < 1:
+        raise click.UsageError(f"--set was {replicas!r}, but allowed is: replicas=N, N from 1 on.")
+    decide("set", deployment, replicas=int(value), reason=reason, as_json=as_json)
 
 
 @click.command()

@@ -1,5 +1,7 @@
 """./modelmill up, down and status."""
 
+from collections import Counter
+
 import click
 from pydantic import BaseModel, ConfigDict
 
@@ -81,9 +83,11 @@ def status(as_json: bool) -> None:
         size = f"{service.memory / MEBIBYTE:6.0f} MB" if service.memory else f"{'-':>9}"
         click.echo(f"{service.name:<22} {size}  {service.address:<24} {service.state}")
     click.echo(f"{'all services':<22} {found.memory / MEBIBYTE:6.0f} MB")
-    for server in found.servers:
+    alike = Counter(server.model_copy(update={"name": ""}) for server in found.servers)
+    for server, count in alike.items():
         place = f"http://{read_settings().host}:{server.port}"
+        several = f"{count} × " if count > 1 else ""
         click.echo(
             f"{server.deployment:<22} version {server.version}  {place:<24} "
-            f"{server.state} ({server.served_by})"
+            f"{several}{server.state} ({server.served_by})"
         )

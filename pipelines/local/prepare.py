@@ -136,8 +136,9 @@ def archive_classes(installation: Installation) -> None:
 def _hash_runtime(layout: Layout) -> str:
     """Changes with everything that the runtime image is made of, and with the engine."""
     digest = hashlib.sha256(hash_sources(REPO, ("serving",)).encode())
-    for path in sorted((REPO / "docker" / "serve").iterdir()):
-        digest.update(path.read_bytes())
+    for folder in ("serve", "gateway"):
+        for path in sorted((REPO / "docker" / folder).iterdir()):
+            digest.update(path.read_bytes())
     digest.update((REPO / "docker" / "locks" / "serve.txt").read_bytes())
     digest.update(layout.docker_address.read_bytes())
     return digest.hexdigest()

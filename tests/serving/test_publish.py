@@ -7,7 +7,7 @@ import pytest
 from serving.deploy import deploy
 from serving.desired import DesiredState, PastVersion, read_desired
 from serving.job.errors import UserError
-from serving.publish import find_version_before, publish
+from serving.publish import decide, find_version_before, publish
 from serving.smoke import check_answers
 from serving.spec import PublishAction, PublishOutcome, PublishSpec
 from tests.serving.rooms import Room
@@ -65,6 +65,35 @@ def test_settings_do_not_move_the_version() -> None:
     moved = state.serve_next(past(3))
     assert moved.has_moved_since(2)
     assert not moved.advance(frozen=True).has_moved_since(moved.generation)
+
+
+def make_spec(action: PublishAction, **fields: Any) -> PublishSpec:
+    return PublishSpec(
+        output_uri="file:///x",
+        action=action,
+        deployment="boards",
+        request_id="1",
+        actor="test",
+        reason="",
+        **fields,
+    )
+
+
+def test_replicas_are_set_and_stay_through_versions() -> None:
+    state = make_state(2)
+    assert state.rollout.replicas == 2
+    wanted = decide(state, make_spec("set", replicas=3))
+    assert (wanted.rollout.replicas, wanted.version, wanted.generation) == (3, 2, 3)
+    assert wanted.serve_next(past(3)).rollout.replicas == 3
+    with pytest.raises(UserError, match="Give the number of replicas"):
+        decide(state, make_spec("set"))
+    with pytest.raises(UserError, match="Give the number of the one to promote"):
+        decide(state, make_spec("promote"))
+
+
+def test_document_of_before_gets_two_replicas() -> None:
+    before = make_state(1).model_dump(exclude={"rollout", "history"}) | {"replicas": 1}
+    assert DesiredState.model_validate(before).rollout.replicas == 2
 
 
 def say(

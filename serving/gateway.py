@@ -1,0 +1,116 @@
+"""HAProxy's configuration before a deployment's replicas. Pure."""
+
+import hashlib
+from collections.abc import Sequence
+
+PORT = 8000
+# Where the gateway answers itself: which configuration it follows, and its own Prometheus metrics.
+CONFIGURATION_PATH = "/gateway/configuration"
+METRICS_PATH = "/gateway/metrics"
+# How long a caller's idle connection is kept; replicas outlive their place in the configuration by
+# a little more, for its next request still goes where the connection came from.
+KEEP_ALIVE_SECONDS = 2
+# A request larger than this cannot be sent again to another replica when the first one dies.
+BUFFER_BYTES = 256 * 1024
+
+_HEAD = """\
+global
+    maxconn 500
+    tune.bufsize {buffer}
+    stats socket /tmp/haproxy.sock mode 600 level admin expose-fd listeners
+    hard-stop-after 60s
+    log stdout format raw local0 notice
+
+defaults
+    mode http
+    log global
+    balance leastconn
+    retries 5
+    option redispatch 1
+    retry-on conn-failure empty-response
+    # A connection that was used before may be closed by now, and what is lost on it is not retried.
+    option http-server-close
+    option forwardfor
+    option idle-close-on-response
+    timeout connect 1s
+    timeout client {client}s
+    timeout http-request {header}s
+    timeout http-keep-alive {keep_alive}s
+    timeout server {server}s
+    timeout queue 5s
+    http-error status 502 content-type application/json hdr Retry-After 1 string {error}
+    http-error status 503 content-type application/json hdr Retry-After 1 string {error}
+    http-error status 504 content-type application/json hdr Retry-After 1 string {error}
+
+# The engine's own name server: a replica that was restarted may have another address.
+resolvers engine
+    nameserver engine 127.0.0.11:53
+    resolve_retries 2
+    timeout resolve 1s
+    timeout retry 500ms
+    hold valid 1s
+    hold nx 30s
+    hold timeout 30s
+    hold refused 30s
+    hold other 30s
+    hold obsolete 1s
+"""
+# In the native API's form of an error.
+_ERROR = (
+    '\'{"error":{"code":"no_server","message":'
+    '"No model server could answer: try again in a second."}}\''
+)
+_SERVER = "resolvers engine init-addr last,libc,none"
+
+
+def render_config(
+    replicas: Sequence[str], *, header_seconds: float, body_seconds: float, answer_seconds: float
+) -> str:
+    """The whole file. replicas: names of containers on the gateway's network.
+
+    The times are the servers' own limits: the gateway waits a little longer, so that the server's
+    sentence reaches the caller. Raises ValueError where there is no replica.
+    """
+    if not replicas:
+        raise ValueError("a gateway needs a replica")
+    head = _HEAD.format(
+        buffer=BUFFER_BYTES,
+        client=round(body_seconds + 5),
+        header=round(header_seconds + 1),
+        error=_ERROR,
+        keep_alive=KEEP_ALIVE_SECONDS,
+        server=round(body_seconds + answer_seconds + 5),
+    )
+    numbered = list(enumerate(replicas, start=1))
+    body = [
+        "backend replicas",
+        "    option httpchk GET /readyz",
+        "    http-check expect status 200",
+    ]
+    # Taken out after one failed answer: the other replicas take all in the meantime.
+    body.append(
+        "    default-server check inter 500ms fastinter 100ms downinter 200ms fall 1 rise 1"
+    )
+    body += [f"    server {n} {name}:{PORT} {_SERVER}" for n, name in numbered]
+    for n, name in numbered:
+        body += ["", f"backend replica-{n}", "    http-request set-path /metrics"]
+        body.append(f"    server {n} {name}:{PORT} track replicas/{n} {_SERVER}")
+    choices = [
+        f"    use_backend replica-{n} if {{ path /replicas/{n}/metrics }}" for n, _ in numbered
+    ]
+    rest = "\n".join([*choices, "    default_backend replicas", "", *body, ""])
+    mark = hashlib.sha256((head + rest).encode()).hexdigest()[:16]
+    front = f"""
+frontend api
+    bind :{PORT}
+    acl asks-configuration path {CONFIGURATION_PATH}
+    http-request return status 200 content-type text/plain string {mark} if asks-configuration
+    http-request use-service prometheus-exporter if {{ path {METRICS_PATH} }}
+"""
+    return head + front + rest
+
+
+def read_mark(config: str) -> str:
+    """What a gateway that follows this configuration answers at CONFIGURATION_PATH."""
+    line = next(one for one in config.splitlines() if one.endswith(" if asks-configuration"))
+    return line.split(" string ")[1].split()[0]
