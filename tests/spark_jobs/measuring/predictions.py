@@ -17,7 +17,6 @@ from tests.spark_jobs.measuring.processes import Cost, measure, watch_memory
 Batches = Iterator[pa.RecordBatch]
 SCHEMA = "sha256 string, label string, predicted string, score double, scores array<float>"
 ROWS = 10_000
-Batches = Iterator[pa.RecordBatch]
 
 
 def name_classes(count: int) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ def train_known(
     features: Floats, targets: Integers, learned: Integers, judged: Integers
 ) -> Trained:
     """The hand-set recipe, stopped by the judged rows."""
-    fit = Fit(Recipe(input=""), seed=0, epochs=100, patience=15, min_delta=1e-4, classes=8)
+    classes = tuple(map(str, range(8)))
+    fit = Fit(Recipe(input=""), seed=0, epochs=100, patience=15, min_delta=1e-4, classes=classes)
     rows = Rows(
         features=features,
         targets=targets,
