@@ -22,17 +22,20 @@ name_argument = click.argument("deployment", metavar="NAME")
 
 
 class Event(BaseModel):
-    """What somebody did to a deployment. action: deploy where an entry of before says nothing."""
+    """What somebody did to a deployment. action: deploy where an entry of before says nothing.
+
+    generation: None of a refusal, which changes nothing.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     at: datetime
-    generation: int
+    generation: int | None = None
     action: str = "deploy"
     who: str
     why: str
     from_version: int | None
-    to_version: int
+    to_version: int | None
 
 
 class DeploymentState(BaseModel):
@@ -92,7 +95,7 @@ def deployments(deployment: str | None, limit: int, as_json: bool) -> None:
 
 def _describe(database: Any, document: dict[str, Any], host: str, limit: int) -> DeploymentState:
     name = str(document["_id"])
-    events = database["deployment_events"].find({"deployment": name})
+    events = database["deployment_events"].find({"deployment": name}).limit(limit)
     history = document.get("history") or []
     replaced = document.get("replaced_version")
     return DeploymentState(
@@ -102,7 +105,7 @@ def _describe(database: Any, document: dict[str, Any], host: str, limit: int) ->
         frozen=bool(document.get("frozen")),
         endpoint=f"http://{host}:{document['port']}",
         events=tuple(
-            Event.model_validate(one) for one in events.sort("generation", -1).limit(limit)
+            Event.model_validate(one) for one in events.sort([("at", -1), ("generation", -1)])
         ),
     )
 

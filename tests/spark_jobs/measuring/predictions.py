@@ -14,6 +14,7 @@ from spark_jobs.session import open_session
 from tests.spark_jobs.measuring.growth import prepare_spark
 from tests.spark_jobs.measuring.processes import Cost, measure, watch_memory
 
+Batches = Iterator[pa.RecordBatch]
 SCHEMA = "sha256 string, label string, predicted string, score double, scores array<float>"
 ROWS = 10_000
 Batches = Iterator[pa.RecordBatch]
