@@ -186,6 +186,9 @@ def evaluate_spec(
         facts_uri=plan.artifacts.facts,
         # With folds the val side is no larger than they are, and the final training has it, too.
         val_learned=train.folds > 1,
+        snapshots_uri=plan.artifacts.snapshots,
+        search_uri=train.search_uri,
+        train_cost=train.cost,
         seed=plan.seeds.training,
     )
 

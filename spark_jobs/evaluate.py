@@ -21,11 +21,12 @@ from serving.job.evaluation import (
 from spark_jobs.champion import pack_champion, read_deployment
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_held_out
-from spark_jobs.judgement import Found, find_weakest, judge, list_class_metrics
+from spark_jobs.judgement import Found, find_weakest, judge
+from spark_jobs.leaks import Leaks, find_all_leaks
 from spark_jobs.queueing import queue_found
-from spark_jobs.report import page
+from spark_jobs.report.files import REPORT_FILE, ReportFile, make_report
+from spark_jobs.report.gallery import choose_cases
 from spark_jobs.report.thumbnails import make_thumbnail
-from spark_jobs.report_models import EtlReport, Pictures
 from spark_jobs.scored import find_segments, pick_smoke_candidates
 from spark_jobs.scoring import NO_NUMBERS, SCORED, pack_bundle, score_samples
 from spark_jobs.session import make_frame, open_session
@@ -34,9 +35,9 @@ from spark_jobs.spec import EvaluateOutcome, EvaluateSpec
 from spark_jobs.stage_progress import show_progress
 from spark_jobs.tracking import MlflowRun
 
-REPORT_FILE = "report.html"
 SMOKE_FILE = "smoke.json"
 BAD_CASE_SIDE = 320
+NEAR_SIDE, NEAR_BYTES = 112, 3072
 
 
 def _fetch_contents(spark: SparkSession, raw_uri: str, chosen: dict[str, str]) -> dict[str, bytes]:
@@ -79,56 +80,29 @@ def _check_scored(test: DataFrame, held: pa.Table, bundle_uri: str) -> None:
 
 
 def _make_report(
-    spec: EvaluateSpec, found: Found, etl: EtlReport, contents: dict[str, bytes]
-) -> str:
-    pictures = Pictures(pictures=())
-    if etl.pictures_uri:
-        pictures = store.read_model(etl.pictures_uri, Pictures)
-    evaluation = found.evaluation
-    shown = found.cases.cases[: spec.max_bad_cases]
-    thumbnails = {
+    spec: EvaluateSpec, found: Found, shown: Sequence[BadCase], contents: dict[str, bytes]
+) -> tuple[ReportFile, ...]:
+    """shown: those with a picture."""
+    near = {near.sha256 for case in shown for near in case.neighbours}
+    small = {sha: make_thumbnail(contents.get(sha, b""), NEAR_SIDE, NEAR_BYTES) for sha in near}
+    large = {
         case.sha256: make_thumbnail(contents.get(case.sha256, b""), BAD_CASE_SIDE) for case in shown
     }
-    data = page.ReportData(
-        run_id=spec.run_id,
-        dataset=spec.dataset,
-        deployment=spec.deployment,
-        snapshot_id=spec.snapshot_id,
-        lineage=found.manifest.lineage,
-        min_accuracy=spec.min_accuracy,
-        accuracy=evaluation.accuracy,
-        macro_f1=evaluation.macro.f1,
-        test_samples=evaluation.samples,
-        classes=evaluation.classes,
-        per_class=list_class_metrics(evaluation),
-        confusion=evaluation.confusion,
-        wrong=evaluation.wrong,
-        bad_cases=_show_cases(shown, thumbnails),
-        champion=found.champion,
-        etl=etl,
-        etl_pictures=pictures,
-        evaluation=evaluation,
+    return make_report(
+        spec,
+        evaluation=found.evaluation,
         cases=found.cases,
-        thumbnails=thumbnails,
-    )
-    return page.render_report(data)
-
-
-def _show_cases(shown: Sequence[BadCase], thumbnails: dict[str, str]) -> tuple[page.BadCase, ...]:
-    return tuple(
-        page.BadCase(
-            name=case.name,
-            label=case.label,
-            predicted=case.predicted,
-            score=case.scores[0][1] if case.scores else 1.0,
-            thumbnail=thumbnails[case.sha256],
-        )
-        for case in shown
+        champion=found.champion,
+        lineage=found.manifest.lineage,
+        thumbnails=small | large,
     )
 
 
 def _log_to_mlflow(
-    outcome: EvaluateOutcome, evaluation: Evaluation, run_id: str, report: str
+    outcome: EvaluateOutcome,
+    evaluation: Evaluation,
+    run_id: str,
+    report: tuple[ReportFile, ...],
 ) -> None:
     run = MlflowRun(run_id)
     numbers = {
@@ -146,7 +120,8 @@ def _log_to_mlflow(
         numbers["champion_test_accuracy"] = outcome.champion.accuracy
         numbers["champion_test_macro_f1"] = outcome.champion.macro_f1
     run.log_metrics(numbers)
-    run.log_artifact(REPORT_FILE, report.encode(), "text/html")
+    for file in report:
+        run.log_artifact(file.name, file.content, file.media_type)
     content = evaluation.model_dump_json(indent=2).encode()
     run.log_artifact(EVALUATION_FILE, content, "application/json")
 
@@ -158,10 +133,12 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     with connect() as database:
         champion, champion_uri = read_deployment(database, spec.deployment)
     manifest = store.read_model(store.join(spec.bundle_uri, MANIFEST_FILE), Manifest)
-    etl = store.read_model(spec.etl_report_uri, EtlReport)
     spark = open_session(f"evaluate {spec.dataset}")
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
     champion, their_bundle, theirs = pack_champion(champion, champion_uri)
+    leaks, their_leaks = find_all_leaks(spec, theirs.lineage if theirs else None)
+    if their_leaks is not None:
+        champion = champion.model_copy(update={"leaked": len(their_leaks.either)})
     bundles = (pack_bundle(spec.bundle_uri), *([their_bundle] if their_bundle else []))
     uri = store.join(spec.output_uri, "predictions")
     scored = _score(spark, spec, held, bundles, uri)
@@ -174,18 +151,24 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         manifest,
         champion=champion,
         theirs=theirs.classes if theirs else (),
+        without=leaks.either | (their_leaks or Leaks()).either,
     )
     smoke = choose_smoke(pick_smoke_candidates(test, spec.smoke_samples), spec.smoke_samples)
-    shown = {case.sha256 for case in found.cases.cases[: spec.max_bad_cases]}
-    chosen = find_segments(test, shown) | {one.sha256: one.segment for one in smoke}
+    shown = choose_cases(found.cases.cases, spec.max_bad_cases)
+    hashes = {case.sha256 for case in shown}
+    hashes |= {near.sha256 for case in shown for near in case.neighbours}
+    labels = spark.read.parquet(spec.labels_uri)
+    chosen = find_segments(labels, hashes) | {one.sha256: one.segment for one in smoke}
     contents = _fetch_contents(spark, spec.raw_uri, chosen)
-    report = _make_report(spec, found, etl, contents)
+    report = _make_report(spec, found, shown, contents)
     outcome = EvaluateOutcome(
         accuracy=found.evaluation.accuracy,
         macro_f1=found.evaluation.macro.f1,
         test_samples=found.evaluation.samples,
         bad_cases=found.evaluation.wrong,
         weakest=find_weakest(found.evaluation),
+        leaked=len(leaks.same),
+        leaked_copies=len(leaks.copies),
         champion=found.champion,
         predictions_uri=uri,
         report_uri=store.join(spec.output_uri, REPORT_FILE),
@@ -194,7 +177,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         bad_cases_uri=store.join(spec.output_uri, BAD_CASES_FILE),
         suspects_uri=store.join(spec.output_uri, SUSPECTS_FILE),
     )
-    store.write_bytes(outcome.report_uri, report.encode())
+    for file in report:
+        store.write_bytes(store.join(spec.output_uri, file.name), file.content)
     store.write_model(outcome.smoke_uri, make_smoke(smoke, contents))
     store.write_model(outcome.metrics_uri, found.evaluation)
     store.write_model(outcome.bad_cases_uri, found.cases)
@@ -202,7 +186,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     with connect() as database:
         queued = queue_found(database, spec, found.cases, found.suspects)
     waiting = queued.opened + queued.refreshed + queued.reopened
-    print(f"{waiting} samples wait for a person: ./modelmill review", flush=True)
+    ask = f"./modelmill review --dataset {spec.dataset}"
+    print(f"{waiting} samples wait for a person: {ask}", flush=True)
     _log_to_mlflow(outcome, found.evaluation, spec.mlflow_run_id, report)
     print(
         f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "

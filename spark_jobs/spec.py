@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, TypeAdapter, model_validator
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
+from serving.job.search import Cost
 from serving.job.spec import JobSpec, Name, Spec
 from spark_jobs.importing.notes import ImportNotes
 from spark_jobs.old_outcomes import drop_moved
@@ -157,6 +158,9 @@ class EvaluateSpec(JobSpec):
     """Score the bundle that would be served, and the deployment's champion, on the test side.
 
     features: those that the bundle was trained on. val_learned: it has learned from val, too.
+    snapshots_uri: root of the snapshots, among which is what the champion was trained on.
+    search_uri (a file, serving.job.search.Search; empty where the caller does not know it) and
+    train_cost: of the training, for the report.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -175,7 +179,10 @@ class EvaluateSpec(JobSpec):
     features: InputFeatures | None = None
     facts_uri: str = ""
     val_learned: bool = False
+    snapshots_uri: str = ""
     seed: int = 0
+    search_uri: str = ""
+    train_cost: Cost | None = None
 
 
 class ClassMetrics(Spec):
@@ -202,6 +209,8 @@ class Champion(Spec):
     macro_f1: float | None = None
     paired: Paired | None = None
     note: str = ""
+    # Test samples that it learned from, or copies of such ones: no part of `paired`.
+    leaked: int | None = None
 
 
 class EvaluateOutcome(Spec):
@@ -216,6 +225,9 @@ class EvaluateOutcome(Spec):
     test_samples: int
     bad_cases: int
     weakest: ClassMetrics | None = None
+    # Test samples that the model learned from; and copies of such ones, no part of `paired`.
+    leaked: int | None = None
+    leaked_copies: int | None = None
     champion: Champion
     predictions_uri: str
     report_uri: str

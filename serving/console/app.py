@@ -14,7 +14,8 @@ from serving import environment
 from serving.console.access import RefusedError, answer_refusal
 from serving.console.review import make_router
 from serving.console.runs import list_runs, read_report
-from serving.content_policy import hash_inline
+from serving.console.upload import make_upload_router
+from serving.content_policy import hash_inline, hash_leading_script
 from serving.desired import list_desired
 from serving.hosts import address_of
 from serving.job.mongo import open_database
@@ -23,13 +24,14 @@ ResultT = TypeVar("ResultT")
 
 
 def protect(page: str, status: int = 200) -> HTMLResponse:
-    """A page that may show its own styles and embedded pictures, and nothing else.
+    """A page that may show its own styles and embedded pictures, and run what it begins with.
 
-    Reports hold names and pictures from strangers: no script runs, nothing is fetched. Only
+    Reports hold names and pictures from strangers: no other script runs, nothing is fetched. Only
     Airflow, whose run page has a tab for it, may frame it.
     """
     policy = (
         f"default-src 'none'; img-src data:; style-src {hash_inline(page, 'style')}; "
+        f"script-src {hash_leading_script(page)}; "
         f"frame-ancestors {environment.airflow_origin()}; base-uri 'none'; form-action 'none'"
     )
     headers = {
@@ -80,6 +82,7 @@ def create_app(runs_uri: str) -> FastAPI:
         return answer_refusal(error)
 
     app.include_router(make_router(templates, database))
+    app.include_router(make_upload_router(templates))
 
     @app.get("/healthz")
     def check_health() -> JSONResponse:

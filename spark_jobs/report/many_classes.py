@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spark_jobs.spec import ClassMetrics
+from serving.job.evaluation import ClassScore
 
 # Beyond so many classes the commonest mistakes are listed instead of a matrix.
 MOST_IN_MATRIX = 50
@@ -32,7 +32,7 @@ class Confusions:
 
 
 def list_confusions(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> Confusions:
-    """confusion: as in metrics.Metrics."""
+    """confusion: as in Evaluation."""
     found = []
     for i, counts in enumerate(confusion):
         total = sum(counts)
@@ -46,7 +46,7 @@ def list_confusions(classes: Sequence[str], confusion: Sequence[Sequence[int]]) 
     return Confusions(tuple(found[:SHOWN_CONFUSIONS]), len(found))
 
 
-def list_weakest(rows: Sequence[ClassMetrics]) -> tuple[ClassMetrics, ...]:
+def list_weakest(rows: Sequence[ClassScore]) -> tuple[ClassScore, ...]:
     """Those with test samples whose F1 is lowest; of equal ones, the most frequent first."""
     tested = [row for row in rows if row.support]
     return tuple(sorted(tested, key=lambda row: (row.f1, -row.support, row.label))[:SHOWN_WEAKEST])

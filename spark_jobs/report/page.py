@@ -1,11 +1,25 @@
 """The report of an evaluation: one HTML page that needs nothing beside itself."""
 
 import math
+import re
 from importlib import resources
+from typing import Any
 
-from serving.bundle.manifest import Lineage
-from serving.job.evaluation import BadCases, Evaluation
-from serving.job.spec import Spec
+from serving.job.evaluation import ClassScore, Interval
+from spark_jobs.metrics.sureness import find_wilson_interval
+from spark_jobs.report.advice import find_weakest, percent
+from spark_jobs.report.charts import (
+    HEIGHT,
+    WIDTH,
+    describe_recipe,
+    draw_calibration,
+    draw_search,
+    draw_whisker,
+    list_reserves,
+)
+from spark_jobs.report.data import ReportData, ReportPictures
+from spark_jobs.report.duel import say_who_is_better
+from spark_jobs.report.gallery import make_gallery
 from spark_jobs.report.histogram import make_histogram
 from spark_jobs.report.many_classes import (
     MOST_IN_MATRIX,
@@ -13,94 +27,11 @@ from spark_jobs.report.many_classes import (
     list_confusions,
     list_weakest,
 )
+from spark_jobs.report.matrix import MAX_NUMBERED_CLASSES, heat_map
 from spark_jobs.report.strips import choose_shown
-from spark_jobs.report_models import EtlReport, Pictures
-from spark_jobs.spec import Champion, ClassMetrics
 
 TEMPLATE = "report.html"
-# Beyond so many classes the matrix shows colours only; each cell tells its number when pointed at.
-MAX_NUMBERED_CLASSES = 15
-HEAT_STEPS = 10
 LONGEST_NAME = 48
-
-
-class BadCase(Spec):
-    """A wrongly classified picture; thumbnail is a data: URI, or empty."""
-
-    name: str
-    label: str
-    predicted: str
-    score: float
-    thumbnail: str
-
-
-class ReportData(Spec):
-    """Everything that the page shows.
-
-    evaluation: all numbers; cases: all mistakes. thumbnails: sha256 → a data: URI, of the cases
-    that are shown as pictures.
-    """
-
-    run_id: str
-    dataset: str
-    deployment: str
-    snapshot_id: str
-    lineage: Lineage
-    min_accuracy: float
-    accuracy: float
-    macro_f1: float
-    test_samples: int
-    classes: tuple[str, ...]
-    per_class: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    wrong: int
-    bad_cases: tuple[BadCase, ...]
-    champion: Champion
-    etl: EtlReport
-    etl_pictures: Pictures = Pictures(pictures=())
-    evaluation: Evaluation | None = None
-    cases: BadCases = BadCases(cases=())
-    thumbnails: dict[str, str] = {}
-
-
-class Cell(Spec):
-    """One square of the confusion matrix; heat from 0 to HEAT_STEPS, the share of its row."""
-
-    count: int
-    heat: int
-    right: bool
-    title: str
-
-
-def wilson_interval(hits: float, total: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson, 1927)."""
-    if total == 0:
-        return 0.0, 1.0
-    z, share = 1.96, hits / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    spread = (
-        z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2)) / (1 + z * z / total)
-    )
-    return max(0.0, middle - spread), min(1.0, middle + spread)
-
-
-def heat_map(classes: tuple[str, ...], confusion: tuple[tuple[int, ...], ...]) -> list[list[Cell]]:
-    """Rows of cells; a count that is not 0 is never left without colour."""
-    rows = []
-    for i, counts in enumerate(confusion):
-        total = sum(counts)
-        rows.append(
-            [
-                Cell(
-                    count=count,
-                    heat=math.ceil(HEAT_STEPS * count / total) if count else 0,
-                    right=i == j,
-                    title=f"{classes[i]} → {classes[j]}: {count} of {total}",
-                )
-                for j, count in enumerate(counts)
-            ]
-        )
-    return rows
 
 
 def shorten(name: str) -> str:
@@ -110,12 +41,31 @@ def shorten(name: str) -> str:
     return f"{name[: LONGEST_NAME // 3]}…{name[-(LONGEST_NAME * 2 // 3 - 1) :]}"
 
 
+def number(value: float | None) -> str:
+    """Three digits behind the point; a dash where there is nothing to tell."""
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
 def _read_template(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
-def render_report(data: ReportData) -> str:
-    """The page. Names come from strangers: every value is escaped."""
+def _read_own(name: str) -> Any:
+    """Style or script of ours, which is not escaped."""
+    from markupsafe import Markup
+
+    return Markup(_read_template(name))  # noqa: S704
+
+
+def _mark_names(sentence: str) -> Any:
+    """“name” → an element of its own: a name may be written from right to left, or be markup."""
+    from markupsafe import Markup, escape
+
+    marked = re.sub("“([^”]*)”", r"<bdi class=name>\1</bdi>", str(escape(sentence)))
+    return Markup(marked)  # noqa: S704  (escaped above)
+
+
+def _open_environment() -> Any:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
@@ -125,24 +75,55 @@ def render_report(data: ReportData) -> str:
         lstrip_blocks=True,
         loader=FunctionLoader(_read_template),
     )
-    environment.filters["shorten"] = shorten
-    low, high = wilson_interval(data.accuracy * data.test_samples, data.test_samples)
+    filters = {
+        "shorten": shorten,
+        "percent": percent,
+        "number": number,
+        "mark_names": _mark_names,
+        "recipe": describe_recipe,
+        "whisker": draw_whisker,
+        "interval": _recall_interval,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _recall_interval(row: ClassScore) -> Interval:
+    return find_wilson_interval(row.recall * row.support, row.support)
+
+
+def render_report(data: ReportData, pictures: ReportPictures) -> str:
+    """The page. Names come from strangers: every value is escaped."""
+    found = data.evaluation
     mistakes = None
-    if len(data.classes) > MOST_IN_MATRIX:
-        mistakes = list_confusions(data.classes, data.confusion)
-    return environment.get_template(TEMPLATE).render(
-        data=data,
-        etl=data.etl,
-        histogram=make_histogram(data.etl.counts),
-        shown=choose_shown(data.etl),
-        pictures={picture.sha256: picture for picture in data.etl_pictures.pictures},
-        rows=[] if mistakes else heat_map(data.classes, data.confusion),
-        mistakes=mistakes,
-        weakest_rows=list_weakest(data.per_class) if len(data.per_class) > MOST_ROWS else (),
-        numbered=len(data.classes) <= MAX_NUMBERED_CLASSES,
-        low=low,
-        high=high,
-        weakest=min(
-            (row for row in data.per_class if row.support), key=lambda row: row.f1, default=None
-        ),
+    if len(found.classes) > MOST_IN_MATRIX:
+        mistakes = list_confusions(found.classes, found.confusion)
+    gallery = make_gallery(data.cases, found.classes, pictures.thumbnails)
+    paired = data.champion.paired
+    html: str = (
+        _open_environment()
+        .get_template(TEMPLATE)
+        .render(
+            data=data,
+            style=_read_own("style.css"),
+            script=_read_own("script.js"),
+            found=found,
+            etl=data.etl,
+            histogram=make_histogram(data.etl.counts),
+            shown=choose_shown(data.etl),
+            pictures={picture.sha256: picture for picture in pictures.etl.pictures},
+            gallery=gallery,
+            rows=[] if mistakes else heat_map(found.classes, found.confusion, gallery.pairs),
+            mistakes=mistakes,
+            places={label: place for place, label in enumerate(found.classes)},
+            weakest_rows=list_weakest(found.per_class) if len(found.per_class) > MOST_ROWS else (),
+            numbered=len(found.classes) <= MAX_NUMBERED_CLASSES,
+            weakest=find_weakest(found),
+            duel=say_who_is_better(paired) if paired else "",
+            bins=draw_calibration(found.calibration),
+            reserves=list_reserves(found.calibration),
+            scatter=draw_search(data.search) if data.search else None,
+            plot=(WIDTH, HEIGHT),
+        )
     )
+    return html

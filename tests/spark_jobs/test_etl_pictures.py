@@ -15,13 +15,12 @@ from PIL import Image
 
 from serving.job import store
 from spark_jobs.etl import run_etl
-from spark_jobs.report.page import render_report
 from spark_jobs.report.pictures import MOST_BYTES, SIDE
 from spark_jobs.report_models import EtlReport, Pictures
 from spark_jobs.spec import EtlOutcome, StageSpec
 from tests.spark_jobs.conftest import MakeSpec
 from tests.spark_jobs.near_duplicates.pictures import copy_picture, encode, make_scene
-from tests.spark_jobs.report.pages import Page, make_data
+from tests.spark_jobs.report.pages import Page, make_data, render
 
 CHAIN = ("decode_image", "compute_features", "group_near_duplicates", "assign_sides")
 CLASSES = ("<b>bold", "键盘")
@@ -119,8 +118,8 @@ def test_findings_are_shown(
     steps = ("compute_features", "facts", "near-duplicate comparison", "result", "pictures")
     assert all(report.seconds[step] > 0 for step in steps)
     assert report.seconds.keys() >= set(CHAIN)
-    data = make_data(CLASSES, wrong=0).model_copy(update={"etl": report, "etl_pictures": made})
-    page = Page(render_report(data))
+    data = make_data(CLASSES, wrong=0).model_copy(update={"etl": report})
+    page = Page(render(data, *made.pictures))
     assert page.tags.count("img") == 5
     assert page.text.count("no picture") == 2
     assert EVIL in page.text

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from serving.console.app import create_app
-from serving.content_policy import hash_inline
+from serving.content_policy import hash_inline, hash_leading_script
 
 RUN, OLDER = "20260102T030405-abcdef", "20251231T235959-00ff00"
 STYLE = "p > b { color: red }\n"
@@ -81,6 +81,7 @@ def test_report_may_only_show_its_own_style(app: FastAPI, monkeypatch: pytest.Mo
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     assert headers["Content-Security-Policy"] == (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
+        "script-src 'none'; "
         "frame-ancestors http://127.0.0.1:8080; base-uri 'none'; form-action 'none'"
     )
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -119,3 +120,13 @@ def test_health(app: FastAPI) -> None:
 
 def test_page_without_styles_allows_none() -> None:
     assert hash_inline("<p>x</p>", "style") == "'none'"
+
+
+def test_only_the_script_that_a_page_begins_with_may_run() -> None:
+    script = "let a = 1 < 2 && '</b>';\n"
+    begin = '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = f"{begin}<script>{script}</script><title>x</title><script>alert(1)</script>"
+    assert hash_leading_script(page) == f"'sha256-{digest}'"
+    assert hash_leading_script(f"{begin}<title>x</title><script>alert(1)</script>") == "'none'"
+    assert hash_leading_script(f" {page}") == hash_leading_script("") == "'none'"

@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from spark_jobs.report.page import LONGEST_NAME, render_report, shorten
+from spark_jobs.report.page import LONGEST_NAME, shorten
 from spark_jobs.report.thumbnails import make_thumbnail
-from spark_jobs.report_models import EtlReport, Picture, Pictures, RejectedSample
-from tests.spark_jobs.report.pages import EVIL, Page, make_data, make_etl
+from spark_jobs.report_models import EtlReport, Picture, RejectedSample
+from tests.spark_jobs.report.pages import EVIL, Page, make_data, make_etl, render
 from tests.spark_jobs.tiny import CLASSES, make_picture
 
 
 def test_tells_what_it_learned_from() -> None:
-    text = " ".join(Page(render_report(make_data())).text.split())
+    text = " ".join(Page(render(make_data())).text.split())
     for told in (
         "101 of 104 samples were used; 3 were left out.",
         "10.2 times the pictures of the smallest",
@@ -39,7 +39,7 @@ def show(etl: EtlReport, *hashes: str) -> Page:
         Picture(sha256=sha, side="val", thumbnail=seen if i else "") for i, sha in enumerate(hashes)
     )
     data = make_data(wrong=0).model_copy(update={"etl": etl})
-    return Page(render_report(data.model_copy(update={"etl_pictures": Pictures(pictures=made)})))
+    return Page(render(data, *made))
 
 
 def with_hashes(etl: EtlReport) -> EtlReport:
@@ -126,6 +126,6 @@ def test_stages_that_did_not_run_are_not_told() -> None:
     data = make_data()
     silent = {"near_duplicates": None, "sides": None, "flags": None}
     bare = data.model_copy(update={"etl": data.etl.model_copy(update=silent)})
-    text = Page(render_report(bare)).text
-    for absent in ("Near-duplicates", "Leaks", "Looks odd", "None"):
+    text = Page(render(bare)).text
+    for absent in ("Near-duplicates", "Leaks", "Looks odd", "None found"):
         assert absent not in text

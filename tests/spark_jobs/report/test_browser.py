@@ -1,0 +1,219 @@
+"""The report in a real Chromium, as the console serves it: keyboard, phone, dark, axe-core."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.console.app import create_app
+from spark_jobs.report.page import render_report
+from tests.serving.running import run_console
+from tests.spark_jobs.report.example import make_example
+from tests.spark_jobs.report.pages import EVIL, make_data, render
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium: apt-get install chromium shows the page to a test"
+)
+RUN, ODD, MANY = "20260102T030405-abcdef", "20260102T030406-abcdef", "20260102T030407-abcdef"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+def write_run(root: Path, run_id: str, page: str) -> None:
+    attempt = root / run_id / "evaluate" / "attempt-1"
+    attempt.mkdir(parents=True)
+    (attempt / "report.html").write_text(page)
+    (root / run_id / "evaluate" / "committed").write_text("1")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A console with an ordinary report, one of names that are markup, one of 40 classes."""
+    root = tmp_path_factory.mktemp("runs")
+    long = ("x" * 300, EVIL, "مفتاح", "键盘" * 40)
+    write_run(root, RUN, render_report(*make_example()))
+    write_run(root, ODD, render(make_data(long, wrong=7)))
+    write_run(root, MANY, render(make_data(tuple(f"class {i}" for i in range(40)), wrong=3)))
+    with run_console(create_app(root.as_uri())) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+class Opener:
+    """Opens a run's report; `close` tells what the pages complained of and asked for."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self._browser, self._address = browser, address
+        self.problems: list[str] = []
+        self.asked: list[str] = []
+
+    def open(self, run_id: str = RUN, **options: Any) -> Any:
+        page = self._browser.new_context(**options).new_page()
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("console", lambda message: self.problems.append(message.text))
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.goto(f"{self._address}/runs/{run_id}/report")
+        return page
+
+
+@pytest.fixture
+def opener(browser: Any, address: str) -> Iterator[Opener]:
+    made = Opener(browser, address)
+    yield made
+    for context in browser.contexts:
+        context.close()
+    assert made.problems == []
+    assert all(url.startswith((address, "data:")) for url in made.asked)
+    assert len([url for url in made.asked if url.startswith("http")]) == 1
+
+
+def read_shown(page: Any) -> list[tuple[str, str]]:
+    """(true class, called class) of the bad cases in sight."""
+    cards = page.locator("figure.case:visible")
+    return [
+        (card.locator(".truth").first.inner_text(), card.locator(".called").first.inner_text())
+        for card in cards.all()
+    ]
+
+
+PHONE = {"viewport": {"width": 360, "height": 740}}
+
+
+@pytest.mark.parametrize(
+    ("run_id", "scheme"), [(RUN, "light"), (RUN, "dark"), (ODD, "light"), (MANY, "light")]
+)
+def test_axe_finds_nothing_serious(opener: Opener, run_id: str, scheme: str) -> None:
+    page = opener.open(run_id, color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    found = axe.Axe().run(page)
+    assert len(found.response["passes"]) > 20
+    serious = [
+        f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}"
+        for one in found.response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert not serious, "\n".join(serious)
+
+
+@pytest.mark.parametrize("run_id", [RUN, ODD, MANY])
+def test_a_phone_scrolls_down_only(opener: Opener, run_id: str) -> None:
+    page = opener.open(run_id, **PHONE)
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_a_number_of_the_matrix_leads_to_its_pictures(opener: Opener) -> None:
+    page = opener.open()
+    assert len(read_shown(page)) == 26
+    page.get_by_role("link", name="fray taken for crack: 9 of 36 (25 %), show the pictures").click()
+    assert read_shown(page) == [("fray", "crack")] * 9
+    assert page.inner_text("#status") == "9 of 26 shown"
+    assert page.evaluate("document.activeElement.id") == "cases-title"
+    playwright.expect(page.locator("#cases-title")).to_be_in_viewport()
+    page.get_by_role("button", name="Show all").click()
+    playwright.expect(page.locator("#status")).to_have_text("26 shown")
+    assert len(read_shown(page)) == 26
+
+
+def test_filters(opener: Opener) -> None:
+    page = opener.open()
+    page.get_by_label("Is", exact=True).select_option("crack (3)")
+    assert sorted(read_shown(page)) == [("crack", "fray"), ("crack", "sound"), ("crack", "sound")]
+    page.get_by_label("Was called").select_option("fray (3)")
+    assert read_shown(page) == [("crack", "fray")]
+    page.get_by_label("Is", exact=True).select_option("any class")
+    assert {called for _, called in read_shown(page)} == {"fray"}
+    page.get_by_label("Was called").select_option("any class")
+    page.get_by_label("Words").fill("MILL 1 label wrong")
+    assert read_shown(page)
+    for card in page.locator("figure.case:visible").all():
+        assert "The label may be wrong" in card.inner_text()
+        assert "mill 1/" in card.inner_text()
+    page.get_by_label("Words").fill("nothing like it")
+    assert read_shown(page) == []
+    assert "none fits" in page.inner_text("#status")
+
+
+def test_by_keyboard_alone(opener: Opener) -> None:
+    """Tab to the matrix, which is one stop; arrows inside; Enter leads on to the pictures."""
+    page = opener.open()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the report"
+    stops = 0
+    while not page.evaluate("document.activeElement.matches('#matrix a')"):
+        page.keyboard.press("Tab")
+        stops += 1
+        assert stops < 20, "the matrix cannot be reached"
+    label = "document.activeElement.getAttribute('aria-label')"
+    assert page.evaluate(label).startswith("sound taken for crack: 1")
+    for key, starts in (
+        ("ArrowRight", "sound taken for fray: 2"),
+        ("ArrowDown", "crack taken for fray: 1"),
+        ("ArrowUp", "sound taken for fray: 2"),
+        ("ArrowLeft", "sound taken for crack: 1"),
+        ("ArrowDown", "fray taken for crack: 9"),
+    ):
+        page.keyboard.press(key)
+        assert page.evaluate(label).startswith(starts), key
+    assert page.inner_text("#told").startswith("fray taken for crack: 9 of 36")
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(outline) == "solid", "nobody sees where the keyboard is"
+    page.keyboard.press("Tab")
+    assert not page.evaluate("document.activeElement.matches('#matrix a')")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    assert read_shown(page) == [("fray", "crack")] * 9
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "true", "the filters come next"
+
+
+def test_hover_tells_the_square(opener: Opener) -> None:
+    page = opener.open()
+    page.locator("#matrix td.right").first.hover()
+    assert page.inner_text("#told") == "sound named right: 88 of 92 (96 %)"
+
+
+def test_without_scripts_all_is_there(opener: Opener) -> None:
+    """As MLflow shows it: numbers still lead to the first of their pictures."""
+    page = opener.open(java_script_enabled=False)
+    assert page.locator("#filters").is_hidden()
+    assert page.locator("figure.case").count() == 26
+    page.locator("#matrix a").first.click()
+    playwright.expect(page.locator("#pair-0-2")).to_be_in_viewport()
+
+
+def test_dark(opener: Opener) -> None:
+    shade = "getComputedStyle(document.body).backgroundColor"
+    assert opener.open(color_scheme="dark").evaluate(shade) == "rgb(16, 19, 24)"
+    opener.asked.clear()
+    page = opener.open(color_scheme="light")
+    assert page.evaluate(shade) == "rgb(246, 247, 249)"
+
+
+def test_print(opener: Opener) -> None:
+    """Light even where the screen is dark, without filters, and nothing is cut off or closed."""
+    page = opener.open(color_scheme="dark", viewport={"width": 700, "height": 900})
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(21, 24, 30)"
+    assert page.locator("#filters").is_hidden()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    assert len(page.pdf()) > 50_000
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
+
+
+def test_markup_in_names_is_text(opener: Opener) -> None:
+    page = opener.open(ODD)
+    assert page.locator("img[src=x]").count() == 0
+    assert EVIL in page.inner_text("main")
