@@ -9,7 +9,7 @@ import click
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pipelines.request import Form
+from pipelines.form_base import Form
 
 if TYPE_CHECKING:
     from airflow.sdk import Param

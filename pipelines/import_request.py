@@ -8,7 +8,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipelines.request import Form, Name
+from pipelines.form_base import Form, Name
 from spark_jobs.spec import LabelsPerSample
 
 IMPORT_DAG = "modelmill_import"

@@ -8,7 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.form import FormError, read_form
-from pipelines.request import NAME_RULE, RunRequest
+from pipelines.form_base import NAME_RULE
+from pipelines.request import RunRequest
 
 SHIPPED = Path(__file__).parent / "presets"
 # At night nobody is there to be asked.

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from pipelines.request import Form, Name
+from pipelines.form_base import Form, Name
 from serving.spec import MAX_REPLICAS, PublishAction, PublishSpec
 
 PUBLISH_DAG = "modelmill_publish"

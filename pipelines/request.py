@@ -6,20 +6,12 @@ What a form shows beyond JSON Schema stands in json_schema_extra: `rule` says a 
 
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    field_validator,
-)
+from pydantic import Field, JsonValue, StringConstraints, field_validator
 
+from pipelines.form_base import Form, Name, NameOrEmpty
 from serving.bundle.manifest import Resize
-from serving.job.spec import NAME_PATTERN
 from training.spec import BackboneName
 
-NAME_RULE = "a lower-case letter, then up to 39 lower-case letters, digits or hyphens"
 _DETAILS = "Training in detail"
 _GATE = "Gate: what may go in service"
 AUTO: Final = "auto"
@@ -30,21 +22,6 @@ DEFAULT_STAGES = (
     "group_near_duplicates",
     "assign_sides",
 )
-
-Name = Annotated[
-    str, StringConstraints(pattern=NAME_PATTERN), Field(json_schema_extra={"rule": NAME_RULE})
-]
-NameOrEmpty = Annotated[
-    str,
-    StringConstraints(pattern=r"^([a-z][a-z0-9-]{0,39})?$"),
-    Field(json_schema_extra={"rule": f"empty, or {NAME_RULE}"}),
-]
-
-
-class Form(BaseModel):
-    """Base of what a person fills in: flat and frozen, its fields in the order of the form."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RunRequest(Form):

@@ -196,10 +196,9 @@ class ClassMetrics(Spec):
 
 
 class Champion(Spec):
-    """The deployment as the evaluation saw it; version None: nothing was in service.
+    """The deployment as the evaluation saw it; version None, bundle_uri empty: nothing served.
 
     paired: on test samples of classes that both know. note: why there is none, or on which.
-    bundle_uri: what serves; empty where nothing does.
     """
 
     generation: int

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from pipelines.context import Installation, publish_addresses, read_installation
 from pipelines.form import FormError, name_flag, read_form
+from pipelines.form_base import Form
 from pipelines.local.services import SERVICES, check_service
-from pipelines.request import Form
 from serving.job.errors import UserError
 
 # What commands read and write themselves.

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.form_base import Form
 from pipelines.import_request import ImportRequest
 from pipelines.publish_request import PublishRequest
-from pipelines.request import Form, RunRequest
+from pipelines.request import RunRequest
 
 REPO = Path(__file__).parents[2]
 FILES = tuple(f"modelmill_{name}.py" for name in ("import", "nightly", "publish", "train"))
