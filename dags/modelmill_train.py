@@ -16,7 +16,8 @@ form has a default that suits most data.
 
 **Where to look:** the report is on the run's page (tab *Report*) and on the task `evaluate`;
 curves and parameters are in MLflow, linked from the task `train`. A failed task's last log line
-says what to do. A retry reuses finished work; clearing a task makes it anew.
+says what to do. A retry reuses finished work; clearing a task makes it anew. Where data and
+settings are those of an earlier run, nothing is trained, and the run says so.
 """
 
 from airflow.sdk import DAG

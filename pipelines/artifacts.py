@@ -54,6 +54,10 @@ class Artifacts(BaseModel):
         """Folder of the backbones' ONNX files and their cards."""
         return f"{self.root}/backbones"
 
+    def trained(self, key: str) -> str:
+        """Which run has trained on some data with some settings."""
+        return f"{self.root}/trained/{key}.json"
+
     def raw(self, dataset: str) -> str:
         """Folder of a dataset's raw segments."""
         return f"{self.root}/raw/{dataset}"

@@ -20,6 +20,7 @@ COMMANDS = {
     "down": "pipelines.command_line.stack:down",
     "status": "pipelines.command_line.stack:status",
     "import": "pipelines.command_line.data:import_",
+    "upload": "pipelines.command_line.review:upload",
     "datasets": "pipelines.command_line.datasets:datasets",
     "relabel": "pipelines.command_line.datasets:relabel",
     "delete": "pipelines.command_line.delete:delete",

@@ -141,13 +141,15 @@ def _spark_options(
     return argv
 
 
-def train_command(layout: Layout, spec: JobSpec, *, devices: Devices, log_folder: Path) -> Command:
+def train_command(
+    layout: Layout, spec: JobSpec, *, devices: Devices, log_folder: Path, threads: int = 1
+) -> Command:
     """paddle.distributed.launch of training/main.py, one process per device."""
     argv = [str(_python(layout)), "-m", "paddle.distributed.launch"]
     environment = {
         # One thread per rank: training is one core whatever the threads, and more of them only
         # take the other ranks' cores.
-        "OMP_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": str(threads),
         # Rendezvous by address: a machine's own name may not resolve, or not to this machine.
         "POD_IP": "127.0.0.1",
         # Advice to people who compile operators of their own.

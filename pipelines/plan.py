@@ -21,7 +21,7 @@ from spark_jobs.spec import (
     LabelFields,
     StageSpec,
 )
-from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
+from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec, WarmStart
 
 
 class Seeds(Spec):
@@ -34,7 +34,8 @@ class Seeds(Spec):
 class RunPlan(Spec):
     """Everything that is decided before the first job starts; plan.json of a run.
 
-    inputs: what the model search may choose among; the best single choice first.
+    inputs: what the model search may choose among; the best single choice first. warm_from: the
+    head that the training goes on from.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class RunPlan(Spec):
     code_version: str
     actor: str
     artifacts: Artifacts
+    warm_from: WarmStart | None = None
 
 
 def make_plan(
@@ -57,6 +59,7 @@ def make_plan(
     code_version: str,
     artifacts: Artifacts,
     cards: Sequence[ExportBackboneOutcome],
+    warm_from: WarmStart | None = None,
 ) -> RunPlan:
     """Resolve a form: labels as they were at the cut-off, each backbone at its own size.
 
@@ -75,6 +78,7 @@ def make_plan(
         code_version=code_version,
         actor=actor,
         artifacts=artifacts,
+        warm_from=warm_from,
     )
 
 
@@ -157,6 +161,8 @@ def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
         max_trials=plan.request.max_trials,
         max_latency_ms=plan.request.max_latency_ms,
         max_model_mb=plan.request.max_model_mb,
+        warm_start=plan.request.warm_start == "champion",
+        warm_from=plan.warm_from,
     )
 
 
@@ -180,6 +186,7 @@ def evaluate_spec(
         facts_uri=plan.artifacts.facts,
         # With folds the val side is no larger than they are, and the final training has it, too.
         val_learned=train.folds > 1,
+        snapshots_uri=plan.artifacts.snapshots,
         search_uri=train.search_uri,
         train_cost=train.cost,
         seed=plan.seeds.training,

@@ -18,6 +18,7 @@ from pipelines.request import RunRequest
 from pipelines.run_job import run_job_here
 from pipelines.search_plan import BACKBONES
 from pipelines.snapshots import check_snapshot
+from pipelines.warm_start import find_warm_start
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.locations import split_location
@@ -40,6 +41,7 @@ def plan_run(
         code_version=code_version(),
         artifacts=installation.artifacts,
         cards=ensure_backbones(installation),
+        warm_from=find_warm_start(request.served_as) if request.warm_start == "champion" else None,
     )
 
 

@@ -17,10 +17,11 @@ from pipelines.context import Installation, RunFiles
 from pipelines.images import ModelImage
 from pipelines.import_request import IMPORT_DAG
 from pipelines.leftovers import GRACE, Kind, find_leftovers, find_scratch
-from pipelines.steps import BUILD_IMAGE
+from pipelines.steps import BUILD_IMAGE, TRAIN
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.inputs import InputFeatures
+from serving.job.spec import Spec
 from serving.spec import BuildImageOutcome
 
 
@@ -31,6 +32,7 @@ class _Fact(BaseModel):
 class KnownRun(_Fact):
     """A run's folder. features: names of the caches that it uses.
 
+    reuses: id of the run whose model it took over; empty where it trained its own.
     readable: false where a file of it is of a version of this program that is not known.
     """
 
@@ -38,12 +40,21 @@ class KnownRun(_Fact):
     deployment: str = ""
     version: int | None = None
     features: tuple[str, ...] = ()
+    reuses: str = ""
     readable: bool = True
 
     @property
     def at(self) -> datetime:
         """When it began, from its id."""
         return datetime.strptime(self.run_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
+class _Reuse(Spec):
+    """The one field of a training's outcome that matters here, of any version of it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    reused_from: str = ""
 
 
 class Needs(_Fact):
@@ -109,6 +120,7 @@ def _read_run(installation: Installation, run_id: str) -> KnownRun:
     try:
         etl = files.find_etl(plan)
         image = files.find(BUILD_IMAGE.task, BuildImageOutcome)
+        train = files.find(TRAIN.task, _Reuse)
     except (ValidationError, FileNotFoundError):
         return KnownRun(run_id=run_id, readable=False)
     return KnownRun(
@@ -116,6 +128,7 @@ def _read_run(installation: Installation, run_id: str) -> KnownRun:
         deployment=plan.request.served_as,
         version=None if image is None else image.version,
         features=() if etl is None else tuple(_name_cache(one) for one in etl.features),
+        reuses="" if train is None else train.reused_from,
     )
 
 
@@ -146,6 +159,8 @@ def choose_kept_runs(
             for run in runs
             if run.deployment == need.deployment and run.version in need.versions
         }
+    # The model of a run that trained nothing lies with the run that trained it.
+    kept |= {run.reuses for run in runs if run.run_id in kept and run.reuses}
     return frozenset(kept)
 
 

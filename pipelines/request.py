@@ -203,6 +203,22 @@ class RunRequest(Form):
         ),
         json_schema_extra={"section": _DETAILS},
     )
+    warm_start: Literal["none", "champion"] = Field(
+        default="none",
+        title="Start from",
+        description=(
+            "What the training goes on from. From the model in service: its recipe and those near "
+            "it are tried first, and its weights are where the final training starts; old classes "
+            "are kept, and it takes less time. From nothing: the model depends on its data alone."
+        ),
+        json_schema_extra={
+            "section": _DETAILS,
+            "values_display": {
+                "none": "nothing",
+                "champion": "the model in service, where there is one",
+            },
+        },
+    )
     seed: int = Field(
         default=0,
         ge=0,

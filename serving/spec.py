@@ -31,6 +31,9 @@ class GateNumbers(Spec):
     model_mb: float | None = None
     max_model_mb: float | None = None
     test_samples: int | None = None
+    leaked: int | None = None
+    leaked_copies: int | None = None
+    champion_leaked: int | None = None
     compared_samples: int | None = None
     standing: str | None = None
     challenger_only: int | None = None

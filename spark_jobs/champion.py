@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from serving.bundle.manifest import Manifest
 from serving.bundle.predictor import BadBundleError
 from serving.job.evaluation import Paired
+from spark_jobs.arrays import make_array
 from spark_jobs.metrics.classification import compute_metrics
 from spark_jobs.scoring import CHAMPION, open_bundle, pack_bundle
+from spark_jobs.session import make_frame
 from spark_jobs.spec import Champion
 
 
@@ -19,8 +22,12 @@ def read_deployment(database: Any, name: str) -> tuple[Champion, str]:
     document = database["deployments"].find_one({"_id": name})
     if document is None:
         return Champion(generation=0), ""
-    champion = Champion(generation=document["generation"], version=document.get("version"))
-    return champion, document.get("bundle_uri") or ""
+    champion = Champion(
+        generation=document["generation"],
+        version=document.get("version"),
+        bundle_uri=document.get("bundle_uri") or "",
+    )
+    return champion, champion.bundle_uri
 
 
 def pack_champion(
@@ -59,11 +66,17 @@ def _count_pairs(scored: DataFrame) -> dict[tuple[str, str], int]:
     return {(label, predicted): count for label, predicted, count in rows}
 
 
-def count_paired(scored: DataFrame, shared: set[str]) -> Paired:
-    """Who was right, over samples of these classes."""
+def count_paired(
+    scored: DataFrame, shared: set[str], without: frozenset[str] = frozenset()
+) -> Paired:
+    """Who was right, over samples of these classes, but for these samples."""
     ours = F.col("predicted") == F.col("label")
     theirs = F.col(CHAMPION + "predicted") == F.col("label")
     rows = scored.where(F.col("label").isin(sorted(shared)))
+    if without:
+        hashes = pa.table({"sha256": make_array(sorted(without), pa.string())})
+        left_out = F.broadcast(make_frame(scored.sparkSession, hashes))
+        rows = rows.join(left_out, on="sha256", how="left_anti")
     counts = {
         (row["ours"], row["theirs"]): row["count"]
         for row in rows.groupBy(ours.alias("ours"), theirs.alias("theirs")).count().collect()
@@ -77,17 +90,24 @@ def count_paired(scored: DataFrame, shared: set[str]) -> Paired:
 
 
 def measure_champion(
-    champion: Champion, scored: DataFrame, classes: tuple[str, ...], theirs: tuple[str, ...]
+    champion: Champion,
+    scored: DataFrame,
+    classes: tuple[str, ...],
+    theirs: tuple[str, ...],
+    without: frozenset[str] = frozenset(),
 ) -> Champion:
-    """Its numbers on all test samples, and both models' on those of classes that both know."""
+    """Its numbers on all test samples, and both models' on those of classes that both know.
+
+    without: samples that one of the models has learned from, no part of what both are compared on.
+    """
     metrics = compute_metrics(_count_pairs(scored), classes)
-    paired = count_paired(scored, set(classes) & set(theirs))
+    paired = count_paired(scored, set(classes) & set(theirs), without)
     return champion.model_copy(
         update={
             "accuracy": metrics.accuracy,
             "macro_f1": metrics.macro_f1,
             # Of nothing in common nothing can be said.
-            "paired": paired if paired.samples else None,
+            "paired": paired if paired.samples or without else None,
             "note": describe_difference(classes, theirs),
         }
     )

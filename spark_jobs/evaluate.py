@@ -22,6 +22,7 @@ from spark_jobs.champion import pack_champion, read_deployment
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_held_out
 from spark_jobs.judgement import Found, find_weakest, judge
+from spark_jobs.leaks import Leaks, find_all_leaks
 from spark_jobs.queueing import queue_found
 from spark_jobs.report.files import REPORT_FILE, ReportFile, make_report
 from spark_jobs.report.gallery import choose_cases
@@ -135,6 +136,9 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     spark = open_session(f"evaluate {spec.dataset}")
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
     champion, their_bundle, theirs = pack_champion(champion, champion_uri)
+    leaks, their_leaks = find_all_leaks(spec, theirs.lineage if theirs else None)
+    if their_leaks is not None:
+        champion = champion.model_copy(update={"leaked": len(their_leaks.either)})
     bundles = (pack_bundle(spec.bundle_uri), *([their_bundle] if their_bundle else []))
     uri = store.join(spec.output_uri, "predictions")
     scored = _score(spark, spec, held, bundles, uri)
@@ -147,6 +151,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         manifest,
         champion=champion,
         theirs=theirs.classes if theirs else (),
+        without=leaks.either | (their_leaks or Leaks()).either,
     )
     smoke = choose_smoke(pick_smoke_candidates(test, spec.smoke_samples), spec.smoke_samples)
     shown = choose_cases(found.cases.cases, spec.max_bad_cases)
@@ -162,6 +167,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         test_samples=found.evaluation.samples,
         bad_cases=found.evaluation.wrong,
         weakest=find_weakest(found.evaluation),
+        leaked=len(leaks.same),
+        leaked_copies=len(leaks.copies),
         champion=found.champion,
         predictions_uri=uri,
         report_uri=store.join(spec.output_uri, REPORT_FILE),
@@ -179,7 +186,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     with connect() as database:
         queued = queue_found(database, spec, found.cases, found.suspects)
     waiting = queued.opened + queued.refreshed + queued.reopened
-    print(f"{waiting} samples wait for a person: ./modelmill review", flush=True)
+    ask = f"./modelmill review --dataset {spec.dataset}"
+    print(f"{waiting} samples wait for a person: {ask}", flush=True)
     _log_to_mlflow(outcome, found.evaluation, spec.mlflow_run_id, report)
     print(
         f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "

@@ -100,14 +100,18 @@ def judge(
     *,
     champion: Champion,
     theirs: tuple[str, ...] = (),
+    without: frozenset[str] = frozenset(),
 ) -> Found:
-    """scored: rows of SCORED of both sides. theirs: the champion's classes, where it was scored."""
+    """scored: rows of SCORED of both sides. theirs: the champion's classes, where it was scored.
+
+    without: samples on which the two cannot be compared, for one of them has learned from those.
+    """
     classes = manifest.classes
     val, test = (scored.where(F.col("side") == side) for side in ("val", "test"))
     seen = add_facts(test, FactsCache(spark, spec.facts_uri) if spec.facts_uri else None)
     evaluation = _evaluate(spec, val, seen, classes)
     if theirs:
-        champion = measure_champion(champion, test, classes, theirs)
+        champion = measure_champion(champion, test, classes, theirs, without)
     suspects = _find_suspects(spec, scored, classes)
     cases = pick_worst(test, classes, MOST_BAD_CASES)
     explained = _explain(spec, seen, evaluation, suspects, cases)

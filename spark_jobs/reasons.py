@@ -61,8 +61,8 @@ def _find_doubt(case: BadCase, evaluation: Evaluation) -> str:
     if declining is None or not case.scores or case.scores[0][1] >= declining.threshold:
         return ""
     return (
-        f"It looks like none of the classes: its best score, {case.scores[0][1]:.2f}, is below "
-        f"{declining.threshold:.2f}, which nearly all of the val side reach."
+        f"It looks like none of the classes: nearly all pictures of the val side have a better "
+        f"best score than its {case.scores[0][1]:.2f}."
     )
 
 

@@ -158,6 +158,7 @@ class EvaluateSpec(JobSpec):
     """Score the bundle that would be served, and the deployment's champion, on the test side.
 
     features: those that the bundle was trained on. val_learned: it has learned from val, too.
+    snapshots_uri: root of the snapshots, among which is what the champion was trained on.
     search_uri (a file, serving.job.search.Search; empty where the caller does not know it) and
     train_cost: of the training, for the report.
     """
@@ -178,6 +179,7 @@ class EvaluateSpec(JobSpec):
     features: InputFeatures | None = None
     facts_uri: str = ""
     val_learned: bool = False
+    snapshots_uri: str = ""
     seed: int = 0
     search_uri: str = ""
     train_cost: Cost | None = None
@@ -197,14 +199,18 @@ class Champion(Spec):
     """The deployment as the evaluation saw it; version None: nothing was in service.
 
     paired: on test samples of classes that both know. note: why there is none, or on which.
+    bundle_uri: what serves; empty where nothing does.
     """
 
     generation: int
     version: int | None = None
+    bundle_uri: str = ""
     accuracy: float | None = None
     macro_f1: float | None = None
     paired: Paired | None = None
     note: str = ""
+    # Test samples that it learned from, or copies of such ones: no part of `paired`.
+    leaked: int | None = None
 
 
 class EvaluateOutcome(Spec):
@@ -219,6 +225,9 @@ class EvaluateOutcome(Spec):
     test_samples: int
     bad_cases: int
     weakest: ClassMetrics | None = None
+    # Test samples that the model learned from; and copies of such ones, no part of `paired`.
+    leaked: int | None = None
+    leaked_copies: int | None = None
     champion: Champion
     predictions_uri: str
     report_uri: str

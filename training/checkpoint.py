@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from serving.job.errors import UserError
 from serving.job.spec import Spec
+from training.tasks.protocol import Arrays
 
-Arrays = dict[str, npt.NDArray[np.float32]]
 _PROGRESS = "progress"
 
 

@@ -6,19 +6,19 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import paddle
 
 from serving.job.errors import UserError
 from serving.job.search import Recipe
 from training import checkpoint
 from training.batches import choose_batch_size, make_batches
-from training.checkpoint import Arrays, Checkpoint, Epoch, Progress
+from training.checkpoint import Checkpoint, Epoch, Progress
 from training.early_stopping import EarlyStopping
+from training.head_weights import Start, copy_weights, set_weights
 from training.optimizer import make_optimizer
 from training.progress import EpochLines
 from training.ranks import Ranks
-from training.tasks.protocol import Floats, Integers, Measured, Scaling, TaskModel
+from training.tasks.protocol import Arrays, Floats, Integers, Measured, Scaling, TaskModel
 
 # Writing a checkpoint costs about as much as an epoch: by time, not by epoch.
 CHECKPOINT_INTERVAL_S = 1.0
@@ -29,7 +29,8 @@ class Fit:
     """What decides the weights, besides the samples and the ranks.
 
     min_delta, patience: of early stopping, where there are samples to stop by. Where there are
-    none, exactly `epochs` are trained.
+    none, exactly `epochs` are trained. classes: their names, in the order of the outputs. start: a
+    head to go on from, of the same recipe on the same input.
     """
 
     recipe: Recipe
@@ -37,7 +38,8 @@ class Fit:
     epochs: int
     patience: int
     min_delta: float
-    classes: int
+    classes: tuple[str, ...]
+    start: Start | None = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Trained:
-    """A head with its best weights, and how it came to them.
+    """A head with its best weights, what it divides features by, and how it came to them.
 
     measured: at the best epoch, None where there was nothing to stop by.
     """
 
     head: paddle.nn.Layer
+    scaling: Scaling
     progress: Progress
     measured: Measured | None
 
@@ -73,7 +76,12 @@ class Trainer:
     def __init__(self, fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel) -> None:
         self.fit, self.ranks, self.rows, self.task = fit, ranks, rows, task
         paddle.seed(fit.seed)
-        self.head = task.make_head(fit.recipe, rows.scaling, fit.classes, 0, fit.seed)
+        # The weights of a head that is there mean something only with its own scaling.
+        self.scaling = rows.scaling if fit.start is None else fit.start.scaling
+        self.head = task.make_head(fit.recipe, self.scaling, len(fit.classes), 0, fit.seed)
+        if fit.start is not None:
+            known = task.place_classes(self.head, fit.start.weights, fit.start.classes, fit.classes)
+            set_weights(self.head, known)
         self.network = ranks.wrap(self.head)
         self.optimizer = make_optimizer(self.head, fit.recipe)
         self.features = paddle.to_tensor(rows.features)
@@ -82,7 +90,7 @@ class Trainer:
         self.batch_size = choose_batch_size(len(rows.learned))
         self.epochs: list[Epoch] = []
         self.stopping = EarlyStopping(fit.patience, fit.min_delta)
-        self.best = self._weights()
+        self.best = copy_weights(self.head)
 
     @property
     def ended(self) -> bool:
@@ -121,7 +129,7 @@ class Trainer:
         by = -float(len(self.epochs)) if measured is None else measured.loss
         self.stopping = self.stopping.after(by)
         if self.stopping.improved:
-            self.best = self._weights()
+            self.best = copy_weights(self.head)
         return epoch
 
     def measure(self) -> Measured | None:
@@ -133,9 +141,6 @@ class Trainer:
         with paddle.no_grad():
             outputs = self.head(self.features[paddle.to_tensor(judged)]).numpy()
         return self.task.measure(outputs, self.rows.targets[judged])
-
-    def _weights(self) -> Arrays:
-        return {name: value.numpy().copy() for name, value in self.head.state_dict().items()}
 
     def _optimizer_state(self) -> Arrays:
         """The optimizer's arrays, each under its parameter's name in the network.
@@ -171,7 +176,7 @@ class Trainer:
         """State after the last epoch."""
         return Checkpoint(
             progress=self.progress(),
-            network=self._weights(),
+            network=copy_weights(self.head),
             optimizer=self._optimizer_state(),
             best=self.best,
         )
@@ -189,11 +194,6 @@ class Trainer:
             best_epoch=state.progress.best_epoch,
             best_loss=math.inf if loss is None else loss,
         )
-
-
-def set_weights(head: paddle.nn.Layer, weights: Arrays) -> None:
-    """Put arrays into a head, by their names."""
-    head.set_state_dict({name: paddle.to_tensor(array) for name, array in weights.items()})
 
 
 def train_head(fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel, scratch_uri: str) -> Trained:
@@ -231,22 +231,12 @@ def train_head(fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel, scratch_uri:
     set_weights(trainer.head, trainer.best)
     measured = trainer.measure()
     trainer.head.eval()
-    return Trained(head=trainer.head, progress=trainer.progress(), measured=measured)
+    return Trained(trainer.head, trainer.scaling, trainer.progress(), measured)
 
 
 def checkpoint_key(fit: Fit, ranks: Ranks, rows: Rows) -> str:
     """Hash of all that decides the weights; another attempt of the same training shares it."""
     digest = hashlib.sha256(f"{fit}/{ranks.size}/{ranks.device}".encode())
     for array in (rows.features, rows.targets, rows.weights, rows.learned, rows.judged):
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def hash_weights(head: paddle.nn.Layer) -> str:
-    """Hash of a head's weights by name, shape and bits: equal networks, and only those."""
-    digest = hashlib.sha256()
-    for name, value in sorted(head.state_dict().items()):
-        array: npt.NDArray[np.float32] = value.numpy()
-        digest.update(f"{name}{array.shape}{array.dtype}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -13,6 +13,8 @@ from training.spec import (
     TRAINING_SPEC,
     ExportBackboneOutcome,
     ExportBackboneSpec,
+    ReplayOutcome,
+    ReplaySpec,
     TrainOutcome,
     TrainSpec,
 )
@@ -21,18 +23,24 @@ from training.spec import (
 RANK_VARIABLE = "PADDLE_TRAINER_ID"
 
 
-def run(spec: TrainSpec | ExportBackboneSpec) -> TrainOutcome | ExportBackboneOutcome:
+def run(
+    spec: TrainSpec | ReplaySpec | ExportBackboneSpec,
+) -> TrainOutcome | ReplayOutcome | ExportBackboneOutcome:
     """Do what the spec says, on rank 0."""
     if isinstance(spec, ExportBackboneSpec):
         from training.backbones.export import export_backbone
 
         return export_backbone(spec)
+    if isinstance(spec, ReplaySpec):
+        from training.replay import replay
+
+        return replay(spec)
     from training.train import lead
 
     return lead(spec)
 
 
-def run_beside(spec: TrainSpec | ExportBackboneSpec) -> int:
+def run_beside(spec: TrainSpec | ReplaySpec | ExportBackboneSpec) -> int:
     """Do another rank's part.
 
     A user's error ends with 0: all ranks meet it alike, and a failing rank would make the
@@ -43,6 +51,11 @@ def run_beside(spec: TrainSpec | ExportBackboneSpec) -> int:
 
         with contextlib.suppress(UserError):
             follow(spec)
+    if isinstance(spec, ReplaySpec):
+        from training.replay import replay
+
+        with contextlib.suppress(UserError):
+            replay(spec)
     return 0
 
 

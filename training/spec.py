@@ -12,6 +12,20 @@ from serving.job.spec import JobSpec, Name, Spec
 BackboneName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 
+class WarmStart(Spec):
+    """A trained head to go on from, and what it was trained as.
+
+    joined: its training has seen the val side, too.
+    """
+
+    run_id: str
+    head_uri: str
+    recipe: Recipe
+    classes: tuple[str, ...]
+    backbone_sha256: str
+    joined: bool
+
+
 class TrainSpec(JobSpec):
     """Search for the best head on cached features, train it and export a bundle.
 
@@ -23,6 +37,7 @@ class TrainSpec(JobSpec):
     outlives the attempt, where the study and the checkpoint lie.
     search_seconds and max_trials: the search ends with whichever comes first; 0 for no such limit,
     at least one is above 0. max_latency_ms, max_model_mb: of the served network; 0 for no limit.
+    warm_start: whether to go on from warm_from, which is None where there is nothing yet.
     """
 
     kind: Literal["train"] = "train"
@@ -44,6 +59,8 @@ class TrainSpec(JobSpec):
     max_epochs: int = Field(default=100, ge=1)
     patience: int = Field(default=15, ge=1)
     min_delta: float = Field(default=1e-4, ge=0)
+    warm_start: bool = False
+    warm_from: WarmStart | None = None
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -52,11 +69,38 @@ class TrainSpec(JobSpec):
         return self
 
 
+class Resolved(Spec):
+    """All that decides the weights beside the samples: what a replay trains by.
+
+    epochs, patience, min_delta: of the final training (see training.loop.Fit). ranks, threads:
+    processes, and threads of each. cpu: its name and a hash of its features. start: a head that it
+    went on from.
+    """
+
+    recipe: Recipe
+    epochs: int
+    patience: int
+    min_delta: float
+    seed: int
+    ranks: int
+    threads: int
+    device: Literal["cpu", "gpu"]
+    cpu: str
+    python: str
+    paddle: str
+    numpy: str
+    code_version: str
+    start: WarmStart | None = None
+
+
 class TrainOutcome(Spec):
     """search_uri: a file (serving.job.search.Search). folds, best_epoch: as there.
 
     val_accuracy, val_loss: of samples the trial did not learn from. agreement: largest
-    |ONNX − Paddle| over the class scores of the probe pictures.
+    |ONNX − Paddle| over the class scores of the probe pictures. reused_from: id of the run that
+    trained this, where data and settings were those of an earlier run; its files lie there.
+    resolved: None in what versions left that did not note it. head_uri: the head alone, for a
+    training that goes on from it; empty in what earlier versions left.
     """
 
     bundle_uri: str
@@ -74,6 +118,30 @@ class TrainOutcome(Spec):
     agreement: float
     weights_sha256: str
     cost: Cost
+    reused_from: str = ""
+    resolved: Resolved | None = None
+    head_uri: str = ""
+
+
+class ReplaySpec(JobSpec):
+    """Do a run's final training once more.
+
+    train: what that run's training was asked. code_version: of the code that replays.
+    """
+
+    kind: Literal["replay"] = "replay"
+    train: TrainSpec
+    resolved: Resolved
+    weights_sha256: str
+    code_version: str
+
+
+class ReplayOutcome(Spec):
+    """same: the weights are equal, bit for bit. differences: what is not as it was."""
+
+    same: bool
+    weights_sha256: str
+    differences: tuple[str, ...]
 
 
 class ExportBackboneSpec(JobSpec):
@@ -97,5 +165,5 @@ class ExportBackboneOutcome(Spec):
     source: str
 
 
-TrainingSpec = Annotated[TrainSpec | ExportBackboneSpec, Field(discriminator="kind")]
+TrainingSpec = Annotated[TrainSpec | ReplaySpec | ExportBackboneSpec, Field(discriminator="kind")]
 TRAINING_SPEC: TypeAdapter[TrainingSpec] = TypeAdapter(TrainingSpec)

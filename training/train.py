@@ -10,7 +10,7 @@ from serving.job.search import SEARCH_FILE, Search
 from training import checkpoint
 from training.cost import Meter
 from training.export import export_bundle, read_backbones, upload
-from training.loop import hash_weights
+from training.head_weights import HEAD_FILE, hash_weights, write_head
 from training.ranks import join_ranks
 from training.search.search import choose_inputs, gather_material
 from training.search.study import find_study_file
@@ -60,6 +60,8 @@ def lead(spec: TrainSpec) -> TrainOutcome:
                 )
                 bundle_uri = store.join(spec.output_uri, BUNDLE_FOLDER)
                 copied = pool.submit(upload, bundle.folder, bundle_uri)
+                head_uri = store.join(spec.output_uri, HEAD_FILE)
+                write_head(head_uri, winner.trained.head, winner.trained.scaling)
                 search_uri = _write_search(spec, winner.found.search)
                 tracking = opened.result()
                 tracking.log_search(winner.found.search)
@@ -98,6 +100,8 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         agreement=bundle.agreement,
         weights_sha256=hash_weights(winner.trained.head),
         cost=cost,
+        resolved=winner.resolved,
+        head_uri=head_uri,
     )
 
 

@@ -1,17 +1,20 @@
 """The search and what follows it: the best recipe, trained on all ranks together."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from serving.job.inputs import InputFeatures
 from serving.job.search import Recipe, Search
 from training import checkpoint
+from training.head_weights import Start, read_start
 from training.loop import Fit, Rows, Trained, train_head
 from training.ranks import Ranks
+from training.resolved import resolve
 from training.search.search import Found, Material, Searcher
 from training.search.study import find_study_file
-from training.spec import TrainSpec
+from training.spec import Resolved, TrainSpec, WarmStart
 from training.tasks.protocol import Measured, TaskModel
 
 REASONS = {
@@ -28,6 +31,7 @@ class Winner:
     found: Found
     given: InputFeatures
     trained: Trained
+    resolved: Resolved
 
     @property
     def measured(self) -> Measured:
@@ -53,10 +57,37 @@ def find_winner(spec: TrainSpec, ranks: Ranks, material: Material, task: TaskMod
         epochs=found.fitted.best_epoch if material.folds.joined else spec.max_epochs,
         patience=spec.patience,
         min_delta=spec.min_delta,
-        classes=len(spec.classes),
+        classes=spec.classes,
     )
+    if (warm := find_start(spec, material, recipe)) is not None:
+        fit = go_on(fit, read_start(warm), material)
+        if ranks.leads:
+            print(f"Going on from the head of run {warm.run_id}.", flush=True)
     trained = train_head(fit, ranks, select_rows(material, recipe), task, spec.scratch_uri)
-    return Winner(found, material.vectors.inputs[recipe.input], trained)
+    resolved = resolve(fit, ranks, spec.code_version, warm)
+    return Winner(found, material.vectors.inputs[recipe.input], trained, resolved)
+
+
+def find_start(spec: TrainSpec, material: Material, recipe: Recipe) -> WarmStart | None:
+    """The head that this recipe can go on from; None where it is another kind of head.
+
+    One that has seen the val side cannot be judged by it.
+    """
+    warm = spec.warm_from
+    if warm is None or warm.joined != material.folds.joined:
+        return None
+    backbone = material.vectors.inputs[recipe.input].backbone
+    alike = (recipe.input, recipe.head, recipe.hidden, backbone.sha256) == (
+        *(warm.recipe.input, warm.recipe.head, warm.recipe.hidden),
+        warm.backbone_sha256,
+    )
+    return warm if alike else None
+
+
+def go_on(fit: Fit, start: Start, material: Material) -> Fit:
+    """The same fit from weights that are there: where nothing stops it, half the epochs do."""
+    epochs = math.ceil(fit.epochs / 2) if material.folds.joined else fit.epochs
+    return replace(fit, start=start, epochs=epochs)
 
 
 def select_rows(material: Material, recipe: Recipe) -> Rows:

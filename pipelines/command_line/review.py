@@ -1,6 +1,7 @@
-"""./modelmill review."""
+"""./modelmill review and upload: pages of the console that a token opens."""
 
 import os
+import re
 import sys
 
 import click
@@ -14,6 +15,7 @@ from pipelines.local.services import SERVICES, check_service
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.job.reviews import count_open
+from serving.job.spec import NAME_PATTERN
 from serving.sessions import INVITATION, invite, locate_sessions
 
 CONSOLE = "console"
@@ -29,9 +31,21 @@ class ReviewAddress(BaseModel):
     url: str
 
 
+class UploadAddress(BaseModel):
+    """What `upload` answers; url: works once, within the hour."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    url: str
+
+
+no_browser_option = click.option("--no-browser", is_flag=True, help="Only print the address.")
+
+
 @click.command()
 @dataset_option
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@no_browser_option
 @json_option
 def review(dataset: str, *, no_browser: bool, as_json: bool) -> None:
     """Look at the pictures that models got wrong: is the label right?
@@ -45,14 +59,44 @@ def review(dataset: str, *, no_browser: bool, as_json: bool) -> None:
     check_console(installation)
     with use_database() as database:
         waiting = count_open(database, dataset)
-    token = invite(locate_sessions(installation.layout.home), dataset, read_actor("review page"))
-    # Behind #, where no server's log and no Referer header sees it.
-    url = f"{installation.settings.console_address}/datasets/{dataset}/review#{token}"
-    answer = ReviewAddress(dataset=dataset, open=waiting, url=url)
+    url = invite_to("review", dataset, installation)
     if as_json:
-        emit_json(answer)
+        emit_json(ReviewAddress(dataset=dataset, open=waiting, url=url))
         return
     click.echo(f"{dataset}: {waiting} to review")
+    show_address(url, no_browser=no_browser)
+
+
+@click.command()
+@dataset_option
+@no_browser_option
+@json_option
+def upload(dataset: str, *, no_browser: bool, as_json: bool) -> None:
+    """Add pictures to a dataset, new or old, from a browser.
+
+    Opens a page of the console, by an address that works once and lets you in for 12 hours. It
+    takes a zip file with one folder per class, or pictures of one class, and imports them.
+    """
+    installation = use_installation()
+    if not re.fullmatch(NAME_PATTERN, dataset):
+        raise click.UsageError(f"--dataset was {dataset!r}, but allowed is {NAME_PATTERN}.")
+    check_console(installation)
+    url = invite_to("upload", dataset, installation)
+    if as_json:
+        emit_json(UploadAddress(dataset=dataset, url=url))
+        return
+    show_address(url, no_browser=no_browser)
+
+
+def invite_to(page: str, dataset: str, installation: Installation) -> str:
+    """Address of a dataset's page, with a token in it."""
+    token = invite(locate_sessions(installation.layout.home), dataset, read_actor(f"{page} page"))
+    # Behind #, where no server's log and no Referer header sees it.
+    return f"{installation.settings.console_address}/datasets/{dataset}/{page}#{token}"
+
+
+def show_address(url: str, *, no_browser: bool) -> None:
+    """Print it, and open it where there is a browser."""
     click.echo(url)
     minutes = int(INVITATION.total_seconds() // 60)
     click.echo(f"The address works once, within {minutes} minutes.", err=True)

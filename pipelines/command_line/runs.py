@@ -1,11 +1,12 @@
 """./modelmill train, runs and report."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.airflow_api import AirflowApi, DagRun, TaskRun, open_airflow
@@ -13,10 +14,11 @@ from pipelines.catalogue import check_dataset, check_task
 from pipelines.command_line.follow import follow_run
 from pipelines.command_line.output import emit_json, json_option, read_flags, use_installation
 from pipelines.context import Installation, RunFiles
-from pipelines.form import add_options
+from pipelines.form import add_options, name_flag
 from pipelines.gate.answer import ANSWER_HOURS
 from pipelines.local.configuration import ADMIN, read_admin_password
 from pipelines.pages import locate_airflow_run
+from pipelines.replay import replay_run
 from pipelines.request import RunRequest
 from pipelines.results import RunResult, describe_run
 from pipelines.snapshots import check_snapshot
@@ -48,16 +50,30 @@ def use_airflow(installation: Installation) -> Iterator[AirflowApi]:
 
 
 @click.command()
-@add_options(RunRequest)
+@click.option("--dataset", help="Name under which the pictures were imported.  [required]")
+@add_options(RunRequest, without=frozenset({"dataset"}))
 @click.option("--wait", is_flag=True, help="Show progress, and end when the run has ended.")
+@click.option(
+    "--replay",
+    metavar="RUN",
+    help="Instead of a run: train the model of RUN once more, as it was trained, and compare.",
+)
 @json_option
-def train(wait: bool, as_json: bool, **values: object) -> None:
+def train(
+    wait: bool, as_json: bool, replay: str | None, dataset: str | None, **values: object
+) -> None:
     """Train on a dataset, and put the model in service if it is good enough.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 trained but stopped by the gate, 4 trained, and
-    waits until a person approves or rejects.
+    waits until a person approves or rejects. With --replay: 0 the same
+    weights, 1 others.
     """
-    request = read_flags(RunRequest, values)
+    if replay is not None:
+        _refuse_fields({"dataset": dataset, "wait": wait, **values})
+        sys.exit(show_replay(replay, as_json=as_json))
+    if dataset is None:
+        raise click.MissingParameter(param_hint="'--dataset'", param_type="option")
+    request = read_flags(RunRequest, {"dataset": dataset, **values})
     installation = use_installation()
     with use_airflow(installation) as api:
         result = run_training(api, request, installation, wait=wait)
@@ -66,6 +82,34 @@ def train(wait: bool, as_json: bool, **values: object) -> None:
     else:
         show_result(result)
     sys.exit(EXIT_CODES[result.state])
+
+
+def _refuse_fields(values: Mapping[str, object]) -> None:
+    context = click.get_current_context()
+    given = [
+        name_flag(name)
+        for name in values
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise click.UsageError(
+            f"--replay takes everything from the run; {', '.join(given)} cannot change that."
+        )
+
+
+def show_replay(run_id: str, *, as_json: bool) -> int:
+    """Replay a run, say what came out, and return the exit code."""
+    result = replay_run(use_installation(), run_id, sys.stderr)
+    if as_json:
+        emit_json(result)
+        return 0 if result.same else 1
+    then = "; ".join(result.differences) or "nothing that was noted"
+    if result.same:
+        click.echo(f"Run {result.run_id}: the same weights, bit for bit ({result.weights_sha256})")
+    else:
+        click.echo(f"Run {result.run_id}: OTHER weights ({result.weights_sha256})")
+    click.echo(f"  different from then: {then}")
+    return 0 if result.same else 1
 
 
 def run_training(

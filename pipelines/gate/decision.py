@@ -4,7 +4,7 @@ from typing import Literal
 
 from pipelines.gate.comparison import Comparison, compare_models
 from pipelines.gate.rules import ModelCost, find_misses
-from pipelines.gate.words import describe_comparison, show_apart
+from pipelines.gate.words import describe_comparison, describe_limits, show_apart
 from pipelines.request import RunRequest
 from serving.job.spec import Spec
 from serving.spec import GateNumbers
@@ -43,6 +43,7 @@ def decide_gate(
         reason = " ".join(misses)
     else:
         verdict, reason = _judge(evaluate, comparison, request)
+    reason += describe_limits(evaluate)
     if verdict == "let_in" and not request.deploy:
         reason += " It is good enough, but the form says: do not put in service."
     if verdict == "ask" and not request.deploy:
@@ -112,6 +113,9 @@ def _collect(
         model_mb=cost and cost.model_mb,
         max_model_mb=request.max_model_mb,
         test_samples=evaluate.test_samples,
+        leaked=evaluate.leaked,
+        leaked_copies=evaluate.leaked_copies,
+        champion_leaked=champion.leaked,
         compared_samples=comparison.samples,
         standing=comparison.standing,
         challenger_only=comparison.challenger_only,

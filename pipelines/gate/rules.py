@@ -18,6 +18,11 @@ def find_misses(
 ) -> list[str]:
     """A sentence for each floor or limit that is not met."""
     misses = []
+    if evaluate.leaked:
+        misses.append(
+            f"The model has learned from {evaluate.leaked} of its {evaluate.test_samples} test "
+            "samples, so that its numbers prove nothing: train again on a new snapshot."
+        )
     accuracy, floor = show_apart(evaluate.accuracy, request.min_accuracy)
     if evaluate.accuracy < request.min_accuracy:
         misses.append(

@@ -1,7 +1,7 @@
 """The gate's sentences about two models. Pure."""
 
 from pipelines.gate.comparison import Comparison
-from spark_jobs.spec import Champion
+from spark_jobs.spec import Champion, EvaluateOutcome
 
 
 def describe_comparison(comparison: Comparison, champion: Champion, max_loss: float) -> str:
@@ -43,6 +43,23 @@ def _say_tellable(comparison: Comparison) -> str:
     if tellable is None or tellable > 1:
         return f"{comparison.samples} samples are too few to show any loss."
     return f"{comparison.samples} samples show a loss only from {tellable:.4f} on."
+
+
+def describe_limits(evaluate: EvaluateOutcome) -> str:
+    """What the comparison leaves out, and why; each a sentence."""
+    note = evaluate.champion.note.rstrip(".")
+    said = f" {note}." if note else ""
+    if evaluate.leaked_copies:
+        said += (
+            f" {evaluate.leaked_copies} test samples are copies of ones that the model learned "
+            "from, and not part of the comparison."
+        )
+    if evaluate.champion.leaked:
+        said += (
+            f" {evaluate.champion.leaked} test samples, or copies of them, were learned from by "
+            "the champion, and are not part of the comparison."
+        )
+    return said
 
 
 def show_apart(*numbers: float | None, least: int = 4) -> list[str]:

@@ -26,6 +26,7 @@ from serving.job.errors import UserError
 
 HDFS_SERVER = "org.apache.hadoop.hdfs.server"
 READY_SECONDS = 240
+PORT_SECONDS = 10
 # Given up by supervisord: nothing will come of waiting.
 HOPELESS = ("FATAL", "EXITED", "UNKNOWN")
 
@@ -58,7 +59,7 @@ def bring_up(settings: Settings) -> None:
             if supervision.read_states(layout) or supervision.find_owned_processes(layout):
                 with step("Ending what an earlier start, or other settings, left running"):
                     supervision.stop_everything(layout)
-            _refuse_busy_ports(services, settings)
+            await_ports(services, settings)
             supervision.start_supervisor(settings, layout)
         for service in services:
             supervision.start_program(layout, service.name)
@@ -146,8 +147,21 @@ def _find_unready(settings: Settings, layout: Layout) -> list[str]:
     ]
 
 
-def _refuse_busy_ports(services: list[Service], settings: Settings) -> None:
+def await_ports(
+    services: list[Service], settings: Settings, patience_s: float = PORT_SECONDS
+) -> None:
+    """Raise UserError, a sentence per port, where some are still taken after patience_s seconds.
+
+    A server that was killed holds its ports until the last of its processes is gone.
+    """
+    end = time.monotonic() + patience_s
     busy = find_busy_ports(services, settings)
+    if busy:
+        ports = "A port is" if len(busy) == 1 else f"{len(busy)} ports are"
+        say(f"{ports} still taken; waiting up to {patience_s:.0f} s …")
+    while busy and time.monotonic() < end:
+        time.sleep(0.2)
+        busy = find_busy_ports(services, settings)
     if busy:
         raise UserError("\n".join(busy))
 

@@ -10,12 +10,15 @@ from pipelines.form import read_form
 from pipelines.gate.audit import record_refusal
 from pipelines.gate.decision import decide_gate
 from pipelines.gate.files import ASK, write_decision
+from pipelines.gate.rules import find_misses
 from pipelines.planning import plan_run
 from pipelines.request import RunRequest
 from pipelines.tasks.base import Operator, actor_of, run_files
+from pipelines.unchanged import note_unchanged
 from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.spec import EvaluateOutcome
+from training.spec import TrainOutcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,7 +58,11 @@ class GateOperator(Operator, SkipMixin):
         plan = files.plan()
         request = plan.request
         evaluate = files.read("evaluate", EvaluateOutcome)
-        decision = decide_gate(evaluate, request, files.find_cost())
+        cost = files.find_cost()
+        decision = decide_gate(evaluate, request, cost)
+        train = files.find("train", TrainOutcome)
+        if train is not None and not find_misses(evaluate, request, cost):
+            decision = note_unchanged(decision, evaluate, train)
         write_decision(files, decision)
         shown: dict[str, Any] = decision.model_dump(mode="json")
         if decision.asks:

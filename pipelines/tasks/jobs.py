@@ -22,10 +22,12 @@ from pipelines.steps import HEAVY_POOL, Step, Surroundings, submit_spark
 from pipelines.tasks.base import RETRIES, Operator, actor_of, end_with_reason, run_files
 from pipelines.tasks.connections import read_master, read_mongo_uri
 from pipelines.tasks.links import MlflowLink, ReportLink
+from pipelines.unchanged import find_trained, remember_trained
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.spec import ERROR_FILE, OUTCOME_FILE, JobError, JobSpec, Spec
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportCollectionSpec, ImportOutcome
+from training.spec import TrainSpec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,6 +56,13 @@ class ProcessOperator(Operator):
         """Address of the page that shows what came out; empty where there is none."""
         return ""
 
+    def find_finished(self, spec: JobSpec, installation: Installation) -> Spec | None:  # noqa: ARG002 - for who overrides it
+        """What another run's equal work has left; None where there is none."""
+        return None
+
+    def remember(self, spec: JobSpec, installation: Installation) -> None:
+        """Let other runs find this one's work, which is committed."""
+
     outcome_model: type[Spec]
     shown_at = ""
 
@@ -73,18 +82,32 @@ class ProcessOperator(Operator):
             if attempt.reused:
                 self.log.info("Attempt %s finished this very work: it is reused", attempt.number)
             else:
-                self._run(attempt, context, installation)
-                commit(attempt)
+                self._work_anew(attempt, context, installation, cleared=first > 1)
         except StaleAttemptError as error:
             end_with_reason(self, context, str(error), SystemExit)
         outcome = store.read_model(store.join(attempt.uri, OUTCOME_FILE), self.outcome_model)
         self.shown_at = self.locate(outcome, installation, files.run_id)
         return {"uri": attempt.uri, **headline(outcome)}
 
-    def _run(self, attempt: Attempt, context: "Context", installation: Installation) -> None:
+    def _work_anew(
+        self, attempt: Attempt, context: "Context", installation: Installation, *, cleared: bool
+    ) -> None:
+        """Run and commit. Who clears a task wants it done, whatever other runs have left."""
+        spec = self.bind(context, installation, attempt.uri)
+        found = None if cleared else self.find_finished(spec, installation)
+        if found is not None:
+            store.write_model(store.join(attempt.uri, OUTCOME_FILE), found)
+            commit(attempt)
+            return
+        self._run(spec, attempt, context, installation)
+        commit(attempt)
+        self.remember(spec, installation)
+
+    def _run(
+        self, spec: JobSpec, attempt: Attempt, context: "Context", installation: Installation
+    ) -> None:
         from airflow.providers.standard.hooks.subprocess import SubprocessHook
 
-        spec = self.bind(context, installation, attempt.uri)
         environment = installation.job_environment(self.secrets(context))
         around = Surroundings(installation, read_master(installation), count_gpus(environment))
         command = self.command(spec, around)
@@ -143,6 +166,25 @@ class TrainOperator(JobOperator):
         """The run's page in MLflow."""
         address = installation.settings.mlflow_address
         return locate_mlflow_run(address, str(getattr(outcome, "mlflow_run_id", "")))
+
+    def find_finished(self, spec: JobSpec, installation: Installation) -> Spec | None:
+        """Of an earlier run on the same data with the same settings."""
+        if not isinstance(spec, TrainSpec):
+            return None
+        address = installation.settings.mlflow_address
+        found = find_trained(installation.artifacts, spec, address)
+        if found is not None:
+            self.log.info(
+                "Data and settings are those of run %s: its model is taken, nothing is trained. "
+                "Another seed, or clearing this task, trains anew.",
+                found.reused_from,
+            )
+        return found
+
+    def remember(self, spec: JobSpec, installation: Installation) -> None:
+        """For later runs on the same data with the same settings."""
+        if isinstance(spec, TrainSpec):
+            remember_trained(installation.artifacts, spec)
 
 
 class EvaluateOperator(JobOperator):

@@ -14,6 +14,7 @@ from serving import environment
 from serving.console.access import RefusedError, answer_refusal
 from serving.console.review import make_router
 from serving.console.runs import list_runs, read_report
+from serving.console.upload import make_upload_router
 from serving.content_policy import hash_inline, hash_leading_script
 from serving.desired import list_desired
 from serving.hosts import address_of
@@ -81,6 +82,7 @@ def create_app(runs_uri: str) -> FastAPI:
         return answer_refusal(error)
 
     app.include_router(make_router(templates, database))
+    app.include_router(make_upload_router(templates))
 
     @app.get("/healthz")
     def check_health() -> JSONResponse:

@@ -1,5 +1,6 @@
 """The review page of a dataset, and what its script asks for."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -59,9 +60,9 @@ class AskedUndo(_Asked):
     sha256: str = Field(pattern=SHA256)
 
 
-def show_page(templates: Environment, dataset: str) -> HTMLResponse:
+def show_page(templates: Environment, dataset: str, template: str) -> HTMLResponse:
     """The page: without a session it shows nothing of the dataset, only how to get one."""
-    page = templates.get_template("review.html").render(dataset=dataset)
+    page = templates.get_template(template).render(dataset=dataset)
     policy = (
         f"default-src 'none'; script-src {hash_inline(page, 'script')}; "
         f"style-src {hash_inline(page, 'style')}; img-src 'self' data:; connect-src 'self'; "
@@ -73,7 +74,9 @@ def show_page(templates: Environment, dataset: str) -> HTMLResponse:
 
 def show_item(item: ReviewItem) -> dict[str, Any]:
     """An item as the page takes it."""
-    return item.model_dump(mode="json", exclude={"trail", "dataset"})
+    # JSON has no NaN, and one such score must not close the whole queue.
+    scores = [(name, score) for name, score in item.scores if math.isfinite(score)]
+    return item.model_dump(mode="json", exclude={"trail", "dataset", "scores"}) | {"scores": scores}
 
 
 def list_items(database: Any, dataset: str, after: Place | None) -> dict[str, Any]:
@@ -128,12 +131,16 @@ def make_router(templates: Environment, database: Callable[[], Any]) -> APIRoute
     def review(name: str) -> HTMLResponse:
         if not re.fullmatch(NAME_PATTERN, name):
             raise RefusedError(404, "missing", "No dataset has such a name.")
-        return show_page(templates, name)
+        return show_page(templates, name, "review.html")
 
     @router.post("/session")
     def enter(name: str, request: Request, asked: AskedSession) -> Response:
         check_origin(request)
         return open_session(name, asked.token)
+
+    @router.get("/session")
+    def whoami(name: str, request: Request) -> Response:
+        return answer_json({"by": check_session(request, name).by})
 
     @router.get("/review/items")
     def items(

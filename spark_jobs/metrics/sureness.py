@@ -38,7 +38,9 @@ def find_wilson_interval(hits: float, total: int) -> Interval:
     middle = (share + z * z / (2 * total)) / (1 + z * z / total)
     spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2))
     spread /= 1 + z * z / total
-    return Interval(low=max(0.0, middle - spread), high=min(1.0, middle + spread))
+    # At the ends the two are equal but for rounding.
+    low = 0.0 if hits == 0 else max(0.0, middle - spread)
+    return Interval(low=low, high=1.0 if hits == total else min(1.0, middle + spread))
 
 
 def guess_discordant(accuracy: float, samples: int) -> float:

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,10 @@ def main() -> int:
         parser.error(f"{arguments.folder} is no folder: name one with a sub-folder per class")
     call("up")
     call("import", str(arguments.folder), "--dataset", DATASET)
-    for _ in range(arguments.repeat):
-        result = call("train", "--dataset", DATASET, "--wait")
+    for number in range(arguments.repeat):
+        # A seed that no earlier benchmark had: what is unchanged would not be trained.
+        seed = str(int(time.time()) + number)
+        result = call("train", "--dataset", DATASET, "--seed", seed, "--wait")
         services = call("status")["services"]
         line = {
             "benchmark": "train",

@@ -53,13 +53,16 @@ def wait_for(check: Callable[[], object], seconds: float) -> object:
     raise AssertionError(f"nothing came within {seconds} s")
 
 
-def test_killed_rank_is_retried_to_the_same_model(stack: Stack, imported: str) -> None:
+def test_killed_rank_is_retried_to_the_same_model(stack: Stack, pictures: Path) -> None:
     # One trial: a search that several processes share is the same again only so.
-    form = ["--dataset", imported, "--no-deploy", "--max-trials", "1", "--budget-minutes", "1"]
+    form = ["--no-deploy", "--max-trials", "1", "--budget-minutes", "1"]
     home = stack.settings.home
-    whole = stack.json("train", *form, "--wait")
+    # Two datasets of the same pictures: a second training on one would not be done at all.
+    for dataset in ("whole", "killed"):
+        stack.json("import", str(pictures), "--dataset", dataset)
+    whole = stack.json("train", "--dataset", "whole", *form, "--wait")
     started = subprocess.Popen(
-        [*launch(), "train", *form, "--wait", "--json"],
+        [*launch(), "train", "--dataset", "killed", *form, "--wait", "--json"],
         env=dict(stack.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -73,6 +76,9 @@ def test_killed_rank_is_retried_to_the_same_model(stack: Stack, imported: str) -
     again, _ = started.communicate(timeout=600)
     assert started.returncode == 0
     assert whole["weights_sha256"] in again
+    replayed = stack.json("train", "--replay", whole["run_id"])
+    assert replayed["same"]
+    assert (replayed["weights_sha256"], replayed["differences"]) == (whole["weights_sha256"], [])
 
 
 def launch() -> list[str]:

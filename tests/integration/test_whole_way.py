@@ -126,6 +126,14 @@ def test_second_model_takes_over_the_same_port(
     assert second["endpoint"] == trained["endpoint"]
     model = httpx.get(second["endpoint"] + "/v1/model").json()
     assert model["version"] == second["model_version"]
+    # Nothing has changed since: nothing is trained, and what serves goes on.
+    again = stack.json("train", "--dataset", "signs", "--wait")
+    assert again["state"] == "success"
+    assert f"run {second['run_id']}: nothing was trained" in again["reason"]
+    assert f"version {second['model_version']}, serves already" in again["reason"]
+    assert again["weights_sha256"] == second["weights_sha256"]
+    assert again["accuracy"] == second["accuracy"]
+    assert "deploy" not in again["seconds_per_task"]
 
 
 def test_gate_stops_a_model_that_is_not_good_enough(stack: Stack, tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_old_images_go_by_version_not_by_name() -> None:
     assert [one.version for one in choose_old_images(images, needs, keep=2)] == [1, 3]
 
 
+def test_a_run_whose_model_a_kept_run_took_over_stays() -> None:
+    old, other, new = make_id(30), make_id(20), make_id(10)
+    runs = [KnownRun(run_id=old), KnownRun(run_id=other), KnownRun(run_id=new, reuses=old)]
+    assert choose_kept_runs(runs, [], [], keep=1, now=NOW) == {old, new}
+
+
 def test_the_version_that_a_rollback_goes_back_to_is_needed() -> None:
     uri = "hdfs://h/modelmill/runs/{}/train/1/bundle"
     ids = [make_id(days) for days in (3, 2, 1)]

@@ -18,6 +18,7 @@ from PIL import Image
 
 from serving.bundle.manifest import Preprocessing
 from serving.job.inputs import BackboneFile, InputFeatures
+from serving.job.spec import JobSpec
 
 with warnings.catch_warnings():
     # Paddle warns about a missing compiler cache, and about its own code, while it is imported.
@@ -43,7 +44,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> ExportBackboneOutcome:
     return export_backbone(spec)
 
 
-def make_input(features: Path, **changes: Any) -> InputFeatures:
+def make_input(features: Path, /, **changes: Any) -> InputFeatures:
     """The vectors in a folder, as if the first backbone had made them."""
     file: dict[str, Any] = {
         "name": CATALOGUE[0].name,
@@ -136,7 +137,7 @@ def make_spec(snapshot: Path, tmp_path: Path) -> MakeSpec:
 
 
 def start_ranks(
-    script: Path, spec: TrainSpec, ranks: int, folder: Path, **environment: str
+    script: Path, spec: JobSpec, ranks: int, folder: Path, **environment: str
 ) -> subprocess.Popen[str]:
     """Start a script on some ranks by Paddle's launcher, away from the repository."""
     folder.mkdir(parents=True, exist_ok=True)

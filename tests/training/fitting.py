@@ -19,7 +19,7 @@ ALONE = Ranks(rank=0, size=1, device="cpu")
 def fit_of(spec: TrainSpec, **changes: Any) -> Fit:
     """The hand-set recipe on the first input."""
     recipe = Recipe(input=spec.inputs[0].name, **changes)
-    return Fit(recipe, spec.seed, spec.max_epochs, spec.patience, spec.min_delta, len(spec.classes))
+    return Fit(recipe, spec.seed, spec.max_epochs, spec.patience, spec.min_delta, spec.classes)
 
 
 def material_of(spec: TrainSpec) -> Material:

@@ -18,7 +18,7 @@ from training.progress import SearchLines
 from training.ranks import Ranks
 from training.search.fold_fit import FoldData, FoldFit
 from training.search.folds import Folds, make_folds
-from training.search.space import suggest
+from training.search.space import first_recipes, suggest
 from training.search.study import ask, begin, count_begun, find_finished, open_study
 from training.search.trial import (
     Fitted,
@@ -108,8 +108,13 @@ class Searcher:
         )
         self._data: dict[str, FoldData] = {}
         key = spec.model_copy(update={"output_uri": ""}).fingerprint()
+        warm = spec.warm_from
+        first = first_recipes(list(self._inputs), None if warm is None else warm.recipe)
+        # What is near a recipe that did well tells soon whether more is to be found.
+        near = len(first) > len(self._inputs)
+        self._stale_trials = len(first) - 1 if near else STALE_TRIALS
         if ranks.leads:
-            self._study = begin(path, key, list(self._inputs))
+            self._study = begin(path, key, first)
             if done := len(find_finished(self._study)):
                 print(f"An earlier attempt left its search: going on after {done} trials.")
         ranks.wait()
@@ -174,7 +179,7 @@ class Searcher:
         done = find_finished(self._study)
         if self._is_over():
             return "budget"
-        return "no_gain" if _is_stale(done) else None
+        return "no_gain" if _is_stale(done, self._stale_trials) else None
 
     def _has_enough(self, before: float = math.inf) -> bool:
         """Whether as many trials as asked for have begun, with numbers below `before`."""
@@ -218,9 +223,9 @@ def _find_best(trials: tuple[Trial, ...] | list[Trial]) -> Trial | None:
     return min(done, key=lambda trial: (trial.loss, trial.number), default=None)
 
 
-def _is_stale(done: list[FrozenTrial]) -> bool:
+def _is_stale(done: list[FrozenTrial], stale_trials: int) -> bool:
     """Whether the last trials together gained less than can be told from chance."""
-    early = [trial for trial in done[:-STALE_TRIALS] if trial.state == TrialState.COMPLETE]
+    early = [trial for trial in done[:-stale_trials] if trial.state == TrialState.COMPLETE]
     if not early:
         return False
     before = read_fit(min(early, key=_read_loss)).best

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -16,8 +17,6 @@ from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-
-from training.search.space import first_recipes
 
 # Epochs at which a trial is compared with the others.
 RUNGS = (3, 6, 12, 24, 48, 96)
@@ -49,7 +48,7 @@ def open_study(path: Path) -> optuna.Study:
         )
 
 
-def begin(path: Path, key: str, inputs: Sequence[str]) -> optuna.Study:
+def begin(path: Path, key: str, first: Sequence[dict[str, Any]]) -> optuna.Study:
     """Ask for the first recipes, and again for what a killed attempt left unfinished.
 
     One process does this before the others join. A study of another key, which is the hash of all
@@ -62,7 +61,7 @@ def begin(path: Path, key: str, inputs: Sequence[str]) -> optuna.Study:
     study.set_user_attr(KEY, key)
     trials = study.get_trials(deepcopy=False)
     if not trials:
-        for recipe in first_recipes(inputs):
+        for recipe in first:
             study.enqueue_trial(recipe)
     for trial in trials:
         if trial.state == TrialState.RUNNING:

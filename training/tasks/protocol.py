@@ -14,6 +14,7 @@ from training.spec import TrainSpec
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
+Arrays = dict[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,18 @@ class TaskModel(Protocol):
 
         The copies are alike and independent: each may be trained on other samples. With no copies,
         0, it is [n, d] → [n, classes].
+        """
+
+    def place_classes(
+        self,
+        head: paddle.nn.Layer,
+        weights: Arrays,
+        known: tuple[str, ...],
+        classes: tuple[str, ...],
+    ) -> Arrays:
+        """Weights of a head for `classes`: those of a head for `known` where it has them.
+
+        head: of the same recipe, for `classes`; new classes keep what it has.
         """
 
     def find_losses(

@@ -56,6 +56,23 @@ def test_people_get_a_line(run: Run, console: str, database: Any, dataset: str) 
     assert "works once" in done.err
 
 
+def test_an_upload_may_be_for_a_new_dataset(
+    run: Run, console: str, home: Path, dataset: str
+) -> None:
+    done = run("upload", "--dataset", dataset, "--json")
+    assert done.code == 0, done.err
+    url = urlsplit(json.loads(done.out)["url"])
+    assert url.path == f"/datasets/{dataset}/upload"
+    assert redeem(locate_sessions(home), url.fragment, dataset) is not None
+    assert f"{url.path}#" in run("upload", "--dataset", dataset).out
+
+
+def test_an_upload_checks_the_name(run: Run, console: str) -> None:
+    done = run("upload", "--dataset", "../x")
+    assert done.code == 2
+    assert "--dataset was '../x'" in done.err
+
+
 def test_no_such_dataset(run: Run, console: str, dataset: str) -> None:
     done = run("review", "--dataset", dataset)
     assert done.code == 1

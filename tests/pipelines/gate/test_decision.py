@@ -172,6 +172,26 @@ def test_the_evaluations_own_weakest_class_counts() -> None:
     assert "'fray'" in decide(outcome, min_class_recall=0.3).reason
 
 
+def test_a_model_that_learned_from_its_test_side_never_goes_in() -> None:
+    decision = decide(EVALUATE.model_copy(update={"leaked": 1}))
+    assert not decision.good_enough
+    assert "learned from 1 of its 4 test samples" in decision.reason
+    assert decision.numbers.leaked == 1
+
+
+def test_what_is_no_part_of_the_comparison_is_said() -> None:
+    outcome = compared(140, 6, 6, 1)
+    note = "The champion does not know 'ash'."
+    seen = outcome.champion.model_copy(update={"leaked": 7, "note": note})
+    outcome = outcome.model_copy(update={"leaked": 0, "leaked_copies": 3, "champion": seen})
+    decision = decide(outcome)
+    assert decision.passed
+    assert f" {note} 3 test samples are copies" in decision.reason
+    assert "7 test samples, or copies of them, were learned from by the champion" in decision.reason
+    assert (decision.numbers.leaked_copies, decision.numbers.champion_leaked) == (3, 7)
+    assert "learned" not in decide(compared(140, 6, 6, 1)).reason
+
+
 def test_an_evaluation_of_earlier_versions_names_its_weakest_class() -> None:
     """It had the whole table, a class without test samples in it."""
     table = [

@@ -1,6 +1,7 @@
 """What the review page may be asked for, and by whom."""
 
 import io
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,6 +227,13 @@ def test_the_page_runs_only_its_own(stranger: Client, pets: str) -> None:
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
     assert "onclick" not in answer.text
+
+
+def test_a_score_that_is_no_number_is_left_out(ann: Client, pets: str, database: Any) -> None:
+    scores = (("dog", math.nan), ("cat", 0.2))
+    queue_reviews(database, [make_item(pets, 3, scores=scores)])
+    first = ann.get(f"/datasets/{pets}/review/items").json()["items"][0]
+    assert first["scores"] == [["cat", 0.2]]
 
 
 def test_an_item_of_another_version_is_shown(ann: Client, pets: str, database: Any) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
@@ -20,6 +21,7 @@ from serving.job.smoke import SmokeSamples
 from spark_jobs.administration.purge import purge_samples
 from spark_jobs.administration.spec import PurgeSpec
 from spark_jobs.evaluate import run_evaluate
+from spark_jobs.snapshots import LABELS, LABELS_FILE
 from spark_jobs.spec import EvaluateOutcome, EvaluateSpec
 from tests.spark_jobs.evaluation.outcomes import LEFT_OUT, TRAINED_ON, check_outcome
 from tests.spark_jobs.tiny import (
@@ -91,6 +93,29 @@ def test_champion_on_the_same_side(spec: EvaluateSpec, tmp_path: Path, database:
     # Both see the two red pictures that are labelled as the second class as the first.
     assert outcome.champion.paired == Paired(both=10, challenger_only=0, champion_only=0, neither=2)
     assert f"does not know {CLASSES[2]!r}" in outcome.champion.note
+
+
+def test_what_a_model_learned_from_is_no_part_of_the_comparison(
+    spec: EvaluateSpec, tmp_path: Path, database: Any
+) -> None:
+    """The champion's snapshot had two of today's test pictures on its train side."""
+    bundle = write_bundle(tmp_path / "champion")
+    document = {"version": 3, "generation": 5, "bundle_uri": bundle.as_uri()}
+    database["deployments"].insert_one({"_id": spec.deployment, **document})
+    today = pq.read_table(tmp_path / "snapshots" / spec.snapshot_id / LABELS_FILE)
+    names = [f"{CLASSES[0]}/0.png", f"{CLASSES[1]}/0.png"]
+    met = [{**row, "side": "train"} for row in today.to_pylist() if row["name"] in names]
+    theirs = tmp_path / "snapshots" / ("0" * 20)
+    theirs.mkdir()
+    pq.write_table(pa.Table.from_pylist(met, LABELS), theirs / LABELS_FILE)
+    snapshots_uri = (tmp_path / "snapshots").as_uri()
+    outcome = run_evaluate(spec.model_copy(update={"snapshots_uri": snapshots_uri}))
+    check_outcome(outcome)
+    assert (outcome.leaked, outcome.leaked_copies) == (0, 0)
+    assert outcome.champion.leaked == 2
+    # One of the two is a picture that both see wrongly.
+    assert outcome.champion.paired == Paired(both=15, challenger_only=0, champion_only=0, neither=1)
+    assert outcome.champion.accuracy == pytest.approx(16 / 18)
 
 
 def test_champion_that_is_gone(spec: EvaluateSpec, tmp_path: Path, database: Any) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
@@ -40,9 +39,8 @@ def test_what_speaks_for_a_mistake(
     spec: EvaluateSpec, tmp_path: Path, spark: SparkSession, database: Any
 ) -> None:
     labels = pq.read_table(tmp_path / "snapshots" / spec.snapshot_id / LABELS_FILE)
-    mistaken = labels.filter(
-        pc.is_in(labels["name"], pa.array([f"{CLASSES[1]}/{seed}.png" for seed in range(2)]))
-    )["sha256"].to_pylist()
+    places = dict(zip(labels["name"].to_pylist(), labels["sha256"].to_pylist(), strict=True))
+    mistaken = [places[f"{CLASSES[1]}/{seed}.png"] for seed in range(2)]
     vectors = {TRAINED_ON: [1.0, 0.0], mistaken[0]: [1.0, 0.0], mistaken[1]: [0.0, 1.0]}
     features = write_features(tmp_path / "features", vectors)
     facts_uri = (tmp_path / "facts").as_uri()
@@ -72,10 +70,13 @@ def test_what_speaks_for_a_mistake(
     assert "all but the same" not in second
     suspects = store.read_model(outcome.suspects_uri, Suspects)
     assert suspects.sides == ("val", "test")
-    assert {one.sha256 for one in suspects.suspects} == set(mistaken)
-    assert {one.suspected for one in suspects.suspects} == {CLASSES[0]}
+    # Of the second one the model is a little less sure than of red pictures on average.
+    assert [(one.sha256, one.suspected) for one in suspects.suspects] == [(mistaken[0], CLASSES[0])]
     queue = list_reviews(database, spec.dataset, limit=10)
-    assert {one.sha256 for one in queue.items} == set(mistaken)
+    assert {one.sha256: one.source for one in queue.items} == {
+        mistaken[0]: "label_suspect",
+        mistaken[1]: "bad_case",
+    }
     for one in queue.items:
-        assert (one.source, one.label, one.predicted) == ("label_suspect", CLASSES[1], CLASSES[0])
+        assert (one.label, one.predicted) == (CLASSES[1], CLASSES[0])
         assert one.reasons == cases[one.sha256].reasons

@@ -18,7 +18,12 @@ FIRST_COSINE_SCALE = 16.0
 
 
 class Head(nn.Layer):
-    """Subtract the mean, divide by the deviation; what follows is the kind's."""
+    """Subtract the mean, divide by the deviation; what follows is the kind's.
+
+    per_class: names of the parameters whose last axis is the classes.
+    """
+
+    per_class: tuple[str, ...] = ()
 
     def __init__(self, recipe: Recipe, scaling: Scaling, copies: int, seed: int) -> None:
         super().__init__()
@@ -61,6 +66,8 @@ class Head(nn.Layer):
 class Linear(Head):
     """One linear layer. It starts at zero: the problem is convex, so no seed is needed."""
 
+    per_class = ("weight", "bias")
+
     def __init__(
         self, recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int
     ) -> None:
@@ -83,6 +90,8 @@ class Cosine(Head):
 
     Gidaris & Komodakis 2018, section 3.2.
     """
+
+    per_class = ("weight",)
 
     def __init__(
         self, recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int
@@ -111,6 +120,8 @@ class Cosine(Head):
 
 class Perceptron(Head):
     """One hidden layer of rectified units, with dropout while it learns."""
+
+    per_class = ("output_weight", "output_bias")
 
     def __init__(
         self, recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int

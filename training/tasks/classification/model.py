@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 from serving.job.search import Recipe
 from training.tasks.classification.heads import KINDS, Head
 from training.tasks.classification.layers import Doubles, Layers, append_layers, to_paddle
-from training.tasks.protocol import Floats, Integers, Measured, Scaling
+from training.tasks.protocol import Arrays, Floats, Integers, Measured, Scaling
 
 SCORES = "scores"
 LOGITS = "logits"
@@ -40,6 +40,22 @@ class Network(nn.Layer):
 def make_head(recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int) -> Head:
     """Build the head that the recipe names; see TaskModel."""
     return KINDS[recipe.head](recipe, scaling, classes, copies, seed)
+
+
+def place_classes(
+    head: Head, weights: Arrays, known: tuple[str, ...], classes: tuple[str, ...]
+) -> Arrays:
+    """Weights of a head for some classes from those of another; see TaskModel."""
+    places = {name: place for place, name in enumerate(known)}
+    both = [(place, places[name]) for place, name in enumerate(classes) if name in places]
+    new, old = [list(column) for column in zip(*both, strict=True)] if both else ([], [])
+    placed = {}
+    for name, value in head.state_dict().items():
+        placed[name] = weights[name]
+        if name in head.per_class:
+            placed[name] = value.numpy().copy()
+            placed[name][..., new] = weights[name][..., old]
+    return placed
 
 
 def find_losses(outputs: paddle.Tensor, targets: paddle.Tensor, recipe: Recipe) -> paddle.Tensor:

@@ -1,0 +1,30 @@
+"""The threshold is the val side's, what it does is told of the test side."""
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_jobs.metrics.declining import choose_threshold, measure_declining
+from spark_jobs.session import make_frame
+
+
+def to_frame(spark: SparkSession, scores: list[float | None], right: list[bool]) -> DataFrame:
+    """None: a picture that could not be read."""
+    columns = {
+        "label": pa.array(["a"] * len(scores)),
+        "predicted": pa.array(["a" if one else "b" for one in right]),
+        "score": pa.array([1.0 if one is None else one for one in scores]),
+        "scores": pa.array([None if one is None else [one] for one in scores]),
+    }
+    return make_frame(spark, pa.table(columns))
+
+
+def test_nineteen_of_twenty_are_accepted(spark: SparkSession) -> None:
+    val = to_frame(spark, [number / 20 for number in range(1, 21)], [True] * 20)
+    threshold = choose_threshold(val)
+    # Between the lowest two, as numpy.quantile has it.
+    assert threshold == pytest.approx(0.0975)
+    test = to_frame(spark, [0.02, 0.05, 0.5, 0.9, None], [False, True, False, True, False])
+    found = measure_declining(test, threshold or 0)
+    assert (found.declined, found.declined_wrong) == (2 / 5, 1 / 5)
+    assert choose_threshold(val.where("false")) is None

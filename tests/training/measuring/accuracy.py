@@ -1,0 +1,176 @@
+"""The measuring part of ./modelmill bench accuracy; runs in the jobs' environment."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import paddle
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score
+
+from tests.training.measuring.features import Table, make_table
+from tests.training.measuring.pictures import read_cells, read_digits, read_photos
+from training.ranks import Ranks
+from training.search.folds import make_folds
+from training.search.search import Material
+from training.spec import TrainSpec
+from training.tasks.protocol import Integers, Samples, load_task
+from training.vectors import Vectors
+from training.winner import Winner, find_winner
+
+ALONE = Ranks(rank=0, size=1, device="cpu")
+PER_CLASS = (5, 10, 20, 50)
+# Baselines: name → input, and scikit-learn's C of a logistic regression on its frozen features.
+BASELINES = {
+    "Lite0 squashed + linear": ("efficientnet-lite0 squash", 1.0),
+    "Lite1 crop + LR C=0.01": ("efficientnet-lite1 crop", 0.01),
+}
+
+
+class Given(Vectors):
+    """Matrices that are there."""
+
+    def __init__(self, table: Table, rows: Integers) -> None:
+        self.inputs = {given.name: given for given in table.inputs}
+        self._read = {name: matrix[rows] for name, matrix in table.matrices.items()}
+
+
+def search(table: Table, rows: Integers, seed: int, options: argparse.Namespace) -> Winner:
+    """What a run does between its features and its bundle, on these pictures."""
+    labels = [table.pictures[row].label for row in rows]
+    classes = tuple(sorted(set(labels)))
+    places = {name: place for place, name in enumerate(classes)}
+    count = len(rows)
+    samples = Samples(
+        sha256=tuple(map(str, rows)),
+        targets=np.array([places[label] for label in labels], np.int64),
+        val=np.array([table.pictures[row].side == "val" for row in rows]),
+        groups=np.arange(count),
+        weights=np.ones(count, np.float32),
+        repeats=np.ones(count, np.int64),
+    )
+    material = Material(samples, make_folds(samples, seed), Given(table, rows))
+    with tempfile.TemporaryDirectory() as scratch:
+        spec = TrainSpec(
+            output_uri=Path(scratch).as_uri(),
+            run_id="bench",
+            dataset="bench",
+            snapshot_id="",
+            labels_uri="",
+            inputs=table.inputs,
+            scratch_uri=Path(scratch).as_uri(),
+            classes=classes,
+            code_version="",
+            seed=seed,
+            max_trials=options.trials,
+            search_seconds=options.seconds,
+        )
+        # What the search says is progress; standard output is for findings.
+        with redirect_stdout(sys.stderr):
+            return find_winner(spec, ALONE, material, load_task(spec.task)[1])
+
+
+def compare(
+    table: Table, rows: Integers, seed: int, options: argparse.Namespace
+) -> dict[str, object]:
+    """One searched model and both baselines, on the test side."""
+    test = np.array([i for i, one in enumerate(table.pictures) if one.side == "test"])
+    labels = np.array([one.label for one in table.pictures])
+    classes = np.array(sorted(set(labels[rows])))
+    started = time.monotonic()
+    winner = search(table, rows, seed, options)
+    taken = time.monotonic() - started
+    chosen = winner.found.search.chosen.recipe
+    features = paddle.to_tensor(table.matrices[chosen.input][test])
+    outputs = winner.trained.head(features).numpy()
+    found: dict[str, object] = {
+        "recipe": f"{chosen.input}, {chosen.head}",
+        "trials": len(winner.found.search.trials),
+        "ended": winner.found.search.ended_because,
+        "seconds": round(taken, 1),
+        **_judge("", labels[test], classes[outputs.argmax(axis=1)]),
+    }
+    for name, (given, strength) in BASELINES.items():
+        matrix = table.matrices[given]
+        model = LogisticRegression(C=strength, max_iter=5_000)
+        model.fit(matrix[rows], labels[rows])
+        found |= _judge(f"{name}: ", labels[test], model.predict(matrix[test]))
+    return found
+
+
+def _judge(prefix: str, labels: object, predicted: object) -> dict[str, object]:
+    return {
+        f"{prefix}accuracy": round(float(accuracy_score(labels, predicted)), 4),
+        f"{prefix}macro_f1": round(float(f1_score(labels, predicted, average="macro")), 4),
+    }
+
+
+def draw_few(table: Table, per_class: int, seed: int) -> Integers:
+    """Some train pictures of each class."""
+    chance = np.random.default_rng([seed, per_class])
+    chosen: list[int] = []
+    for label in sorted({one.label for one in table.pictures}):
+        own = [
+            i for i, one in enumerate(table.pictures) if one.label == label and one.side == "train"
+        ]
+        chosen += chance.choice(own, per_class, replace=False).tolist()
+    return np.array(sorted(chosen))
+
+
+def measure(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """One finding after the other."""
+    if options.photos:
+        table = make_table(read_photos(options.photos), options.work)
+        for per_class in options.few:
+            for draw in range(options.draws):
+                rows = draw_few(table, per_class, draw)
+                found = compare(table, rows, draw, options)
+                yield {"what": "photos", "per_class": per_class, "draw": draw, **found}
+        yield from _measure_whole("photos", table, options)
+    if options.digits:
+        table = make_table(read_digits(), options.work)
+        yield from _measure_whole("digits", table, options)
+    if options.cells:
+        table = make_table(read_cells(options.cells), options.work)
+        yield from _measure_whole("cells", table, options)
+
+
+def _measure_whole(
+    what: str, table: Table, options: argparse.Namespace
+) -> Iterator[dict[str, object]]:
+    rows = np.array([i for i, one in enumerate(table.pictures) if one.side != "test"])
+    for seed in range(options.seeds):
+        yield {"what": what, "seed": seed, **compare(table, rows, seed, options)}
+
+
+def main() -> int:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="./modelmill bench accuracy")
+    parser.add_argument("--photos", type=Path, help="folder with train/ and val/")
+    parser.add_argument("--cells", type=Path, help="BCCD's folder")
+    parser.add_argument("--digits", action="store_true", help="scikit-learn's digits")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds on the whole train side")
+    parser.add_argument("--draws", type=int, default=8, help="draws of few pictures a class")
+    parser.add_argument("--few", type=int, nargs="*", default=PER_CLASS, help="pictures a class")
+    parser.add_argument("--trials", type=int, default=30, help="trials a search; 0: no limit")
+    parser.add_argument("--seconds", type=float, default=150, help="of a search; 0: no limit")
+    parser.add_argument("--work", type=Path, help="where features are kept; default: nowhere")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as name:
+        options.work = options.work or Path(name)
+        options.work.mkdir(parents=True, exist_ok=True)
+        for found in measure(options):
+            print(json.dumps({"benchmark": "accuracy", **found}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Features of pictures, made here and kept in a folder; what Spark does in a run."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from serving.bundle import codec
+from serving.bundle.manifest import Preprocessing, Resize
+from serving.bundle.predictor import OnnxNetwork
+from serving.job.inputs import InputFeatures
+from tests.training.measuring.pictures import Picture
+from training.backbones.export import export_backbone
+from training.spec import ExportBackboneOutcome, ExportBackboneSpec
+from training.tasks.protocol import Floats
+
+# What a run of five minutes offers.
+OFFERED: tuple[tuple[str, Resize], ...] = (
+    ("efficientnet-lite2", "crop"),
+    ("efficientnet-lite1", "crop"),
+    ("efficientnet-lite0", "crop"),
+    ("efficientnet-lite0", "squash"),
+)
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Table:
+    """Pictures as every input sees them. matrices: by the input's name, [n, d]."""
+
+    pictures: Sequence[Picture]
+    inputs: tuple[InputFeatures, ...]
+    matrices: dict[str, Floats]
+
+
+def make_table(pictures: Sequence[Picture], work: Path) -> Table:
+    """Features of all inputs, from the folder where they are there."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(hashlib.sha256(picture.content).digest())
+    inputs = tuple(_find_input(name, resize, work) for name, resize in OFFERED)
+    matrices = {}
+    for given in inputs:
+        path = work / f"{digest.hexdigest()[:16]} {given.backbone.sha256[:8]} {given.name}.npy"
+        if not path.is_file():
+            np.save(path, _compute(pictures, given))
+        matrices[given.name] = np.load(path)
+    return Table(pictures, inputs, matrices)
+
+
+def _find_input(name: str, resize: Resize, work: Path) -> InputFeatures:
+    folder = work / name
+    path = folder / "card.json"
+    if not path.is_file():
+        spec = ExportBackboneSpec(backbone=name, output_uri=folder.resolve().as_uri())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(export_backbone(spec).model_dump_json())
+    card = ExportBackboneOutcome.model_validate_json(path.read_bytes())
+    fitted = Preprocessing(size=card.size, resize=resize)
+    return InputFeatures(backbone=card.file, preprocessing=fitted, features_uri="")
+
+
+def _compute(pictures: Sequence[Picture], given: InputFeatures) -> Floats:
+    network = OnnxNetwork(Path(urlsplit(given.backbone.onnx_uri).path))
+    rows = []
+    for start in range(0, len(pictures), BATCH):
+        some = pictures[start : start + BATCH]
+        fitted = [codec.prepare(one.content, given.preprocessing) for one in some]
+        rows.append(network.run(codec.to_batch(fitted, given.preprocessing)))
+    return np.concatenate(rows)

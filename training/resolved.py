@@ -1,0 +1,58 @@
+"""All that decided a training's weights beside its samples, and where it is different now."""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+from training.loop import Fit
+from training.ranks import Ranks
+from training.spec import Resolved, WarmStart
+
+THREADS_VARIABLE = "OMP_NUM_THREADS"
+CPU_FILE = Path("/proc/cpuinfo")
+
+
+def describe_cpu() -> str:
+    """The CPU's name and a hash of its features: kernels are chosen by them."""
+    if not CPU_FILE.is_file():
+        return f"{platform.machine()} {platform.processor()}".strip()
+    lines = CPU_FILE.read_text().splitlines()
+    known = {key.strip(): value.strip() for key, _, value in (one.partition(":") for one in lines)}
+    features = known.get("flags") or known.get("Features") or ""
+    name = known.get("model name") or platform.machine()
+    digest = hashlib.sha256(" ".join(sorted(features.split())).encode()).hexdigest()
+    return f"{name}, features {digest[:8]}"
+
+
+def resolve(fit: Fit, ranks: Ranks, code_version: str, start: WarmStart | None) -> Resolved:
+    """What this process and its peers train by."""
+    return Resolved(
+        recipe=fit.recipe,
+        epochs=fit.epochs,
+        patience=fit.patience,
+        min_delta=fit.min_delta,
+        seed=fit.seed,
+        ranks=ranks.size,
+        threads=int(os.environ.get(THREADS_VARIABLE) or os.cpu_count() or 1),
+        device=ranks.device,
+        cpu=describe_cpu(),
+        python=platform.python_version(),
+        paddle=paddle.__version__,
+        numpy=np.__version__,
+        code_version=code_version,
+        start=start if fit.start is not None else None,
+    )
+
+
+def find_differences(then: Resolved, now: Resolved) -> tuple[str, ...]:
+    """A few words for each thing that is not as it was."""
+    before, after = then.model_dump(), now.model_dump()
+    return tuple(
+        f"{name} {before[name]} then, {after[name]} now"
+        for name in before
+        if before[name] != after[name]
+    )
