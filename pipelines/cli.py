@@ -35,6 +35,7 @@ COMMANDS = {
     "reject": "pipelines.command_line.answers:reject",
     "runs": "pipelines.command_line.runs:runs",
     "report": "pipelines.command_line.runs:report",
+    "compare": "pipelines.command_line.compare:compare",
     "prune": "pipelines.command_line.prune:prune",
     "predict": "pipelines.command_line.predict:predict",
     "deployments": "pipelines.command_line.deployments:deployments",

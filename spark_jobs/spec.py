@@ -159,8 +159,7 @@ class EvaluateSpec(JobSpec):
 
     features: those that the bundle was trained on. val_learned: it has learned from val, too.
     snapshots_uri: root of the snapshots, among which is what the champion was trained on.
-    search_uri (a file, serving.job.search.Search; empty where the caller does not know it) and
-    train_cost: of the training, for the report.
+    search_uri (a file of serving.job.search.Search, or empty), train_cost: for the report.
     """
 
     kind: Literal["evaluate"] = "evaluate"

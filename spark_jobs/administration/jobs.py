@@ -3,6 +3,7 @@
 from serving.job.spec import Spec
 from spark_jobs.administration.spec import (
     AdministrationJob,
+    CompareRunsSpec,
     DiffSnapshotsSpec,
     ExportSpec,
     ListStagesSpec,
@@ -33,4 +34,8 @@ def run_administration(spec: AdministrationJob) -> Spec:
         from spark_jobs.administration.stages import try_stage
 
         return try_stage(spec)
+    if isinstance(spec, CompareRunsSpec):
+        from spark_jobs.administration.compare_runs import compare_runs
+
+        return compare_runs(spec)
     raise TypeError(f"{type(spec).__name__} has no job")

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from serving.job.evaluation import Paired
 from serving.job.inputs import Input
 from serving.job.spec import JobSpec, Name, Spec
 from spark_jobs.spec import Rejection, StageSpec
@@ -173,7 +174,50 @@ class TryStageOutcome(Spec):
     changed: tuple[ColumnChange, ...]
 
 
+class CompareRunsSpec(AdministrationJob):
+    """Compare two runs' predictions: folders of Parquet files, as an evaluation writes them."""
+
+    kind: Literal["compare_runs"] = "compare_runs"
+    one_uri: str
+    other_uri: str
+
+
+class ClassComparison(Spec):
+    """paired: the first run in the challenger's place. chance: as in RunComparison."""
+
+    label: str
+    paired: Paired
+    chance: float
+
+
+class Difference(Spec):
+    """A test sample of which the two models say different things."""
+
+    sha256: str
+    name: str
+    label: str
+    one: str
+    other: str
+
+
+class RunComparison(Spec):
+    """Two models on the `samples` test samples that both runs have under the same label.
+
+    relabelled: those that both have under different ones, left out. chance: of a difference this
+    large or larger, were both equally good (McNemar's exact test, two-sided).
+    """
+
+    samples: int
+    one_samples: int
+    other_samples: int
+    relabelled: int
+    paired: Paired
+    chance: float
+    classes: tuple[ClassComparison, ...]
+    differing: tuple[Difference, ...]
+
+
 AdministrationSpec = Annotated[
-    DiffSnapshotsSpec | ExportSpec | PurgeSpec | ListStagesSpec | TryStageSpec,
+    DiffSnapshotsSpec | ExportSpec | PurgeSpec | ListStagesSpec | TryStageSpec | CompareRunsSpec,
     Field(discriminator="kind"),
 ]

@@ -1,0 +1,116 @@
+"""Which of two runs' models is better where, on the test samples that both were judged by."""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+
+from serving.job import store
+from serving.job.errors import UserError
+from serving.job.evaluation import Paired
+from spark_jobs.administration.spec import (
+    ClassComparison,
+    CompareRunsSpec,
+    Difference,
+    RunComparison,
+)
+from spark_jobs.paired_test import chance_of_difference
+
+COLUMNS = ("sha256", "name", "label", "predicted", "side")
+
+
+class Answer(NamedTuple):
+    """What a run's model said of one test sample."""
+
+    name: str
+    label: str
+    predicted: str
+
+    @property
+    def right(self) -> bool:
+        """Whether that is its label."""
+        return self.predicted == self.label
+
+
+def read_answers(predictions_uri: str) -> dict[str, Answer]:
+    """sha256 → answer, of the test side; runs of earlier versions wrote no other."""
+    found = {}
+    for row in _read_rows(predictions_uri):
+        if row.pop("side", "test") == "test":
+            found[row["sha256"]] = Answer(row["name"], row["label"], row["predicted"])
+    return found
+
+
+def _read_rows(predictions_uri: str) -> Iterator[dict[str, str]]:
+    for name in sorted(store.list_names(predictions_uri)):
+        if name.endswith(".parquet"):
+            content = store.read_bytes(store.join(predictions_uri, name))
+            file = pq.ParquetFile(io.BytesIO(content))
+            there = [column for column in COLUMNS if column in file.schema_arrow.names]
+            for batch in file.iter_batches(columns=there):
+                yield from batch.to_pylist()
+
+
+def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> RunComparison:
+    """Raises UserError where no test sample is in both under the same label."""
+    both = sorted(one.keys() & other.keys(), key=lambda sha: (one[sha].name, sha))
+    shared = [sha for sha in both if one[sha].label == other[sha].label]
+    if not shared:
+        raise UserError(
+            f"The test sides of these runs ({len(one)} and {len(other)} samples) share "
+            f"{'only samples that were relabelled in between' if both else 'no sample'}: give two "
+            "runs on one dataset. ./modelmill runs lists them."
+        )
+    by_class: dict[str, list[str]] = defaultdict(list)
+    for sha in shared:
+        by_class[one[sha].label].append(sha)
+    return RunComparison(
+        samples=len(shared),
+        one_samples=len(one),
+        other_samples=len(other),
+        relabelled=len(both) - len(shared),
+        paired=_pair(shared, one, other),
+        chance=_judge(shared, one, other),
+        classes=tuple(
+            ClassComparison(
+                label=label,
+                paired=_pair(by_class[label], one, other),
+                chance=_judge(by_class[label], one, other),
+            )
+            for label in sorted(by_class)
+        ),
+        differing=tuple(
+            Difference(
+                sha256=sha,
+                name=one[sha].name,
+                label=one[sha].label,
+                one=one[sha].predicted,
+                other=other[sha].predicted,
+            )
+            for sha in shared
+            if one[sha].predicted != other[sha].predicted
+        ),
+    )
+
+
+def _pair(hashes: list[str], one: Mapping[str, Answer], other: Mapping[str, Answer]) -> Paired:
+    """The first run in the challenger's place, the second in the champion's."""
+    answers = [(one[sha].right, other[sha].right) for sha in hashes]
+    return Paired(
+        both=answers.count((True, True)),
+        challenger_only=answers.count((True, False)),
+        champion_only=answers.count((False, True)),
+        neither=answers.count((False, False)),
+    )
+
+
+def _judge(hashes: list[str], one: Mapping[str, Answer], other: Mapping[str, Answer]) -> float:
+    paired = _pair(hashes, one, other)
+    return chance_of_difference(paired.challenger_only, paired.champion_only)
+
+
+def compare_runs(spec: CompareRunsSpec) -> RunComparison:
+    """Read both runs' predictions, and compare them."""
+    return compare_answers(*(read_answers(uri) for uri in (spec.one_uri, spec.other_uri)))
