@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pipelines.gate.paired_test import (
+from serving.job.paired_test import (
     LEVEL,
     chance_of_loss,
     find_smallest_loss,

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
+from serving.job.paired_test import chance_of_difference
 from spark_jobs.administration.spec import (
     ClassComparison,
     CompareRunsSpec,
     Difference,
     RunComparison,
 )
-from spark_jobs.paired_test import chance_of_difference
 
 COLUMNS = ("sha256", "name", "label", "predicted", "side")
 

@@ -1,7 +1,7 @@
 """Challenger against champion on the same pictures, in words. Pure."""
 
 from serving.job.evaluation import Paired
-from spark_jobs.paired_test import chance_of_difference
+from serving.job.paired_test import chance_of_difference
 from spark_jobs.report.advice import percent
 
 # Below this chance, two models that are equally good hardly differ so.

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import binomtest
 
 from serving.job.evaluation import Paired
-from spark_jobs.paired_test import chance_of_difference
+from serving.job.paired_test import chance_of_difference
 from spark_jobs.report.duel import say_who_is_better
 
 

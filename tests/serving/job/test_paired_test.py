@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.gate.paired_test import (
+from serving.job.paired_test import (
     LEVEL,
     chance_of_loss,
     find_smallest_loss,

@@ -27,6 +27,15 @@ def chance_of_loss(challenger_only: int, champion_only: int) -> float:
     return min(1.0, math.fsum(_weigh(m, k) for k in range(champion_only, m + 1)))
 
 
+def chance_of_difference(one_only: int, other_only: int) -> float:
+    """How likely a difference this large or larger is, either way, were both equally good.
+
+    The same test with two sides.
+    """
+    fewer, more = sorted((one_only, other_only))
+    return min(1.0, 2 * chance_of_loss(fewer, more))
+
+
 def find_smallest_loss(samples: int, differing: int) -> float:
     """The smallest loss in accuracy that chance_of_loss calls clear, at LEVEL.
 
