@@ -17,6 +17,7 @@ from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.registry import Registry
+from serving.smoke import ServeError
 from serving.spec import PublishOutcome, PublishSpec
 
 # Actions that put another version in service.
@@ -83,10 +84,28 @@ def decide(state: DesiredState, spec: PublishSpec) -> DesiredState:
     return state.serve_again(target, frozen=True, **common)
 
 
+def _put_back(database: Any, wanted: DesiredState, before: DesiredState, why: str) -> None:
+    """What served goes on, and the desired state says so; nothing where it has moved on since."""
+    fields = {"generation": wanted.generation + 1, "moved_generation": wanted.generation + 1}
+    state = before.model_copy(update=fields)
+    if compare_and_set(database, state, wanted.generation):
+        record_event(
+            database,
+            state,
+            action="put_back",
+            who="modelmill",
+            why=why,
+            from_version=wanted.version,
+        )
+
+
 def publish(spec: PublishSpec) -> PublishOutcome:
-    """Change the desired state, once a request, and make it true; raises UserError, ServeError."""
+    """Change the desired state, once a request, and make it true.
+
+    Raises UserError; where the version cannot serve, the one before goes on, as it was.
+    """
     with use_database() as database:
-        state = _read_state(database, spec.deployment)
+        before = state = _read_state(database, spec.deployment)
         if state.request_id != spec.request_id:
             wanted = decide(state, spec)
             if not compare_and_set(database, wanted, state.generation):
@@ -104,7 +123,18 @@ def publish(spec: PublishSpec) -> PublishOutcome:
             why=spec.reason,
             from_version=state.replaced_version if moves else state.version,
         )
-        now, served_by = reconcile(database, spec.deployment)
+        try:
+            now, served_by = reconcile(database, spec.deployment)
+        except (ServeError, FileNotFoundError) as error:
+            if before.version == state.version:
+                raise
+            why = (
+                f"Version {state.version} could not be put in service; version {before.version} "
+                f"goes on. {error}"
+            )
+            _put_back(database, state, before, why)
+            reconcile(database, spec.deployment)
+            raise UserError(why) from None
     kept = ", frozen" if now.frozen else ""
     endpoint = address_of(environment.host(), now.port)
     print(f"{spec.deployment} version {now.version} serves at {endpoint}{kept}", flush=True)

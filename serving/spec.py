@@ -103,7 +103,7 @@ class Rollout(Spec):
 
 PublishAction = Literal["promote", "freeze", "rollback", "release", "set"]
 # What an entry of deployment_events may be about.
-EventAction = Literal["deploy", "refuse", PublishAction]
+EventAction = Literal["deploy", "refuse", "put_back", PublishAction]
 
 
 class PublishSpec(JobSpec):

@@ -172,3 +172,19 @@ def test_document_of_before_can_be_rolled_back(room: Room) -> None:
     assert state is not None
     assert state.history == ()
     assert say(room, "rollback").version == 1
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_where_the_version_cannot_serve_the_other_goes_on(room: Room) -> None:
+    first = deploy(room.register(sign=1))
+    second = deploy(room.register(sign=-1))
+    (room.folder / "1" / "bundle" / "model.onnx").write_bytes(b"no network")
+    with pytest.raises(UserError, match=r"Version 1 could not be put .*; version 2 goes on"):
+        say(room, "rollback")
+    check_answers(second.endpoint, make_samples("dark", "bright"))
+    state = read_desired(room.database, room.deployment)
+    assert state is not None
+    assert (state.version, state.frozen, find_version_before(state)) == (2, False, first.version)
+    last = room.events()[-1]
+    assert (last["action"], last["from_version"], last["to_version"]) == ("put_back", 1, 2)
