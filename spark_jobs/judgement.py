@@ -52,9 +52,12 @@ def _evaluate(
     spec: EvaluateSpec, val: DataFrame, test: DataFrame, classes: tuple[str, ...]
 ) -> Evaluation:
     """Thresholds from the val side, everything else from the test side; test: with facts."""
-    thresholds = choose_thresholds(val, classes)
+    thresholds: dict[str, float] = {}
+    accepted = None
+    # Of what it has learned from, a model is surer than of anything new.
+    if not spec.val_learned:
+        thresholds, accepted = choose_thresholds(val, classes), choose_threshold(val)
     evaluation = evaluate_scores(test, classes, seed=spec.seed, thresholds=thresholds)
-    accepted = choose_threshold(val)
     declining = None if accepted is None else measure_declining(test, accepted)
     slices = find_worst_slices(test, evaluation.accuracy)
     return evaluation.model_copy(update={"declining": declining, "slices": slices})

@@ -80,3 +80,14 @@ def test_what_speaks_for_a_mistake(
     for one in queue.items:
         assert (one.label, one.predicted) == (CLASSES[1], CLASSES[0])
         assert one.reasons == cases[one.sha256].reasons
+
+
+def test_nothing_is_chosen_on_what_the_model_has_learned_from(spec: EvaluateSpec) -> None:
+    outcome = run_evaluate(spec.model_copy(update={"val_learned": True}))
+    evaluation = store.read_model(outcome.metrics_uri, Evaluation)
+    assert evaluation.declining is None
+    assert {row.threshold for row in evaluation.per_class} == {None}
+    cases = store.read_model(outcome.bad_cases_uri, BadCases).cases
+    assert cases
+    assert "none of the classes" not in " ".join(told for one in cases for told in one.reasons)
+    assert store.read_model(outcome.suspects_uri, Suspects).sides == ("test",)
