@@ -152,3 +152,10 @@ def test_the_json_fits_its_schema() -> None:
 def test_thumbnails() -> None:
     assert make_thumbnail(b"no picture", 96) == ""
     assert make_thumbnail(make_picture(0, 0), 96).startswith("data:image/jpeg;base64,")
+
+
+def test_the_command_that_opens_the_bad_cases_is_there_where_there_are_any() -> None:
+    data = make_data()
+    told = f"./modelmill review --dataset {data.dataset}"
+    assert told in Page(render(data)).text
+    assert told not in Page(render(make_data(wrong=0))).text
