@@ -17,23 +17,21 @@ from spark_jobs.session import make_frame
 from spark_jobs.spec import Champion
 
 
-def read_deployment(database: Any, name: str) -> tuple[Champion, str]:
-    """The deployment as it is now, and its bundle's URI; generation 0 where there is none."""
+def read_deployment(database: Any, name: str) -> Champion:
+    """The deployment as it is now; generation 0 where there is none."""
     document = database["deployments"].find_one({"_id": name})
     if document is None:
-        return Champion(generation=0), ""
-    champion = Champion(
+        return Champion(generation=0)
+    return Champion(
         generation=document["generation"],
         version=document.get("version"),
         bundle_uri=document.get("bundle_uri") or "",
     )
-    return champion, champion.bundle_uri
 
 
-def pack_champion(
-    champion: Champion, bundle_uri: str
-) -> tuple[Champion, Path | None, Manifest | None]:
+def pack_champion(champion: Champion) -> tuple[Champion, Path | None, Manifest | None]:
     """Its packed bundle and manifest; None with a note where it cannot be scored."""
+    bundle_uri = champion.bundle_uri
     if not bundle_uri:
         return champion, None, None
     try:

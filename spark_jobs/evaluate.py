@@ -18,6 +18,7 @@ from serving.job.evaluation import (
     BadCase,
     Evaluation,
 )
+from spark_jobs.administration.raw import locate_samples
 from spark_jobs.champion import pack_champion, read_deployment
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_held_out
@@ -27,7 +28,7 @@ from spark_jobs.queueing import queue_found
 from spark_jobs.report.files import REPORT_FILE, ReportFile, make_report
 from spark_jobs.report.gallery import choose_cases
 from spark_jobs.report.thumbnails import make_thumbnail
-from spark_jobs.scored import find_segments, pick_smoke_candidates
+from spark_jobs.scored import pick_smoke_candidates
 from spark_jobs.scoring import NO_NUMBERS, SCORED, pack_bundle, score_samples
 from spark_jobs.session import make_frame, open_session
 from spark_jobs.smoke import choose_smoke, make_smoke
@@ -131,11 +132,11 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     started = time.monotonic()
     held = read_held_out(spec)
     with connect() as database:
-        champion, champion_uri = read_deployment(database, spec.deployment)
+        champion = read_deployment(database, spec.deployment)
     manifest = store.read_model(store.join(spec.bundle_uri, MANIFEST_FILE), Manifest)
     spark = open_session(f"evaluate {spec.dataset}")
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
-    champion, their_bundle, theirs = pack_champion(champion, champion_uri)
+    champion, their_bundle, theirs = pack_champion(champion)
     leaks, their_leaks = find_all_leaks(spec, theirs.lineage if theirs else None)
     if their_leaks is not None:
         champion = champion.model_copy(update={"leaked": len(their_leaks.either)})
@@ -157,8 +158,10 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     shown = choose_cases(found.cases.cases, spec.max_bad_cases)
     hashes = {case.sha256 for case in shown}
     hashes |= {near.sha256 for case in shown for near in case.neighbours}
-    labels = spark.read.parquet(spec.labels_uri)
-    chosen = find_segments(labels, hashes) | {one.sha256: one.segment for one in smoke}
+    with connect() as database:
+        places = locate_samples(database, spec.dataset, hashes)
+    chosen = {sha: store.join(spec.raw_uri, name) for sha, name in places.items() if name}
+    chosen |= {one.sha256: one.segment for one in smoke}
     contents = _fetch_contents(spark, spec.raw_uri, chosen)
     report = _make_report(spec, found, shown, contents)
     outcome = EvaluateOutcome(

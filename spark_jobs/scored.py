@@ -40,9 +40,3 @@ def pick_smoke_candidates(test: DataFrame, count: int) -> list[Prediction]:
     place = F.row_number().over(kind.orderBy("size_bytes", "sha256"))
     answered = test.where(F.col("score").isNotNull())
     return _to_predictions(answered.withColumn("place", place).where(F.col("place") <= count))
-
-
-def find_segments(test: DataFrame, sha256s: set[str]) -> dict[str, str]:
-    """sha256 → segment of a few samples."""
-    rows = test.where(F.col("sha256").isin(sorted(sha256s))).select("sha256", "segment")
-    return {row["sha256"]: row["segment"] for row in rows.collect()}

@@ -66,20 +66,18 @@ def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> R
     by_class: dict[str, list[str]] = defaultdict(list)
     for sha in shared:
         by_class[one[sha].label].append(sha)
+    paired = _pair(shared, one, other)
+    pairs = {label: _pair(hashes, one, other) for label, hashes in by_class.items()}
     return RunComparison(
         samples=len(shared),
         one_samples=len(one),
         other_samples=len(other),
         relabelled=len(both) - len(shared),
-        paired=_pair(shared, one, other),
-        chance=_judge(shared, one, other),
+        paired=paired,
+        chance=_judge(paired),
         classes=tuple(
-            ClassComparison(
-                label=label,
-                paired=_pair(by_class[label], one, other),
-                chance=_judge(by_class[label], one, other),
-            )
-            for label in sorted(by_class)
+            ClassComparison(label=label, paired=pair, chance=_judge(pair))
+            for label, pair in sorted(pairs.items())
         ),
         differing=tuple(
             Difference(
@@ -106,8 +104,7 @@ def _pair(hashes: list[str], one: Mapping[str, Answer], other: Mapping[str, Answ
     )
 
 
-def _judge(hashes: list[str], one: Mapping[str, Answer], other: Mapping[str, Answer]) -> float:
-    paired = _pair(hashes, one, other)
+def _judge(paired: Paired) -> float:
     return chance_of_difference(paired.challenger_only, paired.champion_only)
 
 

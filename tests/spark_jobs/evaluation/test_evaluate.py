@@ -175,8 +175,15 @@ def purge(spec: EvaluateSpec, database: Any, sha256: str) -> None:
 
 def test_a_purge_since_the_etl_is_no_matter(spec: EvaluateSpec, database: Any) -> None:
     """It has written the segment that the snapshot names anew."""
+
+    def count_pictures(outcome: EvaluateOutcome) -> int:
+        return store.read_bytes(outcome.report_uri).count(b"data:image/jpeg;base64,")
+
+    before = run_evaluate(spec.model_copy(update={"output_uri": f"{spec.output_uri}-before"}))
     purge(spec, database, TRAINED_ON)
-    check_outcome(run_evaluate(spec))
+    outcome = run_evaluate(spec)
+    check_outcome(outcome)
+    assert count_pictures(outcome) == count_pictures(before) > 0
 
 
 def test_purged_test_pictures_are_told(spec: EvaluateSpec, database: Any) -> None:
