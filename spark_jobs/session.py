@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 SETTINGS = {
     # Photos are large: the defaults would hold thousands of them in memory at once.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
+    # What is kept goes to disk and back in such pieces, each a single object in the heap.
+    "spark.sql.inMemoryColumnarStorage.batchSize": "256",
     "spark.sql.files.maxPartitionBytes": "16m",
     # Files count by their bytes, so that small data, too, spreads over the cores.
     "spark.sql.files.openCostInBytes": "65536",
