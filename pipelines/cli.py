@@ -38,6 +38,7 @@ COMMANDS = {
     "compare": "pipelines.command_line.compare:compare",
     "prune": "pipelines.command_line.prune:prune",
     "predict": "pipelines.command_line.predict:predict",
+    "package": "pipelines.command_line.package:package",
     "deployments": "pipelines.command_line.deployments:deployments",
     "deploy": "pipelines.command_line.deployments:deploy",
     "rollback": "pipelines.command_line.deployments:rollback",

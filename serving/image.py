@@ -5,7 +5,7 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from docker.client import DockerClient
@@ -112,6 +112,12 @@ def build_image(
 
 def _write_context(target: IO[bytes], content: Mapping[str, Path | bytes]) -> None:
     with tarfile.open(fileobj=target, mode="w") as archive:
+        # Folders, too: the builder would give them the time of the build, and layers that differ.
+        parents = {str(p) for name in content for p in PurePosixPath(name).parents} - {"."}
+        for folder in sorted(parents):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, 0
+            archive.addfile(entry)
         for name, source in content.items():
             data = source if isinstance(source, bytes) else source.read_bytes()
             # Fixed owner, mode and time: the same contents hit the builder's cache.
@@ -182,7 +188,7 @@ def build_model_image(
         client,
         DOCKERFILES / "model.Dockerfile",
         name_image(deployment, version),
-        content={f"bundle/{name}": data for name, data in files.items()},
+        content={f"root/bundle/{name}": data for name, data in files.items()},
         buildargs={"RUNTIME": runtime.tag, "DEPLOYMENT": deployment, "VERSION": str(version)},
         labels=_label(deployment, version, manifest.lineage)
         | {BUNDLE_LABEL: _hash_origin(bundle_uri), BUILDER_LABEL: home_label()},

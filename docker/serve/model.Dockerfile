@@ -4,4 +4,5 @@ FROM ${RUNTIME}
 ARG DEPLOYMENT
 ARG VERSION
 ENV MODELMILL_DEPLOYMENT=${DEPLOYMENT} MODELMILL_VERSION=${VERSION}
-COPY bundle /bundle
+# A folder that COPY itself makes gets the time of the build, and the layer another digest each time.
+COPY root /

@@ -4,13 +4,19 @@ FROM ${BASE} AS build
 LABEL modelmill.stage=build
 COPY wheels /wheels
 COPY serve.txt /wheels/serve.txt
+# What the server never loads goes: onnxruntime's library for C programs (Python's module holds the
+# same code again), formats and fonts that the codec does not know, headers and types for compilers.
 RUN python3 -m venv /opt/serve \
  && /opt/serve/bin/pip install --quiet --no-index --find-links /wheels --require-hashes \
       --no-compile --disable-pip-version-check --root-user-action ignore -r /wheels/serve.txt \
  && /opt/serve/bin/pip uninstall --quiet --yes pip setuptools --root-user-action ignore \
  && find /opt/serve -depth -type d \( -name tests -o -name __pycache__ \) -exec rm -rf {} + \
- && rm -rf /opt/serve/lib/python3*/site-packages/onnxruntime/transformers \
-           /opt/serve/lib/python3*/site-packages/onnxruntime/quantization
+ && cd /opt/serve/lib/python3*/site-packages \
+ && rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools onnxruntime/datasets \
+           onnxruntime/capi/libonnxruntime.so* numpy/f2py \
+           PIL/_avif* pillow.libs/libavif-* PIL/_imagingft.* pillow.libs/libfreetype-* \
+           pillow.libs/libharfbuzz-* PIL/_imagingtk* \
+ && find . -name '*.pyi' -delete && find . -depth -type d -name include -exec rm -rf {} +
 COPY serving /opt/serve/app/serving
 RUN /opt/serve/bin/python -m compileall -q /opt/serve/lib /opt/serve/app
 

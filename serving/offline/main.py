@@ -4,11 +4,15 @@ import sys
 
 from serving.job.main import run_job
 from serving.job.spec import Spec
-from serving.offline.spec import OFFLINE_SPEC, OfflineSpec
+from serving.offline.spec import OFFLINE_SPEC, OfflineSpec, PackageSpec
 
 
 def run(spec: OfflineSpec) -> Spec:
     """Do what the spec's kind asks."""
+    if isinstance(spec, PackageSpec):
+        from serving.offline.package import package_version
+
+        return package_version(spec)
     from serving.offline.predict_folder import predict_folder
 
     return predict_folder(spec)

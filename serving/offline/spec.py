@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from serving.bundle.manifest import Lineage
 from serving.job.spec import JobSpec, Name, Spec
 
 DEFAULT_TOP = 3
@@ -43,5 +44,46 @@ class PredictFolderOutcome(Spec):
     target_uri: str
 
 
-OfflineSpec = Annotated[PredictFolderSpec, Field()]
+PackageKind = Literal["docker", "sdk"]
+# Endings of the file, by what is in it.
+PACKAGE_ENDINGS: dict[PackageKind, tuple[str, ...]] = {
+    "docker": (".tar.gz", ".tgz"),
+    "sdk": (".zip",),
+}
+
+
+class PackageSpec(JobSpec):
+    """Put a version in one file to carry: an image with its server, or a bundle for Python.
+
+    version 0: the one in service. force: the file may be there already.
+    """
+
+    kind: Literal["package"] = "package"
+    deployment: Name
+    version: int = Field(default=0, ge=0)
+    contents: PackageKind
+    target_uri: str
+    force: bool = False
+
+
+class PackageOutcome(Spec):
+    """folder: the one that unpacking makes."""
+
+    deployment: str
+    version: int
+    contents: PackageKind
+    folder: str
+    size_bytes: int
+    sha256: str
+    target_uri: str
+
+
+class CarriedLineage(Lineage):
+    """lineage.json of a package: where its model comes from."""
+
+    deployment: str
+    version: int
+
+
+OfflineSpec = Annotated[PredictFolderSpec | PackageSpec, Field(discriminator="kind")]
 OFFLINE_SPEC: TypeAdapter[OfflineSpec] = TypeAdapter(OfflineSpec)
