@@ -47,11 +47,16 @@ class GateNumbers(Spec):
 
 
 class BuildImageSpec(JobSpec):
-    """Register the bundle as the next version and bake it into a serving image."""
+    """Register the bundle as the next version and bake it into a serving image.
+
+    operating_point_uri: what the evaluation chose for it, a file that becomes a part of the
+    bundle; empty: it chose nothing.
+    """
 
     kind: Literal["build_image"] = "build_image"
     deployment: Name
     bundle_uri: str
+    operating_point_uri: str = ""
     mlflow_run_id: str
 
 

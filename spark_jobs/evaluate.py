@@ -8,7 +8,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from serving.bundle.manifest import MANIFEST_FILE, Manifest
+from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
+from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint, hash_model
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.evaluation import (
@@ -22,7 +23,7 @@ from spark_jobs.administration.raw import locate_samples
 from spark_jobs.champion import pack_champion, read_deployment
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_held_out
-from spark_jobs.judgement import Found, find_weakest, judge
+from spark_jobs.judgement import Found, choose_operating_point, find_weakest, judge
 from spark_jobs.leaks import Leaks, find_all_leaks
 from spark_jobs.queueing import queue_found
 from spark_jobs.report.files import REPORT_FILE, ReportFile, make_report
@@ -99,6 +100,11 @@ def _make_report(
     )
 
 
+def _choose_point(spec: EvaluateSpec, found: Found) -> OperatingPoint | None:
+    model = store.read_bytes(store.join(spec.bundle_uri, MODEL_FILE))
+    return choose_operating_point(spec, found.evaluation, hash_model(model))
+
+
 def _log_to_mlflow(
     outcome: EvaluateOutcome,
     evaluation: Evaluation,
@@ -164,6 +170,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     chosen |= {one.sha256: one.segment for one in smoke}
     contents = _fetch_contents(spark, spec.raw_uri, chosen)
     report = _make_report(spec, found, shown, contents)
+    point = _choose_point(spec, found)
     outcome = EvaluateOutcome(
         accuracy=found.evaluation.accuracy,
         macro_f1=found.evaluation.macro.f1,
@@ -179,6 +186,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         metrics_uri=store.join(spec.output_uri, EVALUATION_FILE),
         bad_cases_uri=store.join(spec.output_uri, BAD_CASES_FILE),
         suspects_uri=store.join(spec.output_uri, SUSPECTS_FILE),
+        operating_point_uri=store.join(spec.output_uri, OPERATING_POINT_FILE) if point else "",
     )
     for file in report:
         store.write_bytes(store.join(spec.output_uri, file.name), file.content)
@@ -186,6 +194,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     store.write_model(outcome.metrics_uri, found.evaluation)
     store.write_model(outcome.bad_cases_uri, found.cases)
     store.write_model(outcome.suspects_uri, found.suspects)
+    if point is not None:
+        store.write_model(outcome.operating_point_uri, point)
     with connect() as database:
         queued = queue_found(database, spec, found.cases, found.suspects)
     waiting = queued.opened + queued.refreshed + queued.reopened

@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from serving.bundle.manifest import Manifest
+from serving.bundle.operating_point import OperatingPoint
 from serving.job.evaluation import BadCase, BadCases, Evaluation, Suspects
 from spark_jobs.champion import measure_champion
 from spark_jobs.facts import FactsCache
@@ -56,11 +57,28 @@ def _evaluate(
     accepted = None
     # Of what it has learned from, a model is surer than of anything new.
     if not spec.val_learned:
-        thresholds, accepted = choose_thresholds(val, classes), choose_threshold(val)
+        thresholds, accepted = choose_thresholds(val, classes), choose_threshold(val, classes)
     evaluation = evaluate_scores(test, classes, seed=spec.seed, thresholds=thresholds)
-    declining = None if accepted is None else measure_declining(test, accepted)
+    declining = None if accepted is None else measure_declining(test, classes, accepted)
     slices = find_worst_slices(test, evaluation.accuracy)
     return evaluation.model_copy(update={"declining": declining, "slices": slices})
+
+
+def choose_operating_point(
+    spec: EvaluateSpec, evaluation: Evaluation, model_sha256: str
+) -> OperatingPoint | None:
+    """What the server is told of it; None where nothing was chosen."""
+    if evaluation.declining is None:
+        return None
+    return OperatingPoint(
+        model_sha256=model_sha256,
+        run_id=spec.run_id,
+        snapshot_id=spec.snapshot_id,
+        decline_below=evaluation.declining.threshold,
+        class_thresholds={
+            row.label: row.threshold for row in evaluation.per_class if row.threshold is not None
+        },
+    )
 
 
 def _find_suspects(spec: EvaluateSpec, scored: DataFrame, classes: tuple[str, ...]) -> Suspects:
