@@ -54,6 +54,10 @@ class Artifacts(BaseModel):
         """Folder of the backbones' ONNX files and their cards."""
         return f"{self.root}/backbones"
 
+    def predictions(self, deployment: str, run_id: str) -> str:
+        """Folder of what a run of modelmill_predict answered."""
+        return f"{self.root}/predictions/{deployment}/{run_id}"
+
     def trained(self, key: str) -> str:
         """Which run has trained on some data with some settings."""
         return f"{self.root}/trained/{key}.json"

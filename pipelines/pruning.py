@@ -17,12 +17,16 @@ from pipelines.context import Installation, RunFiles
 from pipelines.images import ModelImage
 from pipelines.import_request import IMPORT_DAG
 from pipelines.leftovers import GRACE, Kind, find_leftovers, find_scratch
+from pipelines.predict_request import PREDICT_DAG
 from pipelines.steps import BUILD_IMAGE, TRAIN
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.inputs import InputFeatures
 from serving.job.spec import Spec
 from serving.spec import BuildImageOutcome
+
+# DAGs whose runs fill no feature cache.
+NO_FEATURES = (IMPORT_DAG, PREDICT_DAG)
 
 
 class _Fact(BaseModel):
@@ -190,7 +194,9 @@ def _find_features(
     unsure = [run.run_id for run in runs if not run.readable]
     # It may be filling a cache right now, and one that has ended without saying so has failed.
     told = {run.run_id for run in runs if run.features}
-    unsure += [run.run_id for run in going if run.dag_id != IMPORT_DAG and run.run_id not in told]
+    unsure += [
+        run.run_id for run in going if run.dag_id not in NO_FEATURES and run.run_id not in told
+    ]
     if unsure:
         note = (
             f"Feature caches stay: {len(unsure)} of the runs that stay have not said which one "

@@ -8,7 +8,7 @@ from serving.job.samples import name_sample
 from spark_jobs.database import connect
 from spark_jobs.spec import Origin, Side
 
-UPDATES = 1000
+UPDATES = 200
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Entry of the data jobs: import, etl, evaluate, and the administration of what is there."""
+"""Entry of the data jobs: import, etl, evaluate, predict, and administration of what is there."""
 
 import sys
 from pathlib import Path
@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from serving.job.main import run_job
 from serving.job.spec import Spec
 from spark_jobs.administration.spec import AdministrationJob, AdministrationSpec
+from spark_jobs.predict_spec import PredictSpec
 from spark_jobs.session import end_session
 from spark_jobs.spec import (
     EtlSpec,
@@ -31,14 +32,17 @@ from spark_jobs.spec import (
     WarmUpSpec,
 )
 
-JOB_SPEC: TypeAdapter[SparkSpec | AdministrationSpec] = TypeAdapter(SparkSpec | AdministrationSpec)
+JOB_SPEC: TypeAdapter[SparkSpec | AdministrationSpec | PredictSpec] = TypeAdapter(
+    SparkSpec | AdministrationSpec | PredictSpec
+)
 
 
-def run(
+def run(  # noqa: PLR0911 - a return a kind
     spec: ImportSpec
     | ImportCollectionSpec
     | EtlSpec
     | EvaluateSpec
+    | PredictSpec
     | WarmUpSpec
     | AdministrationJob,
 ) -> Spec:
@@ -63,6 +67,10 @@ def run(
         from spark_jobs.evaluate import run_evaluate
 
         return run_evaluate(spec)
+    if isinstance(spec, PredictSpec):
+        from spark_jobs.predict import run_predict
+
+        return run_predict(spec)
     from spark_jobs.warm_up import run_warm_up
 
     return run_warm_up(spec)

@@ -91,7 +91,7 @@ def open_bundle(archive: Path) -> Predictor:
 
 
 @functools.lru_cache(maxsize=2)
-def _load(name: str) -> Predictor:
+def load_sent(name: str) -> Predictor:
     """A bundle in this worker process, loaded once."""
     return open_bundle(Path(SparkFiles.get(name)))
 
@@ -117,7 +117,7 @@ def score_pictures(predictor: Predictor, pictures: list[codec.Pixels]) -> list[A
 
 def _predict(names: tuple[str, ...], contents: list[bytes]) -> list[list[Answer]]:
     """Answers per bundle; each picture is prepared once where the bundles prepare alike."""
-    predictors = [_load(name) for name in names]
+    predictors = [load_sent(name) for name in names]
     prepared: dict[str, list[codec.Pixels | None]] = {}
     answers = []
     for predictor in predictors:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -10,9 +11,13 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.catalogue import read_deployment
 from pipelines.command_line.output import emit_json, json_option, use_installation
+from pipelines.command_line.predict_folder import predict_here
+from pipelines.command_line.predict_hdfs import predict_by_airflow
 from serving.job.errors import UserError
+from serving.offline.spec import DEFAULT_TOP
 
 TIMEOUT_S = 60
+HDFS = "hdfs://"
 
 
 class LabelScore(BaseModel):
@@ -47,19 +52,83 @@ class Predictions(BaseModel):
 
 @click.command()
 @click.option("--deployment", required=True, help="Name under which the model is served.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True)
 @click.option(
     "--token",
     envvar="MODELMILL_TOKEN",
     help="Where the deployment asks for one; better said by the variable MODELMILL_TOKEN.",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="For a folder: write the answers to this file, .csv or .jsonl.",
+)
+@click.option(
+    "--version",
+    default=0,
+    type=click.IntRange(min=0),
+    help="With --out, or on HDFS: another version than the one in service.",
+)
+@click.option(
+    "--top",
+    default=DEFAULT_TOP,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="With --out: labels a picture.",
+)
+@click.option(
+    "--min-score",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="With --out: below it a picture counts as none of the classes (column declined).",
+)
+@click.option(
+    "--cores",
+    default=0,
+    type=click.IntRange(min=0),
+    help="With --out: how many to use.  [default: all]",
+)
+@click.option("--force", is_flag=True, help="With --out: replace the file where it is there.")
 @json_option
-def predict(deployment: str, files: tuple[Path, ...], token: str | None, as_json: bool) -> None:
-    """Ask the model in service what it sees in each FILE. Exit code 1 where one has no answer."""
-    settings = use_installation().settings
+def predict(
+    deployment: str,
+    files: tuple[str, ...],
+    token: str | None,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Ask the model in service what it sees in each FILE. Exit code 1 where one has no answer.
+
+    With --out, FILE is one folder, and every file below it is a row of the answers: no server is
+    asked, the bundle that it serves works here, on all cores. What is no picture, or cannot be
+    read, is a row that says why, and ends nothing. Hidden files are left out.
+
+    FILE may be one folder on HDFS, hdfs://HOST:PORT/PATH: Spark answers it, in a run of the DAG
+    modelmill_predict, and writes Parquet there.
+    """
+    installation = use_installation()
+    if any(file.startswith(HDFS) for file in files):
+        if len(files) > 1 or out is not None:
+            raise click.UsageError(f"Name one {HDFS}… folder alone, without --out.")
+        version = options["version"]
+        predict_by_airflow(
+            installation, deployment=deployment, version=version, folder=files[0], as_json=as_json
+        )
+        return
+    paths = tuple(map(Path, files))
+    if out is not None:
+        predict_here(
+            installation, deployment=deployment, given=paths, out=out, as_json=as_json, **options
+        )
+        return
     found = read_deployment(deployment)
-    endpoint = f"http://{settings.host}:{found.port}"
-    answers = ask_server(endpoint, deployment, files, token)
+    folder = next((path for path in paths if path.is_dir()), None)
+    if folder is not None:
+        raise UserError(f"{folder} is a folder: say where its answers go, --out results.csv.")
+    endpoint = f"http://{installation.settings.host}:{found.port}"
+    answers = ask_server(endpoint, deployment, paths, token)
     answer = Predictions(
         deployment=deployment, version=found.version, endpoint=endpoint, predictions=answers
     )

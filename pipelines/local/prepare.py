@@ -18,6 +18,7 @@ from pipelines.local.layout import REPO, Layout
 from pipelines.local.report import say, step
 from pipelines.local.supervision import service_environment
 from pipelines.planning import ensure_backbones, find_card
+from pipelines.predict_request import PREDICT_DAG
 from pipelines.publish_request import PUBLISH_DAG
 from pipelines.run_job import JobFailedError, run_job_here
 from pipelines.search_plan import BACKBONES
@@ -34,7 +35,7 @@ from serving.spec import (
 )
 from spark_jobs.spec import WarmUpSpec
 
-DAGS = ("modelmill_import", "modelmill_train", PUBLISH_DAG)
+DAGS = ("modelmill_import", "modelmill_train", PREDICT_DAG, PUBLISH_DAG)
 DAG_SECONDS = 120
 POLL_S = 0.5
 

@@ -3,10 +3,12 @@
 from airflow.sdk import TriggerRule, chain
 
 from pipelines.gate.files import ASK, GATE
+from pipelines.predict_request import PREDICT_TASK
 from pipelines.steps import BUILD_IMAGE, DEPLOY, ETL, EVALUATE, PLAN, TRAIN
 from pipelines.tasks.asking import AskOperator
 from pipelines.tasks.decisions import GateOperator, PlanOperator
 from pipelines.tasks.jobs import EvaluateOperator, ImportOperator, JobOperator, TrainOperator
+from pipelines.tasks.predict import PredictOperator
 from pipelines.tasks.publish import PublishOperator
 
 
@@ -49,3 +51,8 @@ def add_import() -> None:
 def add_publishing() -> None:
     """Add the one task of a decision about a deployment to the DAG at hand."""
     PublishOperator(task_id="publish")
+
+
+def add_predicting() -> None:
+    """Add the one task of a batch prediction to the DAG at hand."""
+    PredictOperator(task_id=PREDICT_TASK)

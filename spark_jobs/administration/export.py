@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from serving.job.errors import UserError
+from serving.job.progress import Progress
 from spark_jobs.administration.labels_table import choose_splits, make_table
 from spark_jobs.administration.paths import LABELS_NAME, Exported, plan_paths
 from spark_jobs.administration.raw import locate_samples, read_contents
 from spark_jobs.administration.spec import ExportOutcome, ExportSpec, Unexported
 from spark_jobs.database import connect
-from spark_jobs.progress import Progress
 from spark_jobs.snapshots import read_labels
 
 GONE = "its bytes are not in the raw segments any more"

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from serving.job.errors import UserError
 from serving.job.labels import Task
+from serving.job.progress import Progress
 from spark_jobs.database import connect
 from spark_jobs.importing.detecting import LAYOUTS, find_layout
 from spark_jobs.importing.items import Layout
@@ -12,7 +13,6 @@ from spark_jobs.importing.ledger import Ledger
 from spark_jobs.importing.reading import count_processes, read_pictures
 from spark_jobs.importing.reports import make_outcome, print_report, write_report
 from spark_jobs.importing.sorting import Sorter, Tally, batched_pictures
-from spark_jobs.progress import Progress
 from spark_jobs.spec import ImportOutcome, ImportSpec
 
 

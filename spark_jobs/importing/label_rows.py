@@ -172,6 +172,9 @@ def as_text(value: object) -> str:
     """A single value as a person would write it; empty for none."""
     if value is None:
         return ""
+    # Stores of documents keep whole numbers as either: 3 and 3.0 are one class.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     text = value if isinstance(value, str) else json.dumps(value, default=str).strip('"')
     # Half a character, which JSON can spell and no store takes, becomes a visible escape.
     return text.strip().encode("utf-8", "backslashreplace").decode()

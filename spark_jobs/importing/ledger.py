@@ -100,7 +100,6 @@ class Ledger:
 
         lost: sha256 → the segment that is gone. What was purged or moved meanwhile stays so.
         """
-        # An update per segment: the embedded server looks through the collection for each.
         for gone in set(lost.values()):
             ids = [self._id(sha) for sha, old in lost.items() if old == gone]
             wanted = {"_id": {"$in": ids}, "segment": gone, "state": {"$ne": "deleted"}}

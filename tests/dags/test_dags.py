@@ -12,11 +12,14 @@ import pytest
 
 from pipelines.form_base import Form
 from pipelines.import_request import ImportRequest
+from pipelines.predict_request import PredictRequest
 from pipelines.publish_request import PublishRequest
 from pipelines.request import RunRequest
 
 REPO = Path(__file__).parents[2]
-FILES = tuple(f"modelmill_{name}.py" for name in ("import", "nightly", "publish", "train"))
+FILES = tuple(
+    f"modelmill_{name}.py" for name in ("import", "nightly", "predict", "publish", "train")
+)
 TASKS = ["plan", "etl", "train", "evaluate", "gate", "ask", "build_image", "deploy"]
 HEAVY = {"etl", "train", "evaluate"}
 GOOD = (
@@ -93,6 +96,7 @@ def test_dag_ids_are_the_files_own(found: dict[str, Any]) -> None:
     dags = found["dags"]
     assert set(dags) == {
         "modelmill_import",
+        "modelmill_predict",
         "modelmill_publish",
         "modelmill_train",
         "modelmill_nightly__digits",
@@ -126,10 +130,11 @@ def test_training_is_one_chain_that_may_leave_out_the_question(
     assert all(task["doc"] for task in tasks.values())
 
 
-def test_import_is_one_heavy_task(found: dict[str, Any]) -> None:
-    tasks = found["dags"]["modelmill_import"]["tasks"]
-    assert list(tasks) == ["import"]
-    assert (tasks["import"]["pool"], bool(tasks["import"]["doc"])) == ("heavy", True)
+@pytest.mark.parametrize("task", ["import", "predict"])
+def test_data_work_is_one_heavy_task(found: dict[str, Any], task: str) -> None:
+    tasks = found["dags"][f"modelmill_{task}"]["tasks"]
+    assert list(tasks) == [task]
+    assert (tasks[task]["pool"], bool(tasks[task]["doc"])) == ("heavy", True)
 
 
 def test_publishing_waits_for_no_heavy_task(found: dict[str, Any]) -> None:
@@ -143,6 +148,7 @@ def test_publishing_waits_for_no_heavy_task(found: dict[str, Any]) -> None:
         ("modelmill_train", RunRequest, {"dataset"}),
         ("modelmill_import", ImportRequest, {"dataset"}),
         ("modelmill_nightly__herbs", RunRequest, set()),
+        ("modelmill_predict", PredictRequest, {"deployment"}),
         ("modelmill_publish", PublishRequest, {"deployment", "action"}),
     ],
 )

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from pipelines.cli import main
-from serving.job.mongo import DATABASE
-from tests.mongo_server import find_jars, run_mongo
 from tests.pipelines.airflow_server import PASSWORD, USER, Row, serve_airflow
 
 SERVERS = {"mongo_server", "engine"}
@@ -36,25 +34,6 @@ class Done(NamedTuple):
 
 
 Run = Callable[..., Done]
-
-
-@pytest.fixture(scope="session")
-def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    jars = find_jars("mongo")
-    if not jars:
-        pytest.skip(
-            "set MODELMILL_HOME to an installation: the MongoDB-wire server's jars are there"
-        )
-    with run_mongo(jars, tmp_path_factory.mktemp("mongo")) as uri:
-        yield uri
-
-
-@pytest.fixture(scope="session")
-def database(mongo_server: str) -> Iterator[Any]:
-    from pymongo import MongoClient
-
-    with MongoClient[dict[str, Any]](mongo_server, tz_aware=True) as client:
-        yield client[DATABASE]
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -15,9 +14,8 @@ from docker.client import DockerClient
 
 from serving.docker_client import use_docker
 from serving.environment import find_free_port
-from serving.job.mongo import DATABASE, MONGO_VARIABLE, use_database
+from serving.job.mongo import use_database
 from serving.processes import ProcessHost
-from tests.mongo_server import find_jars, run_mongo
 from tests.serving.rooms import Room, call_mlflow
 from tests.serving.tiny import write_bundle
 
@@ -115,27 +113,6 @@ def stores() -> None:
         requests.get(f"{address}/health", timeout=5).raise_for_status()
     except (PyMongoError, requests.RequestException) as error:
         pytest.skip(f"MongoDB or MLflow does not answer: {type(error).__name__}")
-
-
-@pytest.fixture(scope="session")
-def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    jars = find_jars("mongo")
-    if not jars:
-        pytest.skip(
-            "set MODELMILL_HOME to an installation: the MongoDB-wire server's jars are there"
-        )
-    with run_mongo(jars, tmp_path_factory.mktemp("mongo")) as uri:
-        yield uri
-
-
-@pytest.fixture
-def database(mongo_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A server of the tests' own, shared by them."""
-    from pymongo import MongoClient
-
-    monkeypatch.setenv(MONGO_VARIABLE, mongo_server)
-    with MongoClient[dict[str, Any]](mongo_server, tz_aware=True) as client:
-        yield client[DATABASE]
 
 
 @pytest.fixture

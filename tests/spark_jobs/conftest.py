@@ -11,7 +11,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 from serving.job.inputs import BackboneFile, Input
-from serving.job.mongo import DATABASE, MONGO_VARIABLE
 from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.etl import run_etl
 from spark_jobs.facts import FactsCache
@@ -22,7 +21,7 @@ from spark_jobs.pairs import PairsCache
 from spark_jobs.session import open_session
 from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from spark_jobs.tables import FeatureCache, RawContent
-from tests.mongo_server import find_jars, run_mongo
+from tests.mongo_server import find_jars
 from tests.spark_jobs.cluster import Cluster, run_cluster
 from tests.spark_jobs.tiny import PREPROCESSING, write_backbone
 from tests.spark_jobs.whole_chain import CHAIN as WHOLE_CHAIN
@@ -49,26 +48,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = open_session("tests")
     yield session
     session.stop()
-
-
-@pytest.fixture(scope="session")
-def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    jars = find_jars("mongo")
-    if not jars:
-        pytest.skip(
-            "set MODELMILL_HOME to an installation: the MongoDB-wire server's jars are there"
-        )
-    with run_mongo(jars, tmp_path_factory.mktemp("mongo")) as uri:
-        yield uri
-
-
-@pytest.fixture
-def database(mongo_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    from pymongo import MongoClient
-
-    monkeypatch.setenv(MONGO_VARIABLE, mongo_server)
-    with MongoClient[dict[str, Any]](mongo_server, tz_aware=True) as client:
-        yield client[DATABASE]
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import time
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_jobs import progress, stage_progress
-from spark_jobs.progress import Progress
+from serving.job import progress
+from serving.job.progress import Progress
+from spark_jobs import stage_progress
 from spark_jobs.stage_progress import describe_stage, show_progress
 
 

@@ -1,6 +1,11 @@
+import de.bwaldvogel.mongo.MongoCollection;
+import de.bwaldvogel.mongo.MongoDatabase;
 import de.bwaldvogel.mongo.MongoServer;
 import de.bwaldvogel.mongo.MongoVersion;
+import de.bwaldvogel.mongo.backend.Index;
+import de.bwaldvogel.mongo.backend.IndexKey;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
+import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.bson.Document;
 import de.bwaldvogel.mongo.wire.message.MongoMessage;
 import io.netty.channel.Channel;
@@ -45,6 +50,19 @@ public final class MongoWireServer {
         }
 
         @Override
+        protected MongoDatabase openOrCreateDatabase(String name) {
+            return new H2Database(name, store, getCursorRegistry()) {
+                @Override
+                protected Index<Object> openOrCreateUniqueIndex(
+                        String collection, String index, List<IndexKey> keys, boolean sparse) {
+                    Index<Object> found =
+                        super.openOrCreateUniqueIndex(collection, index, keys, sparse);
+                    return index.equals("_id_") ? new IdIndex(found) : found;
+                }
+            };
+        }
+
+        @Override
         public Document handleCommand(Channel channel, String database, String command, Document query) {
             MVStore.TxCounter reading = store.registerVersionUsage();
             try {
@@ -70,6 +88,88 @@ public final class MongoWireServer {
             if (!READS.contains(command.toLowerCase(Locale.ROOT))) {
                 commit();
             }
+        }
+    }
+
+    /**
+     * Takes part where a query asks for more than the id, as every compare-and-set does; the
+     * library would read the whole collection. It checks what an index finds against all of the
+     * query anyway.
+     */
+    private static final class IdIndex extends Index<Object> {
+        private static final String ID = "_id";
+
+        private final Index<Object> index;
+
+        IdIndex(Index<Object> index) {
+            super(index.getName(), index.getKeys(), false);
+            this.index = index;
+        }
+
+        private static Document narrow(Document query) {
+            return new Document(ID, query.get(ID));
+        }
+
+        @Override
+        public boolean canHandle(Document query) {
+            return query.containsKey(ID) && index.canHandle(narrow(query));
+        }
+
+        @Override
+        public Iterable<Object> getPositions(Document query) {
+            return index.getPositions(narrow(query));
+        }
+
+        @Override
+        public Object getPosition(Document document) {
+            return index.getPosition(document);
+        }
+
+        @Override
+        public void checkAdd(Document document, MongoCollection<Object> collection) {
+            index.checkAdd(document, collection);
+        }
+
+        @Override
+        public void add(Document document, Object position, MongoCollection<Object> collection) {
+            index.add(document, position, collection);
+        }
+
+        @Override
+        public Object remove(Document document) {
+            return index.remove(document);
+        }
+
+        @Override
+        public void checkUpdate(
+                Document before, Document after, MongoCollection<Object> collection) {
+            index.checkUpdate(before, after, collection);
+        }
+
+        @Override
+        public void updateInPlace(
+                Document before, Document after, Object position, MongoCollection<Object> collection) {
+            index.updateInPlace(before, after, position, collection);
+        }
+
+        @Override
+        public boolean isUnique() {
+            return index.isUnique();
+        }
+
+        @Override
+        public long getCount() {
+            return index.getCount();
+        }
+
+        @Override
+        public long getDataSize() {
+            return index.getDataSize();
+        }
+
+        @Override
+        public void drop() {
+            index.drop();
         }
     }
 

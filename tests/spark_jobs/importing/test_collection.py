@@ -122,7 +122,8 @@ def test_bytes_ids_and_paths_become_samples(
 def test_ids_of_two_types_lose_nothing(shop: Any, spec: ImportCollectionSpec) -> None:
     ids = [ObjectId() if i % 2 else f"id {i}" for i in range(12)]
     shop["photos"].insert_many(
-        {"_id": one, "file": make_picture(i % 2, i), "class": i % 2} for i, one in enumerate(ids)
+        {"_id": one, "file": make_picture(i % 2, i), "class": (float if i % 3 else int)(i % 2)}
+        for i, one in enumerate(ids)
     )
     assert choose_partitions(shop["photos"], 12) == 1
     outcome = run_import_collection(spec)

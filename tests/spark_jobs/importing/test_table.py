@@ -64,6 +64,7 @@ def test_json_lines_with_splits_and_groups(pictures: Path) -> None:
     rows: list[object] = [
         {"image": "1.png", "label": "a", "split": "Train", "group": 7},
         {"image": "2.png", "label": 3, "split": None},
+        {"image": "in/3 ; 4.png", "label": 3.0, "group": 0.5},
         {"image": "2.png", "label": ["a", "b"]},
         {"image": "2.png"},
         ["2.png", "a"],
@@ -71,14 +72,15 @@ def test_json_lines_with_splits_and_groups(pictures: Path) -> None:
     text = "\n".join(map(json.dumps, rows)) + "\n\n{broken\n"
     put(pictures / "labels.jsonl", text)
     found = items(pictures)
-    assert [(i.label, i.split, i.group) for i in found[:2]] == [
+    assert [(i.label, i.split, i.group) for i in found[:3]] == [
         ("a", "train", "7"),
         ("3", None, None),
+        ("3", None, "0.5"),
     ]
-    told = [item.refusal for item in found[2:]]
+    told = [item.refusal for item in found[3:]]
     assert told[:3] == [UNEXPECTED, "empty label", "no JSON object"]
     assert told[3].startswith("no JSON: ")
-    assert found[-1].name == "labels.jsonl, line 7"
+    assert found[-1].name == "labels.jsonl, line 8"
 
 
 def test_rows_that_cannot_be_used_say_why(pictures: Path, tmp_path: Path) -> None:

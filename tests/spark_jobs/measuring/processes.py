@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 SAMPLING_SECONDS = 0.5
 
 
@@ -41,9 +40,18 @@ def read_cpu_seconds() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def _read_share(pid: int) -> int:
+    """Proportional set size in bytes, proc(5): of what k processes share, a kth."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
+
+
 def read_memory() -> int:
-    """Resident bytes of the tree; pages that processes share count once for each."""
-    return sum(int(fields[21]) * PAGE for fields in _read_stats().values())
+    """Resident bytes of the tree; pages that its processes share count once."""
+    return sum(map(_read_share, _read_stats()))
 
 
 def measure(work: Callable[[], object]) -> Cost:
