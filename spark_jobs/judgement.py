@@ -15,6 +15,7 @@ from spark_jobs.metrics.declining import choose_threshold, measure_declining
 from spark_jobs.metrics.evaluation import choose_thresholds, evaluate_scores
 from spark_jobs.neighbours import find_neighbours
 from spark_jobs.reasons import Evidence, list_reasons
+from spark_jobs.reference import HeldTo, measure_reference
 from spark_jobs.scored import pick_worst
 from spark_jobs.slices import add_facts, find_worst_slices
 from spark_jobs.spec import Champion, ClassMetrics, EvaluateSpec
@@ -32,6 +33,7 @@ class Found:
 
     evaluation: Evaluation
     champion: Champion
+    reference: Champion | None
     cases: BadCases
     suspects: Suspects
     manifest: Manifest
@@ -122,10 +124,12 @@ def judge(
     champion: Champion,
     theirs: tuple[str, ...] = (),
     without: frozenset[str] = frozenset(),
+    held_to: HeldTo | None = None,
 ) -> Found:
     """scored: rows of SCORED of both sides. theirs: the champion's classes, where it was scored.
 
     without: samples on which the two cannot be compared, for one of them has learned from those.
+    held_to: None where the champion is the reference.
     """
     classes = manifest.classes
     val, test = (scored.where(F.col("side") == side) for side in ("val", "test"))
@@ -133,9 +137,10 @@ def judge(
     evaluation = _evaluate(spec, val, seen, classes)
     if theirs:
         champion = measure_champion(champion, test, classes, theirs, without)
+    reference = measure_reference(held_to, test, classes)
     suspects = _find_suspects(spec, scored, classes)
     cases = pick_worst(test, classes, MOST_BAD_CASES)
     explained = _explain(spec, seen, evaluation, suspects, cases)
     left_out = evaluation.wrong - len(explained)
     bad = BadCases(cases=explained, left_out=left_out)
-    return Found(evaluation, champion, bad, suspects, manifest)
+    return Found(evaluation, champion, reference, bad, suspects, manifest)

@@ -209,6 +209,8 @@ class EvaluateOutcome(Spec):
     bad_cases_uri: str = ""
     suspects_uri: str = ""
     operating_point_uri: str = ""
+    # What new versions are held to, too; None: the champion is it, or there is none.
+    reference: Champion | None = None
 
     @model_validator(mode="before")
     @classmethod
