@@ -44,6 +44,7 @@ COMMANDS = {
     "rollback": "pipelines.command_line.deployments:rollback",
     "promote": "pipelines.command_line.deployments:promote",
     "freeze": "pipelines.command_line.deployments:freeze",
+    "pin": "pipelines.command_line.deployments:pin",
     "release": "pipelines.command_line.deployments:release",
     "token": "pipelines.command_line.tokens:token",
     "test": "pipelines.command_line.checks:test",

@@ -193,12 +193,15 @@ def evaluate_spec(
     )
 
 
-def build_image_spec(plan: RunPlan, train: TrainOutcome, output_uri: str) -> BuildImageSpec:
-    """The bundle as the deployment's next version."""
+def build_image_spec(
+    plan: RunPlan, train: TrainOutcome, evaluate: EvaluateOutcome, output_uri: str
+) -> BuildImageSpec:
+    """The bundle as the deployment's next version, with what the evaluation chose for it."""
     return BuildImageSpec(
         output_uri=output_uri,
         deployment=plan.request.served_as,
         bundle_uri=train.bundle_uri,
+        operating_point_uri=evaluate.operating_point_uri,
         mlflow_run_id=train.mlflow_run_id,
     )
 

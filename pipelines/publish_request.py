@@ -24,6 +24,7 @@ class PublishRequest(Form):
                 "freeze": "freeze: let no new version in",
                 "rollback": "rollback: the version before serves again, and stays",
                 "release": "release: let new versions in again",
+                "pin": "pin: hold new versions to this one, too",
                 "set": "set: change how many replicas serve",
             }
         },
@@ -33,7 +34,10 @@ class PublishRequest(Form):
         ge=0,
         le=1_000_000,
         title="Version",
-        description="Which one to promote or to go back to. 0: the one that served before.",
+        description=(
+            "Which one to promote, to go back to or to pin. 0: the one that served before; "
+            "for pin the one in service."
+        ),
     )
     replicas: int = Field(
         default=0,

@@ -70,7 +70,8 @@ def _bind_evaluate(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
 
 
 def _bind_build_image(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:
-    return build_image_spec(plan, files.read("train", TrainOutcome), output_uri)
+    train, evaluate = files.read("train", TrainOutcome), files.read("evaluate", EvaluateOutcome)
+    return build_image_spec(plan, train, evaluate, output_uri)
 
 
 def _bind_deploy(plan: RunPlan, files: RunFiles, output_uri: str) -> JobSpec:

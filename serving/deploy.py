@@ -16,6 +16,7 @@ from serving.job import store
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.reconcile import choose_host, reconcile, use_hosts
+from serving.reference import choose_reference
 from serving.smoke import ServeError, check_answers
 from serving.spec import DeployOutcome, DeploySpec, SmokeSamples
 
@@ -86,10 +87,11 @@ def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
             generation=1,
             moved_generation=1,
             port=port,
+            reference=choose_reference(None, target, spec.gate),
             **target.model_dump(),
         )
     else:
-        state = current.serve_next(target)
+        state = current.serve_next(target, reference=choose_reference(current, target, spec.gate))
     if not compare_and_set(database, state, state.generation - 1):
         raise _moved(spec, read_desired(database, spec.deployment))
     return state

@@ -26,6 +26,7 @@ class DesiredState(BaseModel):
 
     replaced_version: what served until this version did, newer or older.
     history: what a rollback goes back to, the nearest last; without the version in service.
+    reference: what new versions must not be worse than, too; None in documents of before.
     moved_generation: when the version last changed; None in documents of before, and then it may
     have been with this generation. request_id: the request that made this generation.
     """
@@ -43,6 +44,7 @@ class DesiredState(BaseModel):
     port: int
     rollout: Rollout = Rollout()
     history: tuple[PastVersion, ...] = ()
+    reference: PastVersion | None = None
     request_id: str = ""
 
     @property
@@ -73,6 +75,9 @@ class DesiredState(BaseModel):
             kept = self.history[: versions.index(target.version)]
         else:
             kept = tuple(one for one in self.history if one.version < target.version)
+        if self.reference is not None and self.reference.version == self.version:
+            # Who goes back from a version does not hold others to it.
+            changes = {"reference": target, **changes}
         return self._serve(target, kept, changes)
 
     def _serve(

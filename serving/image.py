@@ -14,6 +14,7 @@ from docker.models.images import Image
 
 from serving.base_image import BaseImage, ensure_base
 from serving.bundle.manifest import MANIFEST_FILE, Lineage, Manifest
+from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint
 from serving.bundle_files import read_served_files
 from serving.docker_client import home_label
 from serving.environment import REPO
@@ -172,6 +173,13 @@ def _label(deployment: str, version: int, lineage: Lineage) -> dict[str, str]:
     }
 
 
+def _label_point(content: bytes | None) -> dict[str, str]:
+    if content is None:
+        return {}
+    point = OperatingPoint.model_validate_json(content)
+    return {"modelmill.lineage.operating_point": point.fingerprint()}
+
+
 def name_image(deployment: str, version: int) -> str:
     """Tag of a model's image."""
     return f"modelmill/{deployment}:{version}"
@@ -191,6 +199,7 @@ def build_model_image(
         content={f"root/bundle/{name}": data for name, data in files.items()},
         buildargs={"RUNTIME": runtime.tag, "DEPLOYMENT": deployment, "VERSION": str(version)},
         labels=_label(deployment, version, manifest.lineage)
+        | _label_point(files.get(OPERATING_POINT_FILE))
         | {BUNDLE_LABEL: _hash_origin(bundle_uri), BUILDER_LABEL: home_label()},
     )
     return image, runtime

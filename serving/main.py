@@ -3,7 +3,8 @@
 import sys
 
 from serving.bundle.manifest import MANIFEST_FILE, Manifest
-from serving.bundle_files import read_served_files
+from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint
+from serving.bundle_files import add_operating_point, read_served_files
 from serving.deploy import deploy
 from serving.docker_client import use_docker
 from serving.gateway_image import ensure_gateway_image
@@ -30,9 +31,14 @@ NO_ENGINE = "No Docker engine answers: the model will be served by a local proce
 
 def build_image(spec: BuildImageSpec) -> BuildImageOutcome:
     """Register the bundle's version, once a run, and bake it where there is an engine."""
+    if spec.operating_point_uri:
+        add_operating_point(spec.bundle_uri, spec.operating_point_uri)
     files = read_served_files(spec.bundle_uri)
     lineage = Manifest.model_validate_json(files[MANIFEST_FILE]).lineage
     tags = {"run": lineage.run_id, "snapshot": lineage.snapshot_id, "bundle": spec.bundle_uri}
+    if OPERATING_POINT_FILE in files:
+        point = OperatingPoint.model_validate_json(files[OPERATING_POINT_FILE])
+        tags["operating_point"] = point.fingerprint()
     version = Registry().register(spec.deployment, spec.mlflow_run_id, tags)
     with use_docker() as client:
         if client is None:

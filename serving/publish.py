@@ -36,7 +36,8 @@ def _read_state(database: Any, deployment: str) -> DesiredState:
 
 def _find_version(state: DesiredState, version: int) -> PastVersion:
     """A version by what the deployment remembers, else by the registry; raises UserError."""
-    remembered = next((one for one in state.history if one.version == version), None)
+    known = (state.past, *state.history, *([state.reference] if state.reference else []))
+    remembered = next((one for one in known if one.version == version), None)
     if remembered is not None:
         return remembered
     return PastVersion(
@@ -72,6 +73,9 @@ def decide(state: DesiredState, spec: PublishSpec) -> DesiredState:
             raise UserError("What is to be set? Give the number of replicas.")
         rollout = state.rollout.model_copy(update={"replicas": spec.replicas})
         return state.advance(rollout=rollout, **common)
+    if spec.action == "pin":
+        pinned = _find_version(state, spec.version) if spec.version else state.past
+        return state.advance(reference=pinned, **common)
     if spec.action == "promote" and not spec.version:
         raise UserError("Which version? Give the number of the one to promote.")
     version = spec.version or find_version_before(state)

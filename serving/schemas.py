@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.bundle.operating_point import OperatingPoint
+
 DEFAULT_TOP = 5
 Base64 = Annotated[str, Field(description="The picture's bytes, base64")]
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -33,23 +35,6 @@ class LabelScore(_Message):
     score: Score
 
 
-class ModelInfo(_Message):
-    """The model that answers, and where it comes from."""
-
-    deployment: str
-    version: int
-    task: str
-    classes: tuple[str, ...]
-    metrics: dict[str, float]
-    dataset: str
-    snapshot_id: str
-    run_id: str
-    code_version: str
-    backbone: str
-    weights_licence: str
-    created_at: str
-
-
 class AnsweringModel(_Message):
     """Which model gave this answer."""
 
@@ -59,8 +44,22 @@ class AnsweringModel(_Message):
     run_id: str
 
 
+class ModelInfo(AnsweringModel):
+    """The model that answers, and where it comes from. No operating point: it never declines."""
+
+    task: str
+    classes: tuple[str, ...]
+    metrics: dict[str, float]
+    dataset: str
+    code_version: str
+    backbone: str
+    weights_licence: str
+    created_at: str
+    operating_point: OperatingPoint | None = None
+
+
 class Prediction(_Message):
-    """`results` are best first. `declined`: the model would rather not say."""
+    """`results` are best first. `declined`: it looks like none of these, whatever comes first."""
 
     declined: bool = False
     results: tuple[LabelScore, ...]

@@ -12,12 +12,18 @@ import numpy as np
 from serving.batching import Batcher, ExpiredError, Row
 from serving.body import NAME_CHARACTERS, Intake, Upload
 from serving.bundle import codec
+from serving.bundle.operating_point import find_declined
 from serving.bundle.predictor import Predictor
 from serving.keeping import Keeper
 from serving.limits import Limits
 from serving.pace import Pace
 from serving.request_errors import RequestError, busy
-from serving.schemas import AnsweringModel, LabelScore, ModelInfo, Prediction
+from serving.schemas import (
+    AnsweringModel,
+    LabelScore,
+    ModelInfo,
+    Prediction,
+)
 from serving.telemetry import Metrics
 
 
@@ -31,6 +37,7 @@ def describe_model(predictor: Predictor, deployment: str, version: int) -> Model
         task=manifest.task,
         classes=manifest.classes,
         metrics=manifest.metrics,
+        operating_point=predictor.operating_point,
         **lineage,
     )
 
@@ -80,8 +87,9 @@ class Service:
 
     @property
     def threshold(self) -> float:
-        """Smallest score that the bundle calls an answer; bundles of schema 1 name none."""
-        return 0.0
+        """Smallest best score that the bundle calls an answer; 0 where it names none."""
+        point = self.predictor.operating_point
+        return 0.0 if point is None else point.decline_below
 
     def find_refusal(self) -> RequestError | None:
         """The error where there is no room: known before a body is read."""
@@ -172,6 +180,8 @@ class Service:
                 future.cancel()
         for row in scores:
             self.metrics.count_label(self.classes[int(np.argmax(row))])
+            if self._declines(row):
+                self.metrics.count_declined()
         return scores
 
     def predict(self, scores: Row, top: int | None) -> Prediction:
@@ -179,7 +189,10 @@ class Service:
         ranked = codec.rank_labels(scores, self.classes, top)
         # float32 sums may end a hair above 1.
         results = tuple(LabelScore(label=label, score=min(score, 1.0)) for label, score in ranked)
-        return Prediction(results=results)
+        return Prediction(declined=self._declines(scores), results=results)
+
+    def _declines(self, scores: Row) -> bool:
+        return bool(find_declined(scores[np.newaxis], self.threshold)[0])
 
     def close(self) -> None:
         """Finish what was taken."""

@@ -15,6 +15,7 @@ class GateNumbers(Spec):
     All but the first four: None where an earlier version decided, or where there was nothing to
     look at. chance, worst_difference, tellable: pipelines.gate.comparison says what they mean.
     answered_by: the person who approved or rejected; empty where nobody did in time.
+    reference_…: the same of the reference; None where the champion is it, or it was left out.
     """
 
     accuracy: float
@@ -44,14 +45,28 @@ class GateNumbers(Spec):
     tellable: float | None = None
     on_unsure: str | None = None
     answered_by: str | None = None
+    reference_version: int | None = None
+    reference_accuracy: float | None = None
+    reference_standing: str | None = None
+    reference_samples: int | None = None
+    reference_leaked: int | None = None
+    reference_challenger_only: int | None = None
+    reference_only: int | None = None
+    reference_chance: float | None = None
+    reference_worst_difference: float | None = None
 
 
 class BuildImageSpec(JobSpec):
-    """Register the bundle as the next version and bake it into a serving image."""
+    """Register the bundle as the next version and bake it into a serving image.
+
+    operating_point_uri: what the evaluation chose for it, a file that becomes a part of the
+    bundle; empty: it chose nothing.
+    """
 
     kind: Literal["build_image"] = "build_image"
     deployment: Name
     bundle_uri: str
+    operating_point_uri: str = ""
     mlflow_run_id: str
 
 
@@ -101,7 +116,7 @@ class Rollout(Spec):
     replicas: int = Field(default=2, ge=1, le=MAX_REPLICAS)
 
 
-PublishAction = Literal["promote", "freeze", "rollback", "release", "set"]
+PublishAction = Literal["promote", "freeze", "rollback", "release", "set", "pin"]
 # What an entry of deployment_events may be about.
 EventAction = Literal["deploy", "refuse", "put_back", PublishAction]
 
@@ -109,7 +124,8 @@ EventAction = Literal["deploy", "refuse", "put_back", PublishAction]
 class PublishSpec(JobSpec):
     """What a person decides about a deployment.
 
-    version: what to promote or to go back to; 0: the one before. replicas: what to set; 0: as they
+    version: what to promote, to go back to or to hold new ones to; 0: the one before, or for pin
+    the one in service. replicas: what to set; 0: as they
     are. request_id: the same in every attempt of one request, so that a retry does not go back
     twice.
     """

@@ -56,6 +56,9 @@ class Metrics:
         self._labels = Counter(
             "modelmill_predictions", "Pictures by their best label", ["label"], registry=registry
         )
+        self._declined = Counter(
+            "modelmill_declined", "Pictures that look like none of the classes", registry=registry
+        )
         info = Gauge(
             "modelmill_model", "The model served", ["deployment", "version"], registry=registry
         )
@@ -68,6 +71,10 @@ class Metrics:
     def count_label(self, label: str) -> None:
         """One picture was answered with this label first."""
         self._labels.labels(label).inc()
+
+    def count_declined(self) -> None:
+        """One picture looks like none of the classes."""
+        self._declined.inc()
 
     def observe_decode(self, seconds: float) -> None:
         self._decode.observe(seconds)

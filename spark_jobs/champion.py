@@ -29,7 +29,22 @@ def read_deployment(database: Any, name: str) -> Champion:
     )
 
 
-def pack_champion(champion: Champion) -> tuple[Champion, Path | None, Manifest | None]:
+def read_reference(database: Any, name: str) -> Champion | None:
+    """What new versions are held to beside the champion; None where the champion is it."""
+    document = database["deployments"].find_one({"_id": name}) or {}
+    pinned = document.get("reference")
+    if not pinned or pinned["version"] == document.get("version"):
+        return None
+    return Champion(
+        generation=document["generation"],
+        version=pinned["version"],
+        bundle_uri=pinned["bundle_uri"],
+    )
+
+
+def pack_champion(
+    champion: Champion, called: str = "champion"
+) -> tuple[Champion, Path | None, Manifest | None]:
     """Its packed bundle and manifest; None with a note where it cannot be scored."""
     bundle_uri = champion.bundle_uri
     if not bundle_uri:
@@ -38,12 +53,14 @@ def pack_champion(champion: Champion) -> tuple[Champion, Path | None, Manifest |
         path = pack_bundle(bundle_uri)
         return champion, path, open_bundle(path).manifest
     except (FileNotFoundError, BadBundleError) as error:
-        note = f"The champion's bundle {bundle_uri} cannot be scored: {error}"
+        note = f"The {called}'s bundle {bundle_uri} cannot be scored: {error}"
         print(note, flush=True)
         return champion.model_copy(update={"note": note}), None, None
 
 
-def describe_difference(classes: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+def describe_difference(
+    classes: tuple[str, ...], theirs: tuple[str, ...], called: str = "champion"
+) -> str:
     """A sentence where two models know other classes."""
     gone, new = sorted(set(theirs) - set(classes)), sorted(set(classes) - set(theirs))
     parts = [
@@ -54,22 +71,28 @@ def describe_difference(classes: tuple[str, ...], theirs: tuple[str, ...]) -> st
     if not parts:
         return ""
     return (
-        f"The champion {' and '.join(parts)}: the two are compared on the test samples of the "
+        f"The {called} {' and '.join(parts)}: the two are compared on the test samples of the "
         f"{len(set(classes) & set(theirs))} classes that both know."
     )
 
 
-def _count_pairs(scored: DataFrame) -> dict[tuple[str, str], int]:
-    rows = scored.groupBy("label", CHAMPION + "predicted").count().collect()
+def _count_pairs(scored: DataFrame, prefix: str) -> dict[tuple[str, str], int]:
+    rows = scored.groupBy("label", prefix + "predicted").count().collect()
     return {(label, predicted): count for label, predicted, count in rows}
 
 
 def count_paired(
-    scored: DataFrame, shared: set[str], without: frozenset[str] = frozenset()
+    scored: DataFrame,
+    shared: set[str],
+    without: frozenset[str] = frozenset(),
+    prefix: str = CHAMPION,
 ) -> Paired:
-    """Who was right, over samples of these classes, but for these samples."""
+    """Who was right, over samples of these classes, but for these samples.
+
+    prefix: of the other's columns.
+    """
     ours = F.col("predicted") == F.col("label")
-    theirs = F.col(CHAMPION + "predicted") == F.col("label")
+    theirs = F.col(prefix + "predicted") == F.col("label")
     rows = scored.where(F.col("label").isin(sorted(shared)))
     if without:
         hashes = pa.table({"sha256": make_array(sorted(without), pa.string())})
@@ -93,19 +116,23 @@ def measure_champion(
     classes: tuple[str, ...],
     theirs: tuple[str, ...],
     without: frozenset[str] = frozenset(),
+    *,
+    called: str = "champion",
 ) -> Champion:
     """Its numbers on all test samples, and both models' on those of classes that both know.
 
     without: samples that one of the models has learned from, no part of what both are compared on.
+    called: champion or reference.
     """
-    metrics = compute_metrics(_count_pairs(scored), classes)
-    paired = count_paired(scored, set(classes) & set(theirs), without)
+    prefix = f"{called}_"
+    metrics = compute_metrics(_count_pairs(scored, prefix), classes)
+    paired = count_paired(scored, set(classes) & set(theirs), without, prefix)
     return champion.model_copy(
         update={
             "accuracy": metrics.accuracy,
             "macro_f1": metrics.macro_f1,
             # Of nothing in common nothing can be said.
             "paired": paired if paired.samples or without else None,
-            "note": describe_difference(classes, theirs),
+            "note": describe_difference(classes, theirs, called),
         }
     )

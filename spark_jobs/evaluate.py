@@ -3,12 +3,14 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from serving.bundle.manifest import MANIFEST_FILE, Manifest
+from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
+from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint, hash_model
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.evaluation import (
@@ -19,12 +21,13 @@ from serving.job.evaluation import (
     Evaluation,
 )
 from spark_jobs.administration.raw import locate_samples
-from spark_jobs.champion import pack_champion, read_deployment
+from spark_jobs.champion import pack_champion, read_deployment, read_reference
 from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw, read_held_out
-from spark_jobs.judgement import Found, find_weakest, judge
+from spark_jobs.judgement import Found, choose_operating_point, find_weakest, judge
 from spark_jobs.leaks import Leaks, find_all_leaks
 from spark_jobs.queueing import queue_found
+from spark_jobs.reference import prepare_reference
 from spark_jobs.report.files import REPORT_FILE, ReportFile, make_report
 from spark_jobs.report.gallery import choose_cases
 from spark_jobs.report.thumbnails import make_thumbnail
@@ -51,7 +54,11 @@ def _fetch_contents(spark: SparkSession, raw_uri: str, chosen: dict[str, str]) -
 
 
 def _score(
-    spark: SparkSession, spec: EvaluateSpec, held: pa.Table, bundles: tuple[Path, ...], uri: str
+    spark: SparkSession,
+    spec: EvaluateSpec,
+    held: pa.Table,
+    bundles: tuple[Path | None, ...],
+    uri: str,
 ) -> DataFrame:
     """Rows of SCORED, as they were written: whatever is asked of them, nothing is scored twice."""
     raw = open_raw(spark, spec.raw_uri, held["segment"].to_pylist())
@@ -94,9 +101,30 @@ def _make_report(
         evaluation=found.evaluation,
         cases=found.cases,
         champion=found.champion,
+        reference=found.reference,
         lineage=found.manifest.lineage,
         thumbnails=small | large,
     )
+
+
+def _choose_point(spec: EvaluateSpec, found: Found) -> OperatingPoint | None:
+    model = store.read_bytes(store.join(spec.bundle_uri, MODEL_FILE))
+    return choose_operating_point(spec, found.evaluation, hash_model(model))
+
+
+def _write_found(outcome: EvaluateOutcome, found: Found, point: OperatingPoint | None) -> None:
+    store.write_model(outcome.metrics_uri, found.evaluation)
+    store.write_model(outcome.bad_cases_uri, found.cases)
+    store.write_model(outcome.suspects_uri, found.suspects)
+    if point is not None:
+        store.write_model(outcome.operating_point_uri, point)
+
+
+def _print_queue(database: Any, spec: EvaluateSpec, found: Found) -> None:
+    queued = queue_found(database, spec, found.cases, found.suspects)
+    waiting = queued.opened + queued.refreshed + queued.reopened
+    ask = f"./modelmill review --dataset {spec.dataset}"
+    print(f"{waiting} samples wait for a person: {ask}", flush=True)
 
 
 def _log_to_mlflow(
@@ -133,6 +161,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     held = read_held_out(spec)
     with connect() as database:
         champion = read_deployment(database, spec.deployment)
+        reference = read_reference(database, spec.deployment)
     manifest = store.read_model(store.join(spec.bundle_uri, MANIFEST_FILE), Manifest)
     spark = open_session(f"evaluate {spec.dataset}")
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
@@ -140,7 +169,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     leaks, their_leaks = find_all_leaks(spec, theirs.lineage if theirs else None)
     if their_leaks is not None:
         champion = champion.model_copy(update={"leaked": len(their_leaks.either)})
-    bundles = (pack_bundle(spec.bundle_uri), *([their_bundle] if their_bundle else []))
+    held_to, held_bundle = prepare_reference(spec, reference, leaks)
+    bundles = (pack_bundle(spec.bundle_uri), their_bundle, held_bundle)
     uri = store.join(spec.output_uri, "predictions")
     scored = _score(spark, spec, held, bundles, uri)
     test = scored.where(F.col("side") == "test")
@@ -153,6 +183,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         champion=champion,
         theirs=theirs.classes if theirs else (),
         without=leaks.either | (their_leaks or Leaks()).either,
+        held_to=held_to,
     )
     smoke = choose_smoke(pick_smoke_candidates(test, spec.smoke_samples), spec.smoke_samples)
     shown = choose_cases(found.cases.cases, spec.max_bad_cases)
@@ -164,6 +195,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     chosen |= {one.sha256: one.segment for one in smoke}
     contents = _fetch_contents(spark, spec.raw_uri, chosen)
     report = _make_report(spec, found, shown, contents)
+    point = _choose_point(spec, found)
     outcome = EvaluateOutcome(
         accuracy=found.evaluation.accuracy,
         macro_f1=found.evaluation.macro.f1,
@@ -173,24 +205,21 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         leaked=len(leaks.same),
         leaked_copies=len(leaks.copies),
         champion=found.champion,
+        reference=found.reference,
         predictions_uri=uri,
         report_uri=store.join(spec.output_uri, REPORT_FILE),
         smoke_uri=store.join(spec.output_uri, SMOKE_FILE),
         metrics_uri=store.join(spec.output_uri, EVALUATION_FILE),
         bad_cases_uri=store.join(spec.output_uri, BAD_CASES_FILE),
         suspects_uri=store.join(spec.output_uri, SUSPECTS_FILE),
+        operating_point_uri=store.join(spec.output_uri, OPERATING_POINT_FILE) if point else "",
     )
     for file in report:
         store.write_bytes(store.join(spec.output_uri, file.name), file.content)
     store.write_model(outcome.smoke_uri, make_smoke(smoke, contents))
-    store.write_model(outcome.metrics_uri, found.evaluation)
-    store.write_model(outcome.bad_cases_uri, found.cases)
-    store.write_model(outcome.suspects_uri, found.suspects)
+    _write_found(outcome, found, point)
     with connect() as database:
-        queued = queue_found(database, spec, found.cases, found.suspects)
-    waiting = queued.opened + queued.refreshed + queued.reopened
-    ask = f"./modelmill review --dataset {spec.dataset}"
-    print(f"{waiting} samples wait for a person: {ask}", flush=True)
+        _print_queue(database, spec, found)
     _log_to_mlflow(outcome, found.evaluation, spec.mlflow_run_id, report)
     print(
         f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "

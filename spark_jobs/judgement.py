@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from serving.bundle.manifest import Manifest
+from serving.bundle.operating_point import OperatingPoint
 from serving.job.evaluation import BadCase, BadCases, Evaluation, Suspects
 from spark_jobs.champion import measure_champion
 from spark_jobs.facts import FactsCache
@@ -14,6 +15,7 @@ from spark_jobs.metrics.declining import choose_threshold, measure_declining
 from spark_jobs.metrics.evaluation import choose_thresholds, evaluate_scores
 from spark_jobs.neighbours import find_neighbours
 from spark_jobs.reasons import Evidence, list_reasons
+from spark_jobs.reference import HeldTo, measure_reference
 from spark_jobs.scored import pick_worst
 from spark_jobs.slices import add_facts, find_worst_slices
 from spark_jobs.spec import Champion, ClassMetrics, EvaluateSpec
@@ -31,6 +33,7 @@ class Found:
 
     evaluation: Evaluation
     champion: Champion
+    reference: Champion | None
     cases: BadCases
     suspects: Suspects
     manifest: Manifest
@@ -56,11 +59,28 @@ def _evaluate(
     accepted = None
     # Of what it has learned from, a model is surer than of anything new.
     if not spec.val_learned:
-        thresholds, accepted = choose_thresholds(val, classes), choose_threshold(val)
+        thresholds, accepted = choose_thresholds(val, classes), choose_threshold(val, classes)
     evaluation = evaluate_scores(test, classes, seed=spec.seed, thresholds=thresholds)
-    declining = None if accepted is None else measure_declining(test, accepted)
+    declining = None if accepted is None else measure_declining(test, classes, accepted)
     slices = find_worst_slices(test, evaluation.accuracy)
     return evaluation.model_copy(update={"declining": declining, "slices": slices})
+
+
+def choose_operating_point(
+    spec: EvaluateSpec, evaluation: Evaluation, model_sha256: str
+) -> OperatingPoint | None:
+    """What the server is told of it; None where nothing was chosen."""
+    if evaluation.declining is None:
+        return None
+    return OperatingPoint(
+        model_sha256=model_sha256,
+        run_id=spec.run_id,
+        snapshot_id=spec.snapshot_id,
+        decline_below=evaluation.declining.threshold,
+        class_thresholds={
+            row.label: row.threshold for row in evaluation.per_class if row.threshold is not None
+        },
+    )
 
 
 def _find_suspects(spec: EvaluateSpec, scored: DataFrame, classes: tuple[str, ...]) -> Suspects:
@@ -104,10 +124,12 @@ def judge(
     champion: Champion,
     theirs: tuple[str, ...] = (),
     without: frozenset[str] = frozenset(),
+    held_to: HeldTo | None = None,
 ) -> Found:
     """scored: rows of SCORED of both sides. theirs: the champion's classes, where it was scored.
 
     without: samples on which the two cannot be compared, for one of them has learned from those.
+    held_to: None where the champion is the reference.
     """
     classes = manifest.classes
     val, test = (scored.where(F.col("side") == side) for side in ("val", "test"))
@@ -115,9 +137,10 @@ def judge(
     evaluation = _evaluate(spec, val, seen, classes)
     if theirs:
         champion = measure_champion(champion, test, classes, theirs, without)
+    reference = measure_reference(held_to, test, classes)
     suspects = _find_suspects(spec, scored, classes)
     cases = pick_worst(test, classes, MOST_BAD_CASES)
     explained = _explain(spec, seen, evaluation, suspects, cases)
     left_out = evaluation.wrong - len(explained)
     bad = BadCases(cases=explained, left_out=left_out)
-    return Found(evaluation, champion, bad, suspects, manifest)
+    return Found(evaluation, champion, reference, bad, suspects, manifest)

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from serving.bundle.operating_point import find_declined
 from serving.job.evaluation import BadCase, Evaluation, Suspect
 
 # Cosine of features above which two pictures are all but the same.
@@ -58,7 +61,10 @@ def _find_faults(flags: Sequence[str]) -> str:
 
 def _find_doubt(case: BadCase, evaluation: Evaluation) -> str:
     declining = evaluation.declining
-    if declining is None or not case.scores or case.scores[0][1] >= declining.threshold:
+    if declining is None or not case.scores:
+        return ""
+    best = np.asarray([[score for _, score in case.scores]], np.float32)
+    if not find_declined(best, declining.threshold)[0]:
         return ""
     return (
         f"It looks like none of the classes: nearly all pictures of the val side have a better "

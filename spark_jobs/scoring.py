@@ -57,6 +57,7 @@ ANSWER = StructType(
     ]
 )
 CHAMPION = "champion_"
+REFERENCE = "reference_"
 # width, height: of the picture as it is stored, in pixels; null where it cannot be read.
 SCORED = StructType(
     [
@@ -66,6 +67,7 @@ SCORED = StructType(
         StructField("height", IntegerType()),
         *ANSWER.fields,
         *(StructField(CHAMPION + field.name, field.dataType) for field in ANSWER.fields),
+        StructField(REFERENCE + "predicted", StringType()),
     ]
 )
 
@@ -90,7 +92,7 @@ def open_bundle(archive: Path) -> Predictor:
         return Predictor(Path(folder), threads=1)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def load_sent(name: str) -> Predictor:
     """A bundle in this worker process, loaded once."""
     return open_bundle(Path(SparkFiles.get(name)))
@@ -157,32 +159,45 @@ def _write_answers(answers: list[Answer]) -> list[pa.Array]:
     return [make_array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
 
 
-def make_scorer(names: tuple[str, ...]) -> Callable[[Batches], Batches]:
-    """The function that runs in the executors: challenger first, then the champion if any."""
+def make_scorer(names: tuple[str | None, ...]) -> Callable[[Batches], Batches]:
+    """The function that runs in the executors: challenger, champion, reference.
+
+    names: None where there is none; may end early.
+    """
+    there = tuple(name for name in names if name is not None)
 
     def score(batches: Batches) -> Batches:
         for batch in batches:
             contents = batch["content"].to_pylist()
             if not contents:
                 continue
-            answers = _predict(names, contents)
-            champion = answers[1] if len(answers) > 1 else [NO_ANSWER] * len(contents)
+            found = dict(zip(there, _predict(there, contents), strict=True))
+            nothing = [NO_ANSWER] * len(contents)
+            own, champion, reference = (
+                nothing if name is None else found[name] for name in (*names, None, None)[:3]
+            )
             sizes = zip(*map(_find_size, contents), strict=True)
             arrays = [batch[name] for name in GIVEN.names]
             arrays.append(make_array([len(content) for content in contents], pa.int32()))
             arrays += [make_array(values, pa.int32()) for values in sizes]
-            arrays += [*_write_answers(answers[0]), *_write_answers(champion)]
+            arrays += [*_write_answers(own), *_write_answers(champion)]
+            arrays.append(_write_answers(reference)[0])
             yield pa.RecordBatch.from_arrays(arrays, SCORED.names)
 
     return score
 
 
-def score_samples(spark: SparkSession, samples: DataFrame, bundles: tuple[Path, ...]) -> DataFrame:
-    """Rows of SCORED for rows of GIVEN with their content."""
+def score_samples(
+    spark: SparkSession, samples: DataFrame, bundles: tuple[Path | None, ...]
+) -> DataFrame:
+    """Rows of SCORED for rows of GIVEN with their content; bundles: as of make_scorer."""
     for path in bundles:
-        spark.sparkContext.addFile(str(path))
+        if path is not None:
+            spark.sparkContext.addFile(str(path))
     chosen = samples.select(*GIVEN.names, "content")
-    return chosen.mapInArrow(make_scorer(tuple(path.name for path in bundles)), SCORED)
+    return chosen.mapInArrow(
+        make_scorer(tuple(None if path is None else path.name for path in bundles)), SCORED
+    )
 
 
 def select_champion(scored: DataFrame) -> DataFrame:

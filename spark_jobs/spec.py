@@ -5,13 +5,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter, model_validator
 
-from serving.job.evaluation import Paired
 from serving.job.inputs import Input, InputFeatures
 from serving.job.labels import ONE, Task
 from serving.job.search import Cost
 from serving.job.spec import JobSpec, Name, Spec
 from spark_jobs.importing.notes import ImportNotes
 from spark_jobs.old_outcomes import drop_moved
+from spark_jobs.opponent import Champion as Champion  # noqa: PLC0414
+from spark_jobs.opponent import ClassMetrics as ClassMetrics  # noqa: PLC0414
 
 Side = Literal["train", "val", "test"]
 # Who gave a sample its side: the user, by a folder or column; or we.
@@ -184,38 +185,12 @@ class EvaluateSpec(JobSpec):
     train_cost: Cost | None = None
 
 
-class ClassMetrics(Spec):
-    """One row of the per-class table; support counts the true samples of the class."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-class Champion(Spec):
-    """The deployment as the evaluation saw it; version None, bundle_uri empty: nothing served.
-
-    paired: on test samples of classes that both know. note: why there is none, or on which.
-    """
-
-    generation: int
-    version: int | None = None
-    bundle_uri: str = ""
-    accuracy: float | None = None
-    macro_f1: float | None = None
-    paired: Paired | None = None
-    note: str = ""
-    # Test samples that it learned from, or copies of such ones: no part of `paired`.
-    leaked: int | None = None
-
-
 class EvaluateOutcome(Spec):
     """The few numbers that others need. weakest: the class of the lowest recall that is tested.
 
     predictions_uri: folder of Parquet files, rows of scoring.SCORED of the val and test sides.
     metrics_uri: Evaluation; bad_cases_uri: BadCases; suspects_uri: Suspects; empty in old runs.
+    operating_point_uri: empty where none could be chosen, too.
     """
 
     accuracy: float
@@ -233,6 +208,9 @@ class EvaluateOutcome(Spec):
     metrics_uri: str = ""
     bad_cases_uri: str = ""
     suspects_uri: str = ""
+    operating_point_uri: str = ""
+    # What new versions are held to, too; None: the champion is it, or there is none.
+    reference: Champion | None = None
 
     @model_validator(mode="before")
     @classmethod

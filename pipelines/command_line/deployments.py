@@ -46,6 +46,7 @@ class DeploymentState(BaseModel):
     deployment: str
     version: int
     version_before: int | None
+    reference: int | None = None
     frozen: bool
     replicas: int
     endpoint: str
@@ -89,6 +90,8 @@ def deployments(deployment: str | None, limit: int, as_json: bool) -> None:
     for one in found:
         before = f", {one.version_before} before it" if one.version_before else ""
         frozen = ", frozen" if one.frozen else ""
+        held = one.reference not in (None, one.version)
+        before += f", held to {one.reference}" if held else ""
         servers = f", {one.replicas} replicas" if one.replicas > 1 else ""
         click.echo(
             f"{one.deployment}  version {one.version}{before}{servers}{frozen}  {one.endpoint}"
@@ -108,6 +111,7 @@ def _describe(database: Any, document: dict[str, Any], host: str, limit: int) ->
         deployment=name,
         version=document["version"],
         version_before=history[-1]["version"] if history else before,
+        reference=(document.get("reference") or {}).get("version"),
         frozen=bool(document.get("frozen")),
         # Without an image a local process serves, and that is one.
         replicas=rollout.replicas if document.get("image_tag") else 1,
@@ -185,6 +189,16 @@ def rollback(deployment: str, version: int, reason: str, as_json: bool) -> None:
 def promote(deployment: str, version: int, reason: str, as_json: bool) -> None:
     """Put a VERSION of the deployment NAME in service, without asking the gate."""
     decide("promote", deployment, version=version, reason=reason, as_json=as_json)
+
+
+@click.command()
+@name_argument
+@click.argument("version", type=click.IntRange(1), required=False)
+@reason_option
+@json_option
+def pin(deployment: str, version: int | None, reason: str, as_json: bool) -> None:
+    """Hold new versions of the deployment NAME to VERSION, too; by default the one in service."""
+    decide("pin", deployment, version=version or 0, reason=reason, as_json=as_json)
 
 
 @click.command()

@@ -9,7 +9,7 @@ from serving.job.paired_test import (
     find_worst_difference,
 )
 from serving.job.spec import Spec
-from spark_jobs.spec import Champion
+from spark_jobs.spec import Champion, EvaluateOutcome
 
 Standing = Literal["alone", "no_worse", "nearly_as_good", "unsure", "worse"]
 
@@ -82,3 +82,11 @@ def compare_models(
         worst=worst,
         tellable=find_smallest_loss(n, gained + lost),
     )
+
+
+def compare_reference(evaluate: EvaluateOutcome, max_loss: float) -> Comparison | None:
+    """The same against the reference; None where the champion is it, or it is left out."""
+    reference = evaluate.reference
+    if reference is None or reference.paired is None or not reference.paired.samples:
+        return None
+    return compare_models(evaluate.accuracy, evaluate.test_samples, reference, max_loss)

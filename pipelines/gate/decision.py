@@ -2,9 +2,14 @@
 
 from typing import Literal
 
-from pipelines.gate.comparison import Comparison, compare_models
+from pipelines.gate.comparison import Comparison, compare_models, compare_reference
 from pipelines.gate.rules import ModelCost, find_misses
-from pipelines.gate.words import describe_comparison, describe_limits, show_apart
+from pipelines.gate.words import (
+    describe_comparison,
+    describe_limits,
+    describe_reference,
+    show_apart,
+)
 from pipelines.request import RunRequest
 from serving.job.spec import Spec
 from serving.spec import GateNumbers
@@ -30,7 +35,7 @@ class GateDecision(Spec):
 def decide_gate(
     evaluate: EvaluateOutcome, request: RunRequest, cost: ModelCost | None = None
 ) -> GateDecision:
-    """Floors and limits first, then the champion on the same test side.
+    """Floors and limits first, then the champion on the same test side, then the reference.
 
     cost: of the chosen model; None where the training did not note it.
     """
@@ -38,12 +43,15 @@ def decide_gate(
     comparison = compare_models(
         evaluate.accuracy, evaluate.test_samples, evaluate.champion, request.max_loss
     )
+    held_to = compare_reference(evaluate, request.max_loss)
     if misses:
         verdict: Verdict = "stop"
         reason = " ".join(misses)
     else:
         verdict, reason = _judge(evaluate, comparison, request)
-    reason += describe_limits(evaluate)
+        if held_to is not None and verdict != "stop":
+            verdict, reason = _hold_to(verdict, reason, evaluate, held_to, request)
+    reason += describe_limits(evaluate) + describe_reference(evaluate)
     if verdict == "let_in" and not request.deploy:
         reason += " It is good enough, but the form says: do not put in service."
     if verdict == "ask" and not request.deploy:
@@ -54,7 +62,9 @@ def decide_gate(
         good_enough=verdict == "let_in",
         asks=verdict == "ask",
         reason=reason,
-        numbers=_collect(evaluate, request, cost, comparison),
+        numbers=_collect(evaluate, request, cost, comparison).model_copy(
+            update=_collect_reference(evaluate, held_to)
+        ),
     )
 
 
@@ -74,11 +84,58 @@ def _judge(
         return "stop", said
     if comparison.standing != "unsure":
         return "let_in", said
+    return _leave_open(said, request)
+
+
+def _leave_open(said: str, request: RunRequest) -> tuple[Verdict, str]:
+    """What the form says of what the samples cannot tell."""
     if request.on_unsure == "promote":
         return "let_in", f"{said} The form says to take the new one then (on_unsure: promote)."
     if request.on_unsure == "keep":
         return "stop", f"{said} The form says to keep the old one then (on_unsure: keep)."
     return "ask", f"{said} A person decides (on_unsure: ask)."
+
+
+def _hold_to(
+    verdict: Verdict,
+    reason: str,
+    evaluate: EvaluateOutcome,
+    comparison: Comparison,
+    request: RunRequest,
+) -> tuple[Verdict, str]:
+    """What the champion lets in, or leaves open, must be no worse than the reference, too."""
+    if evaluate.reference is None:
+        return verdict, reason
+    said = describe_comparison(comparison, evaluate.reference, request.max_loss, "reference")
+    if comparison.standing == "worse":
+        return "stop", f"{reason} {said}"
+    if comparison.standing != "unsure":
+        return verdict, f"{reason} {said}"
+    open_verdict, said = _leave_open(said, request)
+    return verdict if open_verdict == "let_in" else open_verdict, f"{reason} {said}"
+
+
+def _collect_reference(
+    evaluate: EvaluateOutcome, comparison: Comparison | None
+) -> dict[str, int | float | str | None]:
+    reference = evaluate.reference
+    if reference is None:
+        return {}
+    found: dict[str, int | float | str | None] = {
+        "reference_version": reference.version,
+        "reference_accuracy": reference.accuracy,
+        "reference_leaked": reference.leaked,
+    }
+    if comparison is None:
+        return found
+    return found | {
+        "reference_standing": comparison.standing,
+        "reference_samples": comparison.samples,
+        "reference_challenger_only": comparison.challenger_only,
+        "reference_only": comparison.champion_only,
+        "reference_chance": comparison.chance,
+        "reference_worst_difference": comparison.worst,
+    }
 
 
 def _say_alone(champion: Champion) -> str:

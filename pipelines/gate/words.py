@@ -4,9 +4,14 @@ from pipelines.gate.comparison import Comparison
 from spark_jobs.spec import Champion, EvaluateOutcome
 
 
-def describe_comparison(comparison: Comparison, champion: Champion, max_loss: float) -> str:
-    """How the challenger stands against the champion, and what this test side can tell."""
-    named = f"the champion's (version {champion.version})"
+def describe_comparison(
+    comparison: Comparison, champion: Champion, max_loss: float, called: str = "champion"
+) -> str:
+    """How the challenger stands against the champion, and what this test side can tell.
+
+    called: champion or reference.
+    """
+    named = f"the {called}'s (version {champion.version})"
     if comparison.accuracy is None:
         return f"No test sample is left on which {named} work could be compared."
     own, other = show_apart(comparison.accuracy, comparison.champion_accuracy)
@@ -43,6 +48,26 @@ def _say_tellable(comparison: Comparison) -> str:
     if tellable is None or tellable > 1:
         return f"{comparison.samples} samples are too few to show any loss."
     return f"{comparison.samples} samples show a loss only from {tellable:.4f} on."
+
+
+def describe_reference(evaluate: EvaluateOutcome) -> str:
+    """What is to be known of the reference, beside the comparison; each a sentence."""
+    reference = evaluate.reference
+    if reference is None:
+        return ""
+    note = reference.note.rstrip(".")
+    said = f" {note}." if note else ""
+    if reference.paired is None or not reference.paired.samples:
+        said += (
+            f" So nothing was compared with the reference (version {reference.version}); "
+            "./modelmill pin names another."
+        )
+    elif reference.leaked:
+        said += (
+            f" {reference.leaked} test samples, or copies of them, were learned from by the "
+            "reference, and are not part of that comparison."
+        )
+    return said
 
 
 def describe_limits(evaluate: EvaluateOutcome) -> str:

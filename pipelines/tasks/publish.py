@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PublishOperator(ProcessOperator):
-    """Promote, freeze, roll back or release."""
+    """Promote, freeze, roll back, release or pin."""
 
     outcome_model = PublishOutcome
 

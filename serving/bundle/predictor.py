@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from serving.bundle import codec
 from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, SCHEMA_VERSION, Manifest
+from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint, hash_model
 
 # ONNX external data always names its file under this key (StringStringEntryProto, field 1).
 EXTERNAL_DATA = b"\x0a\x08location"
@@ -79,13 +80,31 @@ def read_manifest(folder: Path) -> Manifest:
         raise BadBundleError(f"{path} is no manifest: {error}") from None
 
 
+def read_operating_point(folder: Path) -> OperatingPoint | None:
+    """None where the bundle has none; raises BadBundleError where it is another network's."""
+    path = folder / OPERATING_POINT_FILE
+    if not path.is_file():
+        return None
+    try:
+        point = OperatingPoint.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise BadBundleError(f"{path} is no operating point: {error}") from None
+    own = hash_model((folder / MODEL_FILE).read_bytes())
+    if point.model_sha256 != own:
+        raise BadBundleError(
+            f"{path} was chosen for the network {point.model_sha256[:12]}, but this is {own[:12]}"
+        )
+    return point
+
+
 class Predictor:
-    """A loaded bundle."""
+    """A loaded bundle. operating_point: None where no evaluation could choose one."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         self.manifest = read_manifest(folder)
         if not (folder / MODEL_FILE).is_file():
             raise BadBundleError(f"{folder} holds no {MODEL_FILE}")
+        self.operating_point = read_operating_point(folder)
         self._network = OnnxNetwork(folder / MODEL_FILE, threads)
 
     def prepare(self, data: bytes) -> codec.Pixels:

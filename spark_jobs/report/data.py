@@ -47,6 +47,7 @@ class ReportData(Spec):
     cases: tuple[BadCase, ...]
     cases_left_out: int = 0
     champion: Champion
+    reference: Champion | None = None
     etl: EtlReport
     search: Search | None = None
     cost: Cost | None = None

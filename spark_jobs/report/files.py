@@ -37,6 +37,7 @@ def make_report(
     evaluation: Evaluation,
     cases: BadCases,
     champion: Champion,
+    reference: Champion | None = None,
     lineage: Lineage,
     thumbnails: Mapping[str, str],
 ) -> tuple[ReportFile, ...]:
@@ -58,6 +59,7 @@ def make_report(
         cases=cases.cases,
         cases_left_out=cases.left_out,
         champion=champion,
+        reference=reference,
         etl=etl,
         search=store.read_model(spec.search_uri, Search) if spec.search_uri else None,
         cost=spec.train_cost,

@@ -18,7 +18,7 @@ from spark_jobs.report.charts import (
     list_reserves,
 )
 from spark_jobs.report.data import ReportData, ReportPictures
-from spark_jobs.report.duel import say_who_is_better
+from spark_jobs.report.duel import say_reference, say_who_is_better
 from spark_jobs.report.gallery import make_gallery
 from spark_jobs.report.histogram import make_histogram
 from spark_jobs.report.many_classes import (
@@ -120,6 +120,7 @@ def render_report(data: ReportData, pictures: ReportPictures) -> str:
             numbered=len(found.classes) <= MAX_NUMBERED_CLASSES,
             weakest=find_weakest(found),
             duel=say_who_is_better(paired) if paired else "",
+            held_to=say_reference(data.reference),
             bins=draw_calibration(found.calibration),
             reserves=list_reserves(found.calibration),
             scatter=draw_search(data.search) if data.search else None,

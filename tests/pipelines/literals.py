@@ -88,6 +88,7 @@ EVALUATE = EvaluateOutcome(
     predictions_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/predictions",
     report_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/report.html",
     smoke_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/smoke.json",
+    operating_point_uri=f"{ROOT}/runs/{RUN_ID}/evaluate/attempt-1/operating_point.json",
 )
 IMAGE = BuildImageOutcome(
     version=7, image_tag="modelmill/boards:7", image_id="sha256:1", base="sha256:0", size_bytes=9

@@ -52,7 +52,7 @@ SPECS: list[tuple[JobSpec, TypeAdapter[Any]]] = [
     (etl_spec(PLAN, ATTEMPT), SPARK_SPEC),
     (train_spec(PLAN, ETL, ATTEMPT), TRAINING_SPEC),
     (evaluate_spec(PLAN, ETL, TRAIN, ATTEMPT), SPARK_SPEC),
-    (build_image_spec(PLAN, TRAIN, ATTEMPT), SERVING_SPEC),
+    (build_image_spec(PLAN, TRAIN, EVALUATE, ATTEMPT), SERVING_SPEC),
     (
         deploy_spec(PLAN, ATTEMPT, train=TRAIN, evaluate=EVALUATE, gate=GATE, image=IMAGE),
         SERVING_SPEC,
@@ -110,7 +110,7 @@ def test_any_form_reaches_the_training_and_moves_no_side(request: RunRequest) ->
 def test_deployment_is_the_dataset_unless_named(given_name: str, served_as: str) -> None:
     plan = plan_of(RunRequest(dataset="boards", deployment=given_name))
     evaluate = evaluate_spec(plan, ETL, TRAIN, ATTEMPT)
-    image = build_image_spec(plan, TRAIN, ATTEMPT)
+    image = build_image_spec(plan, TRAIN, EVALUATE, ATTEMPT)
     deploy = deploy_spec(plan, ATTEMPT, train=TRAIN, evaluate=EVALUATE, gate=GATE, image=IMAGE)
     assert {evaluate.deployment, image.deployment, deploy.deployment} == {served_as}
     assert {evaluate.dataset, deploy.dataset} == {"boards"}

@@ -11,11 +11,10 @@ from fastapi import FastAPI
 
 from serving import tokens
 from serving.app import create_app
-from serving.schemas import Prediction
 from serving.tokens import add_token
 from tests.serving.running import run_server
 from tests.serving.test_app import LABELS
-from tests.serving.tiny import plain, write_bundle
+from tests.serving.tiny import add_operating_point, plain, write_bundle
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -38,9 +37,12 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def app(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """Its parameter: below which score it declines."""
     monkeypatch.setattr(tokens, "FRESH_SECONDS", 0.0)
     bundle = write_bundle(tmp_path / "b", classes=LABELS)
+    if hasattr(request, "param"):
+        add_operating_point(bundle, request.param)
     return create_app(bundle, "brightness", 3, tokens=tmp_path / "tokens.json")
 
 
@@ -129,17 +131,15 @@ def test_what_is_no_picture_is_said(page: Any) -> None:
     assert page.inner_text("#problem") == ""
 
 
-def test_none_of_these(page: Any, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = app.state.service
-    predict = service.predict
-
-    def decline(*arguments: Any) -> Prediction:
-        return Prediction(declined=True, results=predict(*arguments).results)
-
-    monkeypatch.setattr(service, "predict", decline)
-    choose(page, plain(255))
+@pytest.mark.parametrize("app", [0.9], indirect=True)
+def test_none_of_these(page: Any) -> None:
+    assert "“none of these” below 90.0 %" in page.inner_text("#facts")
+    choose(page, plain(140))
     page.wait_for_selector("#results tr")
     assert page.inner_text("#verdict") == "None of these"
+    choose(page, plain(255))
+    check_bright(page)
+    assert page.problems == []
 
 
 def test_curl_is_copied_and_works(page: Any, tmp_path: Path) -> None:

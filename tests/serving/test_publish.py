@@ -91,6 +91,19 @@ def test_replicas_are_set_and_stay_through_versions() -> None:
         decide(state, make_spec("promote"))
 
 
+def test_a_pin_moves_the_reference_alone() -> None:
+    state = make_state(2).serve_next(past(3))
+    assert state.reference is None
+    pinned = decide(state, make_spec("pin"))
+    assert (pinned.reference, pinned.version) == (state.past, 3)
+    assert not pinned.has_moved_since(state.generation)
+    # One that is remembered needs no registry.
+    older = decide(pinned, make_spec("pin", version=2))
+    assert older.reference is not None
+    assert older.reference.version == 2
+    assert older.serve_next(past(4)).reference == older.reference
+
+
 def test_document_of_before_gets_two_replicas() -> None:
     before = make_state(1).model_dump(exclude={"rollout", "history"}) | {"replicas": 1}
     assert DesiredState.model_validate(before).rollout.replicas == 2

@@ -18,6 +18,7 @@ from serving.bundle.manifest import (
     Preprocessing,
     Resize,
 )
+from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint, hash_model
 from serving.spec import SmokeSample, SmokeSamples
 
 SIZE = 16
@@ -74,6 +75,19 @@ def write_bundle(
     (folder / MODEL_FILE).write_bytes(make_network(sign=sign).SerializeToString())
     (folder / MANIFEST_FILE).write_text(make_manifest(classes, resize).model_dump_json())
     return folder
+
+
+def add_operating_point(bundle: Path, decline_below: float) -> OperatingPoint:
+    """As build_image leaves it beside the network."""
+    point = OperatingPoint(
+        model_sha256=hash_model((bundle / MODEL_FILE).read_bytes()),
+        run_id="20260102T030405-abcdef",
+        snapshot_id="0123abcd",
+        decline_below=decline_below,
+        class_thresholds={"bright": 0.4},
+    )
+    (bundle / OPERATING_POINT_FILE).write_text(point.model_dump_json())
+    return point
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

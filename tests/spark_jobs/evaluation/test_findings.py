@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from serving.bundle.manifest import MODEL_FILE
+from serving.bundle.operating_point import OperatingPoint, hash_model
 from serving.job import store
 from serving.job.evaluation import BadCases, Evaluation, Suspects
 from serving.job.inputs import InputFeatures
@@ -58,6 +60,11 @@ def test_what_speaks_for_a_mistake(
     assert all(row.threshold and row.threshold > 0.5 for row in evaluation.per_class)
     assert evaluation.declining is not None
     assert 0.5 < evaluation.declining.threshold < 1
+    point = store.read_model(outcome.operating_point_uri, OperatingPoint)
+    assert point.decline_below == evaluation.declining.threshold
+    assert point.class_thresholds == {row.label: row.threshold for row in evaluation.per_class}
+    model = store.read_bytes(store.join(spec.bundle_uri, MODEL_FILE))
+    assert point.model_sha256 == hash_model(model)
     cases = {one.sha256: one for one in store.read_model(outcome.bad_cases_uri, BadCases).cases}
     assert set(cases) == set(mistaken)
     near = cases[mistaken[0]].neighbours
@@ -86,6 +93,7 @@ def test_nothing_is_chosen_on_what_the_model_has_learned_from(spec: EvaluateSpec
     outcome = run_evaluate(spec.model_copy(update={"val_learned": True}))
     evaluation = store.read_model(outcome.metrics_uri, Evaluation)
     assert evaluation.declining is None
+    assert outcome.operating_point_uri == ""
     assert {row.threshold for row in evaluation.per_class} == {None}
     cases = store.read_model(outcome.bad_cases_uri, BadCases).cases
     assert cases

@@ -7,24 +7,27 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_jobs.metrics.declining import choose_threshold, measure_declining
 from spark_jobs.session import make_frame
 
+NAMES = ("a", "b")
+
 
 def to_frame(spark: SparkSession, scores: list[float | None], right: list[bool]) -> DataFrame:
     """None: a picture that could not be read."""
     columns = {
         "label": pa.array(["a"] * len(scores)),
         "predicted": pa.array(["a" if one else "b" for one in right]),
-        "score": pa.array([1.0 if one is None else one for one in scores]),
-        "scores": pa.array([None if one is None else [one] for one in scores]),
+        "scores": pa.array(
+            [None if one is None else [one, 0.0] for one in scores], pa.list_(pa.float32())
+        ),
     }
     return make_frame(spark, pa.table(columns))
 
 
 def test_nineteen_of_twenty_are_accepted(spark: SparkSession) -> None:
     val = to_frame(spark, [number / 20 for number in range(1, 21)], [True] * 20)
-    threshold = choose_threshold(val)
+    threshold = choose_threshold(val, NAMES)
     # Between the lowest two, as numpy.quantile has it.
     assert threshold == pytest.approx(0.0975)
     test = to_frame(spark, [0.02, 0.05, 0.5, 0.9, None], [False, True, False, True, False])
-    found = measure_declining(test, threshold or 0)
+    found = measure_declining(test, NAMES, threshold or 0)
     assert (found.declined, found.declined_wrong) == (2 / 5, 1 / 5)
-    assert choose_threshold(val.where("false")) is None
+    assert choose_threshold(val.where("false"), NAMES) is None
