@@ -20,6 +20,8 @@ PULL_SECONDS = 15
 BUILD_SECONDS = 900
 SUITE = "bookworm"
 PACKAGES = "python3,python3-venv,ca-certificates"
+# mmdebstrap's own way to merge /usr. Without it a package does that, and brings all of Perl.
+MERGE_HOOK = Path("/usr/share/mmdebstrap/hooks/merged-usr")
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 
@@ -67,6 +69,8 @@ def _build(client: DockerClient) -> None:
     with tempfile.TemporaryDirectory(prefix="modelmill-base-") as folder:
         archive = Path(folder) / "base.tar"
         argv = [program, "--quiet", "--variant=minbase", f"--include={PACKAGES}"]
+        if MERGE_HOOK.is_dir():
+            argv += [f"--hook-dir={MERGE_HOOK}", "--include=usr-is-merged"]
         argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
         done = subprocess.run(
             [*argv, SUITE, str(archive), *sources[:1]],
