@@ -201,3 +201,23 @@ def test_where_the_version_cannot_serve_the_other_goes_on(room: Room) -> None:
     assert (state.version, state.frozen, find_version_before(state)) == (2, False, first.version)
     last = room.events()[-1]
     assert (last["action"], last["from_version"], last["to_version"]) == ("put_back", 1, 2)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_the_first_version_is_the_reference_until_another_is_pinned(room: Room) -> None:
+    def read_reference() -> int | None:
+        state = read_desired(room.database, room.deployment)
+        return state.reference.version if state is not None and state.reference else None
+
+    deploy(room.register(sign=1))
+    assert read_reference() == 1
+    # Its gate says nothing of having been compared with the first one.
+    deploy(room.register(sign=-1))
+    assert read_reference() == 1
+    pinned = say(room, "pin")
+    assert (pinned.version, pinned.frozen) == (2, False)
+    assert read_reference() == 2
+    assert say(room, "pin", 1, "2").version == 2
+    assert read_reference() == 1
+    assert [event["action"] for event in room.events()] == ["deploy", "deploy", "pin", "pin"]
