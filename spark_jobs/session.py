@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 SETTINGS = {
     # Photos are large: the defaults would hold thousands of them in memory at once.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "256",
-    # What is kept goes to disk and back in such pieces, each a single object in the heap.
+    # What is kept goes to disk and back in such pieces, and what reads them holds one at a time:
+    # Java's stream of objects remembers all that it has read until it is told to forget.
     "spark.sql.inMemoryColumnarStorage.batchSize": "256",
+    "spark.serializer.objectStreamReset": "1",
     "spark.sql.files.maxPartitionBytes": "16m",
     # Files count by their bytes, so that small data, too, spreads over the cores.
     "spark.sql.files.openCostInBytes": "65536",
