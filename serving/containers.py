@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from docker.client import DockerClient
@@ -13,7 +14,7 @@ from serving import environment
 from serving.docker_client import DEPLOYMENT_LABEL, ROLE_LABEL, VERSION_LABEL
 from serving.gateway import KEEP_ALIVE_SECONDS, PORT
 from serving.gateway_container import PUBLISHED, Gateway, find_port, remove_folder
-from serving.hosts import Running, Served, ServedBy, address_of
+from serving.hosts import Running, Served, ServedBy, address_of, try_beside
 from serving.image import ensure_model_image
 from serving.sandbox import (
     Role,
@@ -102,27 +103,45 @@ class ContainerHost:
 
     def serve(self, served: Served, port: int) -> None:
         present = self._find(deployment=served.deployment)
-        fit = [c for c in present if _answers(c, served)][: served.replicas]
-        fresh = [self._create(served, "replica") for _ in range(served.replicas - len(fit))]
+        sides = [served] if served.trial is None else [served, try_beside(served, served.trial)]
+        fit = [[c for c in present if _answers(c, s)][: s.replicas] for s in sides]
+        fresh: list[list[Container]] = [[] for _ in sides]
         before = [c for c in present if c.labels[ROLE_LABEL] == "service"]
         try:
-            for container in fresh:
-                self._start(container, served)
-            for container in fresh:
-                self._wait(container, served)
-            names = sorted(str(c.name) for c in [*fit, *fresh])
-            changed = Gateway(self._client, served.deployment, port).direct(names, before)
+            for side, there, made in zip(sides, fit, fresh, strict=True):
+                made += [self._create(side, "replica") for _ in range(side.replicas - len(there))]
+                for container in made:
+                    self._start(container, side)
+            for side, made in zip(sides, fresh, strict=True):
+                for container in made:
+                    self._wait(container, side)
+            groups = [[*there, *made] for there, made in zip(fit, fresh, strict=True)]
+            names = [sorted(str(c.name) for c in group) for group in groups]
+            changed = Gateway(self._client, served.deployment, port).direct(
+                names[0],
+                before,
+                canaries=names[1] if len(names) > 1 else (),
+                percent=0 if served.trial is None else served.trial.percent,
+            )
         except Exception:
-            for container in fresh:
+            for container in chain(*fresh):
                 remove_container(container)
             raise
-        kept = {c.id for c in [*fit, *fresh]}
+        kept = {c.id for c in chain(*groups)}
         old = [c for c in present if c.id not in kept and c.labels[ROLE_LABEL] != "gateway"]
         if changed and any(c.status == "running" for c in old):
             time.sleep(LINGER_SECONDS)
         for container in old:
             container.stop(timeout=STOP_SECONDS)
             remove_container(container)
+
+    def find_trouble(self, deployment: str, version: int) -> str | None:
+        """Last words of a replica of this version that has ended or was restarted."""
+        for container in self._find(deployment=deployment, version=str(version), role="replica"):
+            death = find_death(container)
+            if death is not None:
+                return death
+        return None
 
     def stop(self, deployment: str) -> None:
         found = self._find(deployment=deployment)

@@ -1,8 +1,11 @@
 """Put one version in service: smoke test, compare-and-set, reconcile, audit."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from serving import environment
+from serving.canary import drive_canary
+from serving.canary_state import begin_event, find_canary, return_to_champion
 from serving.desired import (
     DesiredState,
     PastVersion,
@@ -71,6 +74,8 @@ def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
         (current.version, current.bundle_uri) == (spec.version, spec.bundle_uri)
     ):
         return current
+    if current is not None and find_canary(current, _name_request(spec)) is not None:
+        return current
     if current is not None and current.frozen:
         raise UserError(
             f"Deployment {spec.deployment!r} is frozen at version {current.version}: release it "
@@ -78,6 +83,8 @@ def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
         )
     if _has_moved(spec, current):
         raise _moved(spec, current)
+    if current is not None:
+        current = _make_room(database, current, _name_request(spec))
     _check_candidate(spec)
     target = PastVersion(version=spec.version, image_tag=spec.image_tag, bundle_uri=spec.bundle_uri)
     if current is None:
@@ -91,10 +98,39 @@ def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
             **target.model_dump(),
         )
     else:
-        state = current.serve_next(target, reference=choose_reference(current, target, spec.gate))
+        reference = choose_reference(current, target, spec.gate)
+        if current.wants_canary(target):
+            state = current.begin_canary(
+                target,
+                since=datetime.now(UTC),
+                request_id=_name_request(spec),
+                reference=reference,
+            )
+        else:
+            state = current.serve_next(target, reference=reference)
     if not compare_and_set(database, state, state.generation - 1):
         raise _moved(spec, read_desired(database, spec.deployment))
     return state
+
+
+def _name_request(spec: DeploySpec) -> str:
+    """The same in every attempt; a later run has seen another generation."""
+    return f"deploy {spec.version} {spec.expected_generation} {spec.bundle_uri}"
+
+
+def _make_room(database: Any, current: DesiredState, request_id: str) -> DesiredState:
+    """The state without a canary; raises UserError where one is under way, or was this one."""
+    if current.dropped is not None and current.dropped.request_id == request_id:
+        raise UserError(current.dropped.why)
+    if current.canary is None:
+        return current
+    if current.canary.is_abandoned(datetime.now(UTC)):
+        return return_to_champion(database, current, "its time was over, and nobody compared them")
+    raise UserError(
+        f"Deployment {current.deployment!r} is trying version {current.canary.version} with "
+        f"{current.canary.percent} % of its requests until {current.canary.end:%H:%M} UTC. Wait "
+        f"for that, or end it (./modelmill rollback {current.deployment}), and start again."
+    )
 
 
 def _has_moved(spec: DeploySpec, current: DesiredState | None) -> bool:
@@ -111,20 +147,30 @@ def deploy(spec: DeploySpec) -> DeployOutcome:
     """
     with use_database() as database:
         wanted = _set_desired(database, spec)
-        record_event(
-            database,
-            wanted,
-            action="deploy",
-            who=spec.actor,
-            why=spec.reason,
-            from_version=wanted.replaced_version,
-            gate=spec.gate,
-        )
+        note, own = "", True
+        if find_canary(wanted, _name_request(spec)) is not None:
+            begin_event(database, wanted, who=spec.actor, why=spec.reason, gate=spec.gate)
+            wanted, note = drive_canary(database, spec.deployment, _name_request(spec))
+            # Else a person did not want to wait, and that is the event.
+            own = wanted.request_id == _name_request(spec)
+        if own:
+            record_event(
+                database,
+                wanted,
+                action="deploy",
+                who=spec.actor,
+                why=f"{spec.reason} {note}".strip(),
+                from_version=wanted.replaced_version,
+                gate=spec.gate,
+            )
         state, served_by = reconcile(database, spec.deployment)
     if state.version != spec.version:
         raise _moved(spec, state)
     endpoint = address_of(environment.host(), state.port)
-    print(f"{spec.deployment} version {state.version} serves at {endpoint}", flush=True)
+    print(
+        f"{spec.deployment} version {state.version} serves at {endpoint}. {note}".strip(),
+        flush=True,
+    )
     return DeployOutcome(
         deployment=spec.deployment,
         version=state.version,
@@ -132,4 +178,5 @@ def deploy(spec: DeploySpec) -> DeployOutcome:
         endpoint=endpoint,
         served_by=served_by,
         replaced_version=state.replaced_version,
+        note=note,
     )

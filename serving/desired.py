@@ -1,6 +1,6 @@
 """The desired state of deployments, in MongoDB: changed only by compare-and-set."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -9,6 +9,8 @@ from serving.spec import EventAction, GateNumbers, Rollout
 
 # Versions that a deployment remembers having served.
 REMEMBERED = 10
+# After its window a canary waits so long for the job that started it, or a retry of that.
+ABANDONED = timedelta(minutes=10)
 
 
 class PastVersion(BaseModel):
@@ -19,6 +21,48 @@ class PastVersion(BaseModel):
     version: int
     image_tag: str
     bundle_uri: str
+
+
+class Canary(PastVersion):
+    """A version that takes `percent` of the requests for `minutes` from `since` on.
+
+    since: when it was decided, and, once `taking`, when its replicas were ready.
+    request_id: whose it is; a retry goes on with its own. reference: what later versions are held
+    to once this one has stayed; None: what they are held to now.
+    """
+
+    percent: int
+    minutes: float
+    since: datetime
+    taking: bool = False
+    request_id: str
+    reference: PastVersion | None = None
+
+    @property
+    def past(self) -> PastVersion:
+        """The version alone."""
+        return PastVersion(
+            version=self.version, image_tag=self.image_tag, bundle_uri=self.bundle_uri
+        )
+
+    @property
+    def end(self) -> datetime:
+        """When its window is over."""
+        return self.since + timedelta(minutes=self.minutes)
+
+    def is_abandoned(self, now: datetime) -> bool:
+        """Whether nobody seems to drive it any more: retries come sooner than this."""
+        return now > self.end + ABANDONED
+
+
+class DroppedCanary(BaseModel):
+    """The last canary that did not stay, for a retry that comes too late to see it go."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: int
+    request_id: str
+    why: str
 
 
 class DesiredState(BaseModel):
@@ -46,6 +90,8 @@ class DesiredState(BaseModel):
     history: tuple[PastVersion, ...] = ()
     reference: PastVersion | None = None
     request_id: str = ""
+    canary: Canary | None = None
+    dropped: DroppedCanary | None = None
 
     @property
     def past(self) -> PastVersion:
@@ -62,6 +108,43 @@ class DesiredState(BaseModel):
     def advance(self, **changes: Any) -> "DesiredState":
         """The next generation, with other settings."""
         return self.model_copy(update={"generation": self.generation + 1, **changes})
+
+    def wants_canary(self, target: PastVersion) -> bool:
+        """Whether a version is tried first: only containers can share the requests."""
+        return bool(self.rollout.canary_percent and self.image_tag and target.image_tag)
+
+    def begin_canary(
+        self,
+        target: PastVersion,
+        *,
+        since: datetime,
+        request_id: str,
+        reference: PastVersion | None = None,
+    ) -> "DesiredState":
+        """The next generation, with a version on trial beside the one in service."""
+        canary = Canary(
+            **target.model_dump(),
+            percent=self.rollout.canary_percent,
+            minutes=self.rollout.canary_minutes,
+            since=since,
+            request_id=request_id,
+            reference=reference,
+        )
+        return self.advance(canary=canary)
+
+    def let_in(self, canary: Canary, **changes: Any) -> "DesiredState":
+        """The next generation, with the version that was on trial in the champion's place."""
+        reference = canary.reference or self.reference
+        return self.serve_next(canary.past, reference=reference, **changes)
+
+    def drop_canary(self, why: str, **changes: Any) -> "DesiredState":
+        """The next generation, without the version on trial, if there is one."""
+        if self.canary is None:
+            return self.advance(**changes)
+        dropped = DroppedCanary(
+            version=self.canary.version, request_id=self.canary.request_id, why=why
+        )
+        return self.advance(**{"canary": None, "dropped": dropped, **changes})
 
     def serve_next(self, target: PastVersion, **changes: Any) -> "DesiredState":
         """The next generation, with a new version; this one is remembered."""
@@ -88,6 +171,7 @@ class DesiredState(BaseModel):
             replaced_version=self.version,
             moved_generation=self.generation + 1,
             history=history,
+            canary=None,
             **changes,
         )
 
@@ -134,8 +218,9 @@ def record_event(
     why: str,
     from_version: int | None,
     gate: GateNumbers | None = None,
+    to_version: int | None = None,
 ) -> None:
-    """Append the audit entry of a generation, once."""
+    """Append the audit entry of a generation, once; to_version: the one in service, if not said."""
     database["deployment_events"].update_one(
         {"deployment": state.deployment, "generation": state.generation},
         {
@@ -144,7 +229,7 @@ def record_event(
                 "action": action,
                 "who": who,
                 "from_version": from_version,
-                "to_version": state.version,
+                "to_version": to_version or state.version,
                 "why": why,
                 "gate": None if gate is None else gate.model_dump(),
             }

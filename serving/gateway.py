@@ -1,7 +1,9 @@
 """HAProxy's configuration before a deployment's replicas. Pure."""
 
 import hashlib
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 PORT = 8000
 # Where the gateway answers itself: which configuration it follows, and its own Prometheus metrics.
@@ -12,6 +14,11 @@ METRICS_PATH = "/gateway/metrics"
 KEEP_ALIVE_SECONDS = 2
 # A request larger than this cannot be sent again to another replica when the first one dies.
 BUFFER_BYTES = 256 * 1024
+# How HAProxy calls the servers that get a share of the requests; a number follows.
+CANARY = "canary-"
+BACKEND = "replicas"
+# HAProxy's largest.
+MAX_WEIGHT = 256
 
 _HEAD = """\
 global
@@ -64,9 +71,18 @@ _SERVER = "resolvers engine init-addr last,libc,none"
 
 
 def render_config(
-    replicas: Sequence[str], *, header_seconds: float, body_seconds: float, answer_seconds: float
+    replicas: Sequence[str],
+    *,
+    header_seconds: float,
+    body_seconds: float,
+    answer_seconds: float,
+    canaries: Sequence[str] = (),
+    percent: int = 0,
 ) -> str:
-    """The whole file. replicas: names of containers on the gateway's network.
+    """The whole file. replicas: names of containers on the gateway's network; canaries: of those
+    that get `percent` of the requests.
+
+    All are servers of one backend, so that what a canary does not answer another one does.
 
     The times are the servers' own limits: the gateway waits a little longer, so that the server's
     sentence reaches the caller. Raises ValueError where there is no replica.
@@ -81,9 +97,11 @@ def render_config(
         keep_alive=KEEP_ALIVE_SECONDS,
         server=round(body_seconds + answer_seconds + 5),
     )
-    numbered = list(enumerate(replicas, start=1))
+    servers = _list_servers(replicas, canaries, percent)
     body = [
-        "backend replicas",
+        f"backend {BACKEND}",
+        # Fewest connections first would keep a slow version from getting its share.
+        *(["    balance roundrobin"] if canaries else []),
         "    option httpchk GET /readyz",
         "    http-check expect status 200",
     ]
@@ -91,14 +109,15 @@ def render_config(
     body.append(
         "    default-server check inter 500ms fastinter 100ms downinter 200ms fall 1 rise 1"
     )
-    body += [f"    server {n} {name}:{PORT} {_SERVER}" for n, name in numbered]
-    for n, name in numbered:
+    body += [f"    server {s.name} {s.host}:{PORT} {s.weight}{_SERVER}" for s in servers]
+    for n, server in enumerate(servers, start=1):
         body += ["", f"backend replica-{n}", "    http-request set-path /metrics"]
-        body.append(f"    server {n} {name}:{PORT} track replicas/{n} {_SERVER}")
+        body.append(f"    server {n} {server.host}:{PORT} track {BACKEND}/{server.name} {_SERVER}")
     choices = [
-        f"    use_backend replica-{n} if {{ path /replicas/{n}/metrics }}" for n, _ in numbered
+        f"    use_backend replica-{n} if {{ path /replicas/{n}/metrics }}"
+        for n in range(1, len(servers) + 1)
     ]
-    rest = "\n".join([*choices, "    default_backend replicas", "", *body, ""])
+    rest = "\n".join([*choices, f"    default_backend {BACKEND}", "", *body, ""])
     mark = hashlib.sha256((head + rest).encode()).hexdigest()[:16]
     front = f"""
 frontend api
@@ -108,6 +127,36 @@ frontend api
     http-request use-service prometheus-exporter if {{ path {METRICS_PATH} }}
 """
     return head + front + rest
+
+
+class _Server(NamedTuple):
+    name: str
+    host: str
+    weight: str
+
+
+def _list_servers(
+    replicas: Sequence[str], canaries: Sequence[str], percent: int
+) -> tuple[_Server, ...]:
+    """The backend's, the canaries last."""
+    if not canaries:
+        return tuple(_Server(str(n), host, "") for n, host in enumerate(replicas, start=1))
+    each, trial = weigh(len(replicas), len(canaries), percent)
+    first = len(replicas) + 1
+    return (
+        *(_Server(str(n), host, f"weight {each} ") for n, host in enumerate(replicas, start=1)),
+        *(
+            _Server(f"{CANARY}{n}", host, f"weight {trial} ")
+            for n, host in enumerate(canaries, start=first)
+        ),
+    )
+
+
+def weigh(replicas: int, canaries: int, percent: int) -> tuple[int, int]:
+    """Weight of each replica and of each canary, by which these get `percent` together."""
+    each, trial = (100 - percent) * canaries, percent * replicas
+    shrink = max(math.gcd(each, trial), math.ceil(max(each, trial) / MAX_WEIGHT))
+    return max(1, round(each / shrink)), max(1, round(trial / shrink))
 
 
 def read_mark(config: str) -> str:

@@ -47,9 +47,17 @@ class Gateway:
         self._client, self._deployment, self._port = client, deployment, port
         self._folder = locate_folder(deployment)
 
-    def direct(self, replicas: Sequence[str], in_the_way: Sequence[Container]) -> bool:
+    def direct(
+        self,
+        replicas: Sequence[str],
+        in_the_way: Sequence[Container],
+        *,
+        canaries: Sequence[str] = (),
+        percent: int = 0,
+    ) -> bool:
         """Send all requests to these containers from now on; whether anything had to change.
 
+        canaries: containers that get `percent` of them.
         in_the_way: containers that hold the port and are stopped for it, with a short gap. Where
         the gateway does not come up they serve again.
         """
@@ -59,6 +67,8 @@ class Gateway:
             header_seconds=limits.header_seconds,
             body_seconds=limits.body_seconds,
             answer_seconds=limits.answer_seconds,
+            canaries=canaries,
+            percent=percent,
         )
         image = ensure_gateway_image(self._client)
         present = find_containers(self._client, deployment=self._deployment, role="gateway")

@@ -8,14 +8,38 @@ from serving.job.spec import Spec
 ServedBy = Literal["container", "process"]
 
 
+class Trial(Spec):
+    """A second version that takes a share of the requests, where the host has a gateway."""
+
+    version: int
+    image_tag: str
+    bundle_uri: str
+    percent: int
+
+
 class Served(Spec):
-    """One version of one deployment. replicas: how many servers, where the host has several."""
+    """One version of one deployment. replicas: how many servers, where the host has several.
+
+    trial: has as many, which take its share of the requests.
+    """
 
     deployment: str
     version: int
     image_tag: str
     bundle_uri: str
     replicas: int = 1
+    trial: Trial | None = None
+
+
+def try_beside(served: Served, trial: Trial) -> Served:
+    """The version on trial, served as the one beside it."""
+    return Served(
+        deployment=served.deployment,
+        version=trial.version,
+        image_tag=trial.image_tag,
+        bundle_uri=trial.bundle_uri,
+        replicas=served.replicas,
+    )
 
 
 class Running(Spec):

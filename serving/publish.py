@@ -1,8 +1,11 @@
 """What a person decides about a deployment: promote, roll back, freeze, release, set."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from serving import environment
+from serving.canary import drive_canary
+from serving.canary_state import begin_event, find_canary
 from serving.desired import (
     DesiredState,
     PastVersion,
@@ -18,7 +21,7 @@ from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.registry import Registry
 from serving.smoke import ServeError
-from serving.spec import PublishOutcome, PublishSpec
+from serving.spec import PublishOutcome, PublishSpec, Rollout
 
 # Actions that put another version in service.
 MOVES = ("promote", "rollback")
@@ -63,34 +66,74 @@ def find_version_before(state: DesiredState) -> int:
 
 def decide(state: DesiredState, spec: PublishSpec) -> DesiredState:
     """The next desired state; raises UserError where the action cannot be taken."""
-    common = {"request_id": spec.request_id}
+    common: dict[str, Any] = {"request_id": spec.request_id}
     if spec.action == "freeze":
-        return state.advance(frozen=True, **common)
+        return state.drop_canary(_explain_drop(state, spec), frozen=True, **common)
     if spec.action == "release":
         return state.advance(frozen=False, **common)
     if spec.action == "set":
-        if not spec.replicas:
-            raise UserError("What is to be set? Give the number of replicas.")
-        rollout = state.rollout.model_copy(update={"replicas": spec.replicas})
-        return state.advance(rollout=rollout, **common)
+        return state.advance(rollout=_set_rollout(state.rollout, spec), **common)
     if spec.action == "pin":
         pinned = _find_version(state, spec.version) if spec.version else state.past
         return state.advance(reference=pinned, **common)
     if spec.action == "promote" and not spec.version:
         raise UserError("Which version? Give the number of the one to promote.")
+    return _move(state, spec)
+
+
+def _move(state: DesiredState, spec: PublishSpec) -> DesiredState:
+    common: dict[str, Any] = {"request_id": spec.request_id}
+    drops = spec.action == "rollback" and state.canary is not None
+    if drops and spec.version in (0, state.version):
+        return state.drop_canary(_explain_drop(state, spec), frozen=True, **common)
     version = spec.version or find_version_before(state)
     if version == state.version:
         raise UserError(f"Deployment {spec.deployment!r} serves version {version} already.")
+    canary = state.canary
+    if canary is not None and canary.version == version and spec.action == "promote":
+        return state.let_in(canary, **common)
     target = _find_version(state, version)
+    if canary is not None:
+        state = state.drop_canary(_explain_drop(state, spec))
     if spec.action == "promote":
+        if state.wants_canary(target):
+            now = datetime.now(UTC)
+            return state.begin_canary(target, since=now, request_id=spec.request_id)
         return state.serve_next(target, **common)
     # Otherwise the next night would undo it.
     return state.serve_again(target, frozen=True, **common)
 
 
+def _set_rollout(rollout: Rollout, spec: PublishSpec) -> Rollout:
+    changes: dict[str, int | float] = {}
+    if spec.replicas:
+        changes["replicas"] = spec.replicas
+    if spec.canary_percent >= 0:
+        changes["canary_percent"] = spec.canary_percent
+    if spec.canary_minutes:
+        changes["canary_minutes"] = spec.canary_minutes
+    if not changes:
+        raise UserError(
+            "What is to be set? Give the number of replicas, canary_percent or canary_minutes."
+        )
+    return rollout.model_copy(update=changes)
+
+
+def _explain_drop(state: DesiredState, spec: PublishSpec) -> str:
+    """For the job that drives the canary."""
+    if state.canary is None:
+        return ""
+    reason = f" ({spec.reason})" if spec.reason else ""
+    return (
+        f"Version {state.canary.version} was on trial with {state.canary.percent} % of the "
+        f"requests until {spec.actor} ended that: {spec.action}{reason}."
+    )
+
+
 def _put_back(database: Any, wanted: DesiredState, before: DesiredState, why: str) -> None:
     """What served goes on, and the desired state says so; nothing where it has moved on since."""
-    fields = {"generation": wanted.generation + 1, "moved_generation": wanted.generation + 1}
+    moved = wanted.generation + 1
+    fields = {"generation": moved, "moved_generation": moved, "canary": None}
     state = before.model_copy(update=fields)
     if compare_and_set(database, state, wanted.generation):
         record_event(
@@ -110,7 +153,10 @@ def publish(spec: PublishSpec) -> PublishOutcome:
     """
     with use_database() as database:
         before = state = _read_state(database, spec.deployment)
-        if state.request_id != spec.request_id:
+        own = find_canary(state, spec.request_id)
+        if own is None and state.request_id != spec.request_id:
+            if state.dropped is not None and state.dropped.request_id == spec.request_id:
+                raise UserError(state.dropped.why)
             wanted = decide(state, spec)
             if not compare_and_set(database, wanted, state.generation):
                 raise UserError(
@@ -118,15 +164,19 @@ def publish(spec: PublishSpec) -> PublishOutcome:
                     f"at it (./modelmill deployments {spec.deployment}), and say again."
                 )
             state = wanted
-        moves = spec.action in MOVES
-        record_event(
-            database,
-            state,
-            action=spec.action,
-            who=spec.actor,
-            why=spec.reason,
-            from_version=state.replaced_version if moves else state.version,
-        )
+        note = ""
+        if find_canary(state, spec.request_id) is not None:
+            begin_event(database, state, who=spec.actor, why=spec.reason)
+            state, note = drive_canary(database, spec.deployment, spec.request_id)
+        if state.request_id == spec.request_id:
+            record_event(
+                database,
+                state,
+                action=spec.action,
+                who=spec.actor,
+                why=f"{spec.reason} {note}".strip(),
+                from_version=_find_origin(before, state, spec),
+            )
         try:
             now, served_by = reconcile(database, spec.deployment)
         except (ServeError, FileNotFoundError) as error:
@@ -141,7 +191,10 @@ def publish(spec: PublishSpec) -> PublishOutcome:
             raise UserError(why) from None
     kept = ", frozen" if now.frozen else ""
     endpoint = address_of(environment.host(), now.port)
-    print(f"{spec.deployment} version {now.version} serves at {endpoint}{kept}", flush=True)
+    print(
+        f"{spec.deployment} version {now.version} serves at {endpoint}{kept}. {note}".strip(),
+        flush=True,
+    )
     return PublishOutcome(
         deployment=spec.deployment,
         action=spec.action,
@@ -152,4 +205,14 @@ def publish(spec: PublishSpec) -> PublishOutcome:
         generation=now.generation,
         endpoint=endpoint,
         served_by=served_by,
+        note=note,
     )
+
+
+def _find_origin(before: DesiredState, state: DesiredState, spec: PublishSpec) -> int | None:
+    """The version that the event leads away from."""
+    if spec.action not in MOVES:
+        return state.version
+    if before.canary is not None and before.version == state.version:
+        return before.canary.version
+    return state.replaced_version

@@ -3,14 +3,16 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from xmlrpc.client import Fault
 
 from docker.errors import DockerException
 
 from serving import environment
+from serving.canary_state import describe_trial, return_to_champion
 from serving.containers import ContainerHost
-from serving.desired import DesiredState, list_desired, read_desired
+from serving.desired import Canary, DesiredState, list_desired, read_desired
 from serving.docker_client import use_docker
 from serving.hosts import Host, Served, ServedBy, address_of
 from serving.job.errors import UserError
@@ -61,16 +63,39 @@ def reconcile(database: Any, deployment: str) -> tuple[DesiredState, ServedBy]:
                 other.stop(deployment)
         if host.served_by == "process" and state.rollout.replicas > 1:
             print("A local process is one server: replicas need a Docker engine.", flush=True)
-        served = Served(
-            deployment=deployment,
-            version=state.version,
-            image_tag=state.image_tag,
-            bundle_uri=state.bundle_uri,
-            replicas=state.rollout.replicas,
-        )
-        host.serve(served, state.port)
+        if state.canary is not None:
+            state = _serve_both(database, state, state.canary, host)
+        if state.canary is None:
+            host.serve(_describe(state), state.port)
         Registry().set_champion(deployment, state.version)
         return state, host.served_by
+
+
+def _describe(state: DesiredState) -> Served:
+    canary = state.canary
+    return Served(
+        deployment=state.deployment,
+        version=state.version,
+        image_tag=state.image_tag,
+        bundle_uri=state.bundle_uri,
+        replicas=state.rollout.replicas,
+        trial=None if canary is None else describe_trial(canary),
+    )
+
+
+def _serve_both(database: Any, state: DesiredState, canary: Canary, host: Host) -> DesiredState:
+    """Serve the canary beside the champion; the state without it, where it has to go."""
+    why = ""
+    if host.served_by != "container":
+        why = "no Docker engine answers any more"
+    elif canary.is_abandoned(datetime.now(UTC)):
+        why = "its time was long over, and nobody had compared the two"
+    else:
+        try:
+            host.serve(_describe(state), state.port)
+        except (ServeError, UserError) as error:
+            why = f"it could not be served beside version {state.version}: {error}"
+    return return_to_champion(database, state, why) if why else state
 
 
 def reconcile_all(_: ReconcileSpec) -> ReconcileOutcome:

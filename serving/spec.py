@@ -97,7 +97,10 @@ class DeploySpec(JobSpec):
 
 
 class DeployOutcome(Spec):
-    """endpoint is the address of the API's root; `served_by` says what runs there."""
+    """endpoint is the address of the API's root; `served_by` says what runs there.
+
+    note: what a canary has shown; empty where there was none.
+    """
 
     deployment: str
     version: int
@@ -105,28 +108,39 @@ class DeployOutcome(Spec):
     endpoint: str
     served_by: Literal["container", "process"]
     replaced_version: int | None
+    note: str = ""
 
 
 MAX_REPLICAS = 16
+# From half on the one on trial would be the rule.
+MAX_CANARY_PERCENT = 50
+MAX_CANARY_MINUTES = 1440
 
 
 class Rollout(Spec):
-    """How a deployment serves, whichever version it is."""
+    """How a deployment serves, whichever version it is.
+
+    canary_percent: the share of the requests that a new version gets first, for canary_minutes;
+    0: all of them at once.
+    """
 
     replicas: int = Field(default=2, ge=1, le=MAX_REPLICAS)
+    canary_percent: int = Field(default=0, ge=0, le=MAX_CANARY_PERCENT)
+    canary_minutes: float = Field(default=5.0, gt=0, le=MAX_CANARY_MINUTES)
 
 
 PublishAction = Literal["promote", "freeze", "rollback", "release", "set", "pin"]
-# What an entry of deployment_events may be about.
-EventAction = Literal["deploy", "refuse", "put_back", PublishAction]
+# What an entry of deployment_events may be about. canary: a version begins to take a share of the
+# requests; canary_return: it was sent away again.
+EventAction = Literal["deploy", "refuse", "put_back", "canary", "canary_return", PublishAction]
 
 
 class PublishSpec(JobSpec):
     """What a person decides about a deployment.
 
     version: what to promote, to go back to or to hold new ones to; 0: the one before, or for pin
-    the one in service. replicas: what to set; 0: as they
-    are. request_id: the same in every attempt of one request, so that a retry does not go back
+    the one in service. replicas, canary_percent and canary_minutes: what to set; 0, -1 and 0: as
+    they are. request_id: the same in every attempt of one request, so that a retry does not go back
     twice.
     """
 
@@ -135,13 +149,18 @@ class PublishSpec(JobSpec):
     deployment: Name
     version: int = 0
     replicas: int = Field(default=0, ge=0, le=MAX_REPLICAS)
+    canary_percent: int = Field(default=-1, ge=-1, le=MAX_CANARY_PERCENT)
+    canary_minutes: float = Field(default=0.0, ge=0, le=MAX_CANARY_MINUTES)
     request_id: str
     actor: str
     reason: str
 
 
 class PublishOutcome(Spec):
-    """What the deployment is now; endpoint is the address of the API's root."""
+    """What the deployment is now; endpoint is the address of the API's root.
+
+    note: what a canary has shown; empty where there was none.
+    """
 
     deployment: str
     action: PublishAction
@@ -152,6 +171,7 @@ class PublishOutcome(Spec):
     generation: int
     endpoint: str
     served_by: Literal["container", "process"]
+    note: str = ""
 
 
 class ReconcileSpec(JobSpec):

@@ -28,10 +28,10 @@ class Load:
 
 
 @contextmanager
-def run_load(address: str, callers: int = 4, kept: int = 2) -> Iterator[Load]:
+def run_load(address: str, callers: int = 4, kept: int = 2, grey: int = 255) -> Iterator[Load]:
     """So many callers at once; `kept` of them keep their connection, the others open new ones."""
     load, stop, lock = Load(), threading.Event(), threading.Lock()
-    picture = plain(255)
+    picture = plain(grey)
 
     def ask(session: requests.Session | None) -> None:
         while not stop.is_set():

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import onnx
 import requests
 
 from serving.desired import read_desired
@@ -22,11 +23,11 @@ class Room:
         self.folder, self.deployment, self.made = folder, deployment, 0
         self.database = database
 
-    def register(self, sign: float) -> DeploySpec:
+    def register(self, sign: float, network: onnx.ModelProto | None = None) -> DeploySpec:
         """Build the next version; its spec, right for the generation that is there now."""
         self.made += 1
         folder = self.folder / str(self.made)
-        uri = write_bundle(folder / "bundle", sign=sign).as_uri()
+        uri = write_bundle(folder / "bundle", sign=sign, network=network).as_uri()
         labels = ("bright", "dark") if sign > 0 else ("dark", "bright")
         store.write_model((folder / "smoke.json").as_uri(), make_samples(*labels))
         spec = BuildImageSpec(

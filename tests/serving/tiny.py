@@ -43,6 +43,52 @@ def make_network(*, sign: float = 1.0) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
+def make_slow_network() -> onnx.ModelProto:
+    """The same, and above it so much to multiply that an answer takes a large part of a second."""
+    model = make_network()
+    graph = model.graph
+    side = 1500
+    graph.initializer.append(
+        onnx.numpy_helper.from_array(np.zeros((side, side), dtype=np.float32), "zeros")
+    )
+    # From the input, so that no optimiser does it once and for all.
+    last = graph.node.pop()
+    first = helper.make_node("ReduceMean", ["x"], ["level"], keepdims=0)
+    steps = [helper.make_node("Add", ["zeros", "level"], ["step0"])]
+    steps += [helper.make_node("MatMul", [f"step{n}", "zeros"], [f"step{n + 1}"]) for n in range(4)]
+    steps += [
+        helper.make_node("ReduceMean", ["step4"], ["nothing"], keepdims=0),
+        helper.make_node("Add", ["logits", "nothing"], ["sum"]),
+        helper.make_node("Softmax", ["sum"], [last.output[0]], axis=1),
+    ]
+    graph.node.extend([first, *steps])
+    return model
+
+
+def make_failing_network() -> onnx.ModelProto:
+    """The same for black and white; of any other picture it looks up what is not there."""
+    model = make_network()
+    graph = model.graph
+    last = graph.node.pop()
+    for name, value in (("table", [0.0]), ("hundred", [100.0]), ("one", [1.0])):
+        array = np.array(value, dtype=np.float32)
+        graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    # Brightness is -1 or 1 of these two: 100 (1 - b²) is their index 0, and no index of the others.
+    graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["x"], ["level"], keepdims=0),
+            helper.make_node("Mul", ["level", "level"], ["square"]),
+            helper.make_node("Sub", ["one", "square"], ["grey"]),
+            helper.make_node("Mul", ["grey", "hundred"], ["much"]),
+            helper.make_node("Cast", ["much"], ["index"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["table", "index"], ["nothing"]),
+            helper.make_node("Add", ["logits", "nothing"], ["sum"]),
+            helper.make_node("Softmax", ["sum"], [last.output[0]], axis=1),
+        ]
+    )
+    return model
+
+
 def make_manifest(
     classes: tuple[str, ...] = ("bright", "dark"), resize: Resize = "crop"
 ) -> Manifest:
@@ -70,9 +116,11 @@ def write_bundle(
     classes: tuple[str, ...] = ("bright", "dark"),
     sign: float = 1.0,
     resize: Resize = "crop",
+    network: onnx.ModelProto | None = None,
 ) -> Path:
     folder.mkdir(parents=True)
-    (folder / MODEL_FILE).write_bytes(make_network(sign=sign).SerializeToString())
+    model = make_network(sign=sign) if network is None else network
+    (folder / MODEL_FILE).write_bytes(model.SerializeToString())
     (folder / MANIFEST_FILE).write_text(make_manifest(classes, resize).model_dump_json())
     return folder
 

@@ -1,0 +1,80 @@
+"""A deployment in containers, and calls beside the test that watches it."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from docker.client import DockerClient
+
+from serving.containers import ContainerHost
+from serving.deploy import deploy
+from serving.desired import DesiredState, read_desired
+from serving.job.errors import UserError
+from serving.publish import publish
+from serving.spec import DeployOutcome, PublishAction, PublishOutcome, PublishSpec
+from tests.serving.rooms import Room
+
+
+class Shop(Room):
+    """A deployment in containers, half of whose requests a new version gets first."""
+
+    def __init__(self, folder: Path, deployment: str, database: Any, client: DockerClient) -> None:
+        super().__init__(folder, deployment, database)
+        self.client = client
+
+    def open(self, *, seconds: float, percent: int = 50) -> DeployOutcome:
+        """Put the first version in service, one replica, and say how the next is tried."""
+        made = deploy(self.register(sign=1))
+        self.say("set", replicas=1, canary_percent=percent, canary_minutes=seconds / 60)
+        return made
+
+    def say(self, action: PublishAction, request_id: str = "", **fields: Any) -> PublishOutcome:
+        spec = PublishSpec(
+            output_uri=self.folder.as_uri(),
+            action=action,
+            deployment=self.deployment,
+            request_id=request_id or f"{action} {time.time()}",
+            actor="test",
+            reason="to see",
+            **fields,
+        )
+        return publish(spec)
+
+    def state(self) -> DesiredState:
+        state = read_desired(self.database, self.deployment)
+        assert state is not None
+        return state
+
+    def wait_for_canary(self) -> None:
+        end = time.monotonic() + 60
+        while not ((canary := self.state().canary) and canary.taking):
+            assert time.monotonic() < end, self.state()
+            time.sleep(0.05)
+
+    def actions(self) -> list[str]:
+        return [event["action"] for event in self.events()][2:]
+
+    def versions(self) -> list[int]:
+        return sorted(r.version for r in ContainerHost(self.client).list_running())
+
+
+class Background:
+    """A call in a thread, and what came of it."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.outcome: Any = None
+        self._thread = threading.Thread(target=self._run, args=(call,))
+        self._thread.start()
+
+    def _run(self, call: Callable[[], Any]) -> None:
+        try:
+            self.outcome = call()
+        except UserError as error:
+            self.outcome = error
+
+    def wait(self) -> Any:
+        self._thread.join(120)
+        assert not self._thread.is_alive()
+        return self.outcome
