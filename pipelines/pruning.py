@@ -92,12 +92,14 @@ def read_needs(database: Any) -> tuple[Needs, ...]:
 def read_need(document: Mapping[str, Any]) -> Needs:
     """Any version and any run in a deployment's document counts, whatever the field.
 
-    Of the versions that it remembers, only the one that a rollback would go back to.
+    Of the versions that it remembers, only the one that a rollback would go back to; and those that
+    are tried, or that others are held to.
     """
     before = (document.get("history") or [{}])[-1]
+    parts = [before, *(document.get(name) or {} for name in ("canary", "reference"))]
     fields = [
         *((key, value) for key, value in document.items() if key != "history"),
-        *before.items(),
+        *(field for part in parts for field in part.items()),
     ]
     return Needs(
         deployment=str(document["_id"]),

@@ -3,7 +3,13 @@
 from pydantic import Field
 
 from pipelines.form_base import Form, Name
-from serving.spec import MAX_REPLICAS, PublishAction, PublishSpec
+from serving.spec import (
+    MAX_CANARY_MINUTES,
+    MAX_CANARY_PERCENT,
+    MAX_REPLICAS,
+    PublishAction,
+    PublishSpec,
+)
 
 PUBLISH_DAG = "modelmill_publish"
 
@@ -25,7 +31,7 @@ class PublishRequest(Form):
                 "rollback": "rollback: the version before serves again, and stays",
                 "release": "release: let new versions in again",
                 "pin": "pin: hold new versions to this one, too",
-                "set": "set: change how many replicas serve",
+                "set": "set: change how many replicas serve, and how new versions are tried",
             }
         },
     )
@@ -46,6 +52,21 @@ class PublishRequest(Form):
         title="Replicas",
         description="For set: how many servers share the requests. 0: as many as now.",
     )
+    canary_percent: int = Field(
+        default=-1,
+        ge=-1,
+        le=MAX_CANARY_PERCENT,
+        title="Canary, percent",
+        description="For set: what share of the requests a new version gets first. 0: all of them "
+        "at once. -1: as now.",
+    )
+    canary_minutes: float = Field(
+        default=0,
+        ge=0,
+        le=MAX_CANARY_MINUTES,
+        title="Canary, minutes",
+        description="For set: for how long, before it gets all of them or is sent away. 0: as now.",
+    )
     reason: str = Field(
         default="",
         max_length=500,
@@ -64,6 +85,8 @@ def publish_spec(
         deployment=request.deployment,
         version=request.version,
         replicas=request.replicas,
+        canary_percent=request.canary_percent,
+        canary_minutes=request.canary_minutes,
         request_id=request_id,
         actor=actor,
         reason=request.reason,

@@ -1,7 +1,6 @@
 """HAProxy's configuration before a deployment's replicas. Pure."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -72,12 +71,13 @@ _SERVER = "resolvers engine init-addr last,libc,none"
 
 def render_config(
     replicas: Sequence[str],
+    canaries: Sequence[str] = (),
+    percent: int = 0,
+    /,
     *,
     header_seconds: float,
     body_seconds: float,
     answer_seconds: float,
-    canaries: Sequence[str] = (),
-    percent: int = 0,
 ) -> str:
     """The whole file. replicas: names of containers on the gateway's network; canaries: of those
     that get `percent` of the requests.
@@ -153,10 +153,16 @@ def _list_servers(
 
 
 def weigh(replicas: int, canaries: int, percent: int) -> tuple[int, int]:
-    """Weight of each replica and of each canary, by which these get `percent` together."""
-    each, trial = (100 - percent) * canaries, percent * replicas
-    shrink = max(math.gcd(each, trial), math.ceil(max(each, trial) / MAX_WEIGHT))
-    return max(1, round(each / shrink)), max(1, round(trial / shrink))
+    """Weight of each replica and of each canary, by which these get `percent` together.
+
+    The smallest pair that HAProxy can be given and that comes closest.
+    """
+    wanted = (100 - percent) * canaries / (percent * replicas)
+    pairs = [
+        (min(MAX_WEIGHT, max(1, round(wanted * trial))), trial)
+        for trial in range(1, MAX_WEIGHT + 1)
+    ]
+    return min(pairs, key=lambda pair: abs(pair[0] / pair[1] - wanted))
 
 
 def read_mark(config: str) -> str:

@@ -64,11 +64,11 @@ class Gateway:
         limits = read_limits(environment.server_settings())
         config = render_config(
             replicas,
+            canaries,
+            percent,
             header_seconds=limits.header_seconds,
             body_seconds=limits.body_seconds,
             answer_seconds=limits.answer_seconds,
-            canaries=canaries,
-            percent=percent,
         )
         image = ensure_gateway_image(self._client)
         present = find_containers(self._client, deployment=self._deployment, role="gateway")

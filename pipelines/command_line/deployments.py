@@ -1,24 +1,17 @@
-"""./modelmill deployments, rollback, promote, freeze and release."""
+"""./modelmill deployments: what is in service, and what led there."""
 
-import uuid
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.catalogue import read_deployment
-from pipelines.command_line.administration import read_actor, run_command, use_scratch
-from pipelines.command_line.output import emit_json, json_option, read_flags, use_installation
-from pipelines.commands import python_command
-from pipelines.publish_request import PublishRequest, publish_spec
+from pipelines.command_line.output import emit_json, json_option, use_installation
 from serving.job.mongo import use_database
-from serving.spec import PublishAction, PublishOutcome, Rollout
+from serving.spec import Rollout
 
 SHOWN_EVENTS = 20
-
-reason_option = click.option("--reason", default="", help="Why, for the deployment's history.")
-name_argument = click.argument("deployment", metavar="NAME")
 
 
 class Event(BaseModel):
@@ -38,6 +31,16 @@ class Event(BaseModel):
     to_version: int | None
 
 
+class CanaryState(BaseModel):
+    """A version that gets a share of the requests, until `until`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    percent: int
+    until: datetime
+
+
 class DeploymentState(BaseModel):
     """A deployment as it should be, and what led there, newest first."""
 
@@ -49,6 +52,7 @@ class DeploymentState(BaseModel):
     reference: int | None = None
     frozen: bool
     replicas: int
+    canary: CanaryState | None = None
     endpoint: str
     events: tuple[Event, ...]
 
@@ -96,6 +100,8 @@ def deployments(deployment: str | None, limit: int, as_json: bool) -> None:
         click.echo(
             f"{one.deployment}  version {one.version}{before}{servers}{frozen}  {one.endpoint}"
         )
+        if one.canary is not None:
+            click.echo(f"  {_describe_canary(one.canary)}")
         for event in one.events if deployment is not None else ():
             click.echo(f"  {_describe_event(event)}")
 
@@ -115,6 +121,7 @@ def _describe(database: Any, document: dict[str, Any], host: str, limit: int) ->
         frozen=bool(document.get("frozen")),
         # Without an image a local process serves, and that is one.
         replicas=rollout.replicas if document.get("image_tag") else 1,
+        canary=_read_canary(document.get("canary")),
         endpoint=f"http://{host}:{document['port']}",
         events=tuple(
             Event.model_validate(one) for one in events.sort([("at", -1), ("generation", -1)])
@@ -122,98 +129,23 @@ def _describe(database: Any, document: dict[str, Any], host: str, limit: int) ->
     )
 
 
+def _read_canary(found: dict[str, Any] | None) -> CanaryState | None:
+    if not found:
+        return None
+    until = found["since"] + timedelta(minutes=found["minutes"])
+    return CanaryState(version=found["version"], percent=found["percent"], until=until)
+
+
+def _describe_canary(canary: CanaryState) -> str:
+    left = max(0.0, (canary.until - datetime.now(UTC)).total_seconds() / 60)
+    return (
+        f"tries version {canary.version} with {canary.percent} % of the requests, for "
+        f"{left:.1f} minutes more"
+    )
+
+
 def _describe_event(event: Event) -> str:
     moved = event.from_version != event.to_version
     versions = f"{event.from_version or '-'} → {event.to_version}" if moved else ""
-    line = f"{event.at:%Y-%m-%d %H:%M:%S}  {event.action:<9} {versions:<9} {event.who}"
+    line = f"{event.at:%Y-%m-%d %H:%M:%S}  {event.action:<13} {versions:<9} {event.who}"
     return f"{line}: {event.why}" if event.why else line.rstrip()
-
-
-def decide(
-    action: PublishAction, deployment: str, *, reason: str, as_json: bool, **values: object
-) -> None:
-    """Run the job that does it, and show what came of it; values: other fields of the form."""
-    given = {"deployment": deployment, "action": action, "reason": reason, **values}
-    request = read_flags(PublishRequest, given)
-    installation = use_installation()
-    with use_scratch(installation) as folder:
-        spec = publish_spec(
-            request, request_id=uuid.uuid4().hex, actor=read_actor(), output_uri=folder
-        )
-        command = python_command(installation.layout, "serving.main", spec)
-        outcome = run_command(command, spec, PublishOutcome, installation)
-    if as_json:
-        emit_json(outcome)
-        return
-    frozen = "; frozen" if outcome.frozen else ""
-    servers = f"{outcome.replicas} × {outcome.served_by}"
-    click.echo(f"{deployment}: version {outcome.version} at {outcome.endpoint} ({servers}){frozen}")
-
-
-@click.command()
-@name_argument
-@click.option(
-    "--set", "replicas", metavar="replicas=N", required=True, help="How many servers share it."
-)
-@reason_option
-@json_option
-def deploy(deployment: str, replicas: str, reason: str, as_json: bool) -> None:
-    """Change how the deployment NAME serves: --set replicas=3. Callers notice nothing."""
-    name, _, value = replicas.partition("=")
-    if name != "replicas" or not value.isdigit() or int(value) < 1:
-        raise click.UsageError(f"--set was {replicas!r}, but allowed is: replicas=N, N from 1 on.")
-    decide("set", deployment, replicas=int(value), reason=reason, as_json=as_json)
-
-
-@click.command()
-@name_argument
-@click.option(
-    "--to",
-    "version",
-    default=0,
-    type=click.IntRange(0),
-    help="Version to go back to.  [default: the one that served before]",
-)
-@reason_option
-@json_option
-def rollback(deployment: str, version: int, reason: str, as_json: bool) -> None:
-    """Put the version before in service again, and freeze the deployment NAME."""
-    decide("rollback", deployment, version=version, reason=reason, as_json=as_json)
-
-
-@click.command()
-@name_argument
-@click.argument("version", type=click.IntRange(1))
-@reason_option
-@json_option
-def promote(deployment: str, version: int, reason: str, as_json: bool) -> None:
-    """Put a VERSION of the deployment NAME in service, without asking the gate."""
-    decide("promote", deployment, version=version, reason=reason, as_json=as_json)
-
-
-@click.command()
-@name_argument
-@click.argument("version", type=click.IntRange(1), required=False)
-@reason_option
-@json_option
-def pin(deployment: str, version: int | None, reason: str, as_json: bool) -> None:
-    """Hold new versions of the deployment NAME to VERSION, too; by default the one in service."""
-    decide("pin", deployment, version=version or 0, reason=reason, as_json=as_json)
-
-
-@click.command()
-@name_argument
-@reason_option
-@json_option
-def freeze(deployment: str, reason: str, as_json: bool) -> None:
-    """Let no new version of the deployment NAME in service."""
-    decide("freeze", deployment, reason=reason, as_json=as_json)
-
-
-@click.command()
-@name_argument
-@reason_option
-@json_option
-def release(deployment: str, reason: str, as_json: bool) -> None:
-    """Let new versions of the deployment NAME in service again."""
-    decide("release", deployment, reason=reason, as_json=as_json)

@@ -103,3 +103,17 @@ def test_the_version_that_a_rollback_goes_back_to_is_needed() -> None:
     assert [image.version for image in old] == [1, 2, 3, 4, 5, 9, 10]
     before = read_need({"_id": "boards", "version": 7, "replaced_version": 6})
     assert before.versions == {6, 7}
+
+
+def test_versions_that_are_tried_or_held_to_are_needed() -> None:
+    tried, held = make_id(9), make_id(8)
+    need = read_need(
+        {
+            "_id": "boards",
+            "version": 7,
+            "canary": {"version": 9, "bundle_uri": f"hdfs://x/runs/{tried}/train/bundle"},
+            "reference": {"version": 3, "bundle_uri": f"hdfs://x/runs/{held}/train/bundle"},
+        }
+    )
+    assert need.versions == {3, 7, 9}
+    assert need.run_ids == {tried, held}

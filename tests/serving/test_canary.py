@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,14 @@ from serving import publish as publishing
 from serving.containers import ContainerHost
 from serving.deploy import deploy
 from serving.desired import DesiredState
-from serving.environment import REPO
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.sandbox import find_containers
-from serving.spec import DeployOutcome, DeploySpec, PublishOutcome, PublishSpec
+from serving.spec import DeployOutcome, PublishOutcome, PublishSpec
 from tests.serving.load import run_load
 from tests.serving.rooms import call_mlflow
-from tests.serving.shop import Background, Shop
+from tests.serving.shops import Background, Shop, run_driver
 from tests.serving.tiny import make_failing_network, make_slow_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
@@ -123,15 +121,6 @@ def test_canary_that_crashes_is_sent_away(shop: Shop) -> None:
     assert shop.versions() == [1]
 
 
-def run_driver(spec: DeploySpec) -> subprocess.Popen[bytes]:
-    """deploy as a job of its own, which can be killed."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "serving.main", "--spec", spec.model_dump_json()],
-        env={**os.environ, "PYTHONPATH": str(REPO)},
-        stdout=subprocess.DEVNULL,
-    )
-
-
 def test_killed_driver_goes_on_where_it_is_tried_again(shop: Shop) -> None:
     shop.open(seconds=15)
     spec = shop.register(sign=-1)
@@ -218,9 +207,7 @@ def test_of_two_publishes_at_once_one_is_told(shop: Shop, monkeypatch: pytest.Mo
 
     decide = publishing.decide
     monkeypatch.setattr(publishing, "decide", decide_together)
-    works = [
-        Background(lambda v=version: shop.say("promote", str(v), version=v)) for version in (2, 3)
-    ]
+    works = [Background(partial(shop.say, "promote", str(n), version=n)) for n in (2, 3)]
     outcomes = [work.wait() for work in works]
     (told,) = [one for one in outcomes if isinstance(one, UserError)]
     (done,) = [one for one in outcomes if isinstance(one, PublishOutcome)]

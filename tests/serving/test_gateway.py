@@ -13,7 +13,7 @@ from docker.client import DockerClient
 
 from serving.containers import ContainerHost
 from serving.environment import find_free_port
-from serving.gateway import read_mark, render_config
+from serving.gateway import read_mark, render_config, weigh
 from serving.hosts import Served
 from serving.image import build_model_image, name_image
 from serving.sandbox import find_containers
@@ -209,3 +209,26 @@ def test_half_a_reconciliation_is_finished_by_the_next(shop: Shop) -> None:
     assert load.failures == []
     assert [r.version for r in shop.host.list_running()] == [2, 2]
     assert len(shop.find("gateway")) == 1
+
+
+def test_weights_share_the_requests_by_percent() -> None:
+    for percent in range(1, 51):
+        for replicas, canaries in ((1, 1), (2, 2), (2, 1), (1, 3), (16, 16), (16, 1)):
+            each, trial = weigh(replicas, canaries, percent)
+            share = trial * canaries / (trial * canaries + each * replicas)
+            assert 1 <= min(each, trial) <= max(each, trial) <= 256
+            assert abs(share - percent / 100) < 0.005, (percent, replicas, canaries)
+
+
+def test_configuration_gives_canaries_their_weight_in_the_same_backend() -> None:
+    config = render_config(["a", "b"], ["c", "d"], 10, **SECONDS)
+    servers = [line.split() for line in config.splitlines() if " weight " in line]
+    assert [(line[1], line[2], line[4]) for line in servers] == [
+        ("1", "a:8000", "9"),
+        ("2", "b:8000", "9"),
+        ("canary-3", "c:8000", "1"),
+        ("canary-4", "d:8000", "1"),
+    ]
+    assert "track replicas/canary-4 " in config
+    assert "balance roundrobin" in config
+    assert "balance roundrobin" not in render_config(["a", "b"], **SECONDS)

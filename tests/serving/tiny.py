@@ -70,16 +70,16 @@ def make_failing_network() -> onnx.ModelProto:
     model = make_network()
     graph = model.graph
     last = graph.node.pop()
-    for name, value in (("table", [0.0]), ("hundred", [100.0]), ("one", [1.0])):
+    for name, value in (("table", [0.0]), ("ten", [10.0]), ("one", [1.0])):
         array = np.array(value, dtype=np.float32)
         graph.initializer.append(onnx.numpy_helper.from_array(array, name))
-    # Brightness is -1 or 1 of these two: 100 (1 - b²) is their index 0, and no index of the others.
+    # Brightness is near -1 or 1 of these two: 10 (1 - b²) is their index 0, and no index of grey.
     graph.node.extend(
         [
             helper.make_node("ReduceMean", ["x"], ["level"], keepdims=0),
             helper.make_node("Mul", ["level", "level"], ["square"]),
             helper.make_node("Sub", ["one", "square"], ["grey"]),
-            helper.make_node("Mul", ["grey", "hundred"], ["much"]),
+            helper.make_node("Mul", ["grey", "ten"], ["much"]),
             helper.make_node("Cast", ["much"], ["index"], to=TensorProto.INT64),
             helper.make_node("Gather", ["table", "index"], ["nothing"]),
             helper.make_node("Add", ["logits", "nothing"], ["sum"]),

@@ -1,5 +1,8 @@
-"""A deployment in containers, and calls beside the test that watches it."""
+"""One deployment of a test in containers, and those who put versions in service meanwhile."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,9 +14,10 @@ from docker.client import DockerClient
 from serving.containers import ContainerHost
 from serving.deploy import deploy
 from serving.desired import DesiredState, read_desired
+from serving.environment import REPO
 from serving.job.errors import UserError
 from serving.publish import publish
-from serving.spec import DeployOutcome, PublishAction, PublishOutcome, PublishSpec
+from serving.spec import DeployOutcome, DeploySpec, PublishAction, PublishOutcome, PublishSpec
 from tests.serving.rooms import Room
 
 
@@ -78,3 +82,12 @@ class Background:
         self._thread.join(120)
         assert not self._thread.is_alive()
         return self.outcome
+
+
+def run_driver(spec: DeploySpec) -> subprocess.Popen[bytes]:
+    """deploy as a job of its own, which can be killed."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "serving.main", "--spec", spec.model_dump_json()],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        stdout=subprocess.DEVNULL,
+    )
