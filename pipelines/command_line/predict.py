@@ -78,10 +78,9 @@ class Predictions(BaseModel):
 )
 @click.option(
     "--min-score",
-    default=0.0,
-    show_default=True,
     type=click.FloatRange(0, 1),
-    help="With --out: below it a picture counts as none of the classes (column declined).",
+    help="With --out: below it a picture counts as none of these (column declined).  "
+    "[default: as the model's server declines]",
 )
 @click.option(
     "--cores",

@@ -44,14 +44,15 @@ def predict_folder(
     if as_json:
         emit_json(outcome)
     else:
-        click.echo(describe_outcome(outcome, spec.min_score))
+        click.echo(describe_outcome(outcome))
     return outcome
 
 
-def describe_outcome(outcome: PredictFolderOutcome, min_score: float) -> str:
+def describe_outcome(outcome: PredictFolderOutcome) -> str:
     """One line: how many, how fast, and where they are."""
     rate = outcome.files / max(outcome.seconds, 1e-9)
-    low = f" ({outcome.declined} of them below {min_score:g})" if min_score else ""
+    below = outcome.decline_below
+    low = f" ({outcome.declined} of them none of these, below {below:.3g})" if below else ""
     return (
         f"{outcome.predicted} predicted{low}, {outcome.unreadable} unreadable, {rate:.1f} img/s, "
         f"by {outcome.deployment} version {outcome.version}"
@@ -66,7 +67,7 @@ def predict_here(
     given: tuple[Path, ...],
     out: Path,
     top: int,
-    min_score: float,
+    min_score: float | None,
     cores: int,
     force: bool,
     as_json: bool,

@@ -38,6 +38,14 @@ def _count_files(folder: Path, target: Path) -> int:
     return sum(1 for _ in _list_others(folder, target))
 
 
+def _find_threshold(predictor: Predictor, min_score: float | None) -> float:
+    """As the caller says, else as the bundle's server declines; 0: nothing is declined."""
+    if min_score is not None:
+        return min_score
+    point = predictor.operating_point
+    return point.decline_below if point is not None else 0.0
+
+
 def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
     """Write one row a file, whatever it is; raises UserError."""
     folder, target = local_path(spec.folder_uri).resolve(), local_path(spec.target_uri)
@@ -52,6 +60,7 @@ def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
         except BadBundleError as error:
             raise UserError(f"{spec.deployment} version {found.version}: {error}.") from None
     print(f"{total} files, {spec.deployment} version {found.version}, {cores} cores", flush=True)
+    below = _find_threshold(predictor, spec.min_score)
     top = min(spec.top, len(predictor.manifest.classes))
     predicted = declined = unreadable = 0
     progress, begin = Progress("predict", total), time.monotonic()
@@ -60,7 +69,7 @@ def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
             writer = WRITERS[spec.format](file, top)
             files = _list_others(folder, target)
             for answer in answer_files(predictor, folder, files, top=top, threads=cores):
-                low = bool(answer.results) and answer.results[0][1] < spec.min_score
+                low = bool(answer.results) and answer.results[0][1] < below
                 writer.write(answer, declined=low)
                 predicted += not answer.error
                 declined += low
@@ -75,6 +84,7 @@ def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
         files=predicted + unreadable,
         predicted=predicted,
         declined=declined,
+        decline_below=below,
         unreadable=unreadable,
         seconds=time.monotonic() - begin,
         target_uri=target.as_uri(),

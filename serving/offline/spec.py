@@ -16,7 +16,8 @@ class PredictFolderSpec(JobSpec):
     """Answer every picture below folder_uri, a local folder, in one file.
 
     version 0: the one in service. top: labels a picture. min_score: below it a picture counts as
-    none of the classes. cores 0: all that the job may use. force: the file may be there already.
+    none of the classes; None: below what the bundle itself declines, if it does. cores 0: all that
+    the job may use. force: the file may be there already.
     """
 
     kind: Literal["predict_folder"] = "predict_folder"
@@ -26,19 +27,23 @@ class PredictFolderSpec(JobSpec):
     target_uri: str
     format: AnswerFormat
     top: int = Field(default=DEFAULT_TOP, ge=1)
-    min_score: float = Field(default=0.0, ge=0, le=1)
+    min_score: float | None = Field(default=None, ge=0, le=1)
     cores: int = Field(default=0, ge=0)
     force: bool = False
 
 
 class PredictFolderOutcome(Spec):
-    """files == predicted + unreadable; declined is a part of predicted. seconds: of the work."""
+    """files == predicted + unreadable; declined is a part of predicted. seconds: of the work.
+
+    decline_below: the score below which a picture is declined; 0: none is.
+    """
 
     deployment: str
     version: int
     files: int
     predicted: int
     declined: int
+    decline_below: float = 0.0
     unreadable: int
     seconds: float
     target_uri: str

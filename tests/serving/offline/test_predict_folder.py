@@ -16,7 +16,7 @@ from serving.offline.predict_folder import predict_folder
 from serving.offline.spec import PredictFolderSpec
 from tests.serving.bundle.test_folders import fill
 from tests.serving.test_app import RAW, predict
-from tests.serving.tiny import write_bundle
+from tests.serving.tiny import add_operating_point, write_bundle
 
 HEADER = ["path", "label", "score", "declined", "label_2", "score_2", "error"]
 
@@ -90,6 +90,19 @@ def test_lines_of_json(spec: PredictFolderSpec, tmp_path: Path) -> None:
     # Its own answers are no picture.
     forced = spec.model_copy(update={**again, "force": True})
     assert predict_folder(forced).files == outcome.files
+
+
+def test_it_declines_as_the_bundle_says(spec: PredictFolderSpec, tmp_path: Path) -> None:
+    assert predict_folder(spec).declined == 0
+    add_operating_point(tmp_path / "new", 0.9)
+    own = predict_folder(spec.model_copy(update={"force": True}))
+    said = {row["path"]: row["declined"] for row in read_rows(tmp_path / "out.csv")}
+    asked = predict_folder(spec.model_copy(update={"force": True, "min_score": 0.9}))
+    assert said == {row["path"]: row["declined"] for row in read_rows(tmp_path / "out.csv")}
+    assert own.declined == asked.declined > 0
+    assert own.decline_below == asked.decline_below == 0.9
+    never = predict_folder(spec.model_copy(update={"force": True, "min_score": 0.0}))
+    assert never.declined == 0
 
 
 def test_other_version_by_its_number(spec: PredictFolderSpec, tmp_path: Path) -> None:
