@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.artifacts import RUN_ID, Artifacts
 from pipelines.attempts import attempt_uri, read_committed
-from pipelines.gate.rules import ModelCost
 from pipelines.local.environment import bypass_proxy, child_environment
 from pipelines.local.layout import Layout, read_layout
 from pipelines.old_plans import read_etl_outcome, read_plan
@@ -17,10 +16,8 @@ from pipelines.plan import RunPlan
 from pipelines.settings import Settings, read_settings
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.search import Search
 from serving.job.spec import OUTCOME_FILE, Spec
 from spark_jobs.spec import EtlOutcome
-from training.spec import TrainOutcome
 
 OutcomeT = TypeVar("OutcomeT", bound=Spec)
 
@@ -108,17 +105,6 @@ class RunFiles(BaseModel):
     def read(self, task: str, model: type[OutcomeT]) -> OutcomeT:
         """The same; UserError where the task has not been finished."""
         return self._demand(task, self.find(task, model))
-
-    def find_cost(self) -> ModelCost | None:
-        """What the chosen model takes; None where the training's search is not there to say it."""
-        train = self.find("train", TrainOutcome)
-        if train is None:
-            return None
-        try:
-            chosen = store.read_model(train.search_uri, Search).chosen
-        except FileNotFoundError:
-            return None
-        return ModelCost(latency_ms=chosen.latency_ms, model_mb=chosen.model_mb)
 
     def _demand(self, task: str, outcome: OutcomeT | None) -> OutcomeT:
         if outcome is None:

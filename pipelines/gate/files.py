@@ -1,9 +1,12 @@
-"""Where a run keeps what its gate decided, and what was answered."""
+"""What a gate reads beside the evaluation; where a run keeps what it decided, and the answer."""
 
 from pipelines.context import RunFiles
 from pipelines.gate.answer import Answer, settle
 from pipelines.gate.decision import GateDecision
+from pipelines.gate.rules import ModelCost
 from serving.job import store
+from serving.job.search import Search
+from training.spec import TrainOutcome
 
 GATE, ASK = "gate", "ask"
 
@@ -14,6 +17,15 @@ def _decision_uri(files: RunFiles) -> str:
 
 def _answer_uri(files: RunFiles) -> str:
     return store.join(files.task_uri(ASK), "answer.json")
+
+
+def read_cost(train: TrainOutcome) -> ModelCost | None:
+    """What the chosen model takes; None where the training's search is not there to say it."""
+    try:
+        chosen = store.read_model(train.search_uri, Search).chosen
+    except FileNotFoundError:
+        return None
+    return ModelCost(latency_ms=chosen.latency_ms, model_mb=chosen.model_mb)
 
 
 def write_decision(files: RunFiles, decision: GateDecision) -> None:

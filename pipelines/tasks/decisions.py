@@ -9,7 +9,7 @@ from pipelines.context import Installation
 from pipelines.form import read_form
 from pipelines.gate.audit import record_refusal
 from pipelines.gate.decision import decide_gate
-from pipelines.gate.files import ASK, write_decision
+from pipelines.gate.files import ASK, read_cost, write_decision
 from pipelines.gate.rules import find_misses
 from pipelines.planning import plan_run
 from pipelines.request import RunRequest
@@ -58,9 +58,9 @@ class GateOperator(Operator, SkipMixin):
         plan = files.plan()
         request = plan.request
         evaluate = files.read("evaluate", EvaluateOutcome)
-        cost = files.find_cost()
-        decision = decide_gate(evaluate, request, cost)
         train = files.find("train", TrainOutcome)
+        cost = None if train is None else read_cost(train)
+        decision = decide_gate(evaluate, request, cost)
         if train is not None and not find_misses(evaluate, request, cost):
             decision = note_unchanged(decision, evaluate, train)
         write_decision(files, decision)
