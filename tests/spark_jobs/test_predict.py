@@ -103,7 +103,8 @@ def test_every_active_sample_of_a_dataset_is_a_row(
     segment = writer.write(raw)
     new = [NewSample(f"{n}" * 64, f"{n}.png", "x", None, None, 1) for n in range(4)]
     Ledger(database, spec.deployment, "me").add(new, segment)
-    database["samples"].update_one({"sha256": "0" * 64}, {"$set": {"state": "deleted"}})
+    gone = {"dataset": spec.deployment, "sha256": "0" * 64}
+    database["samples"].update_one(gone, {"$set": {"state": "deleted"}})
     change = {"folder_uri": "", "dataset": spec.deployment, "raw_uri": raw}
     outcome = run_predict(spec.model_copy(update=change))
     rows = read_answers(tmp_path / "answers")

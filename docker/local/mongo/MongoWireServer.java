@@ -51,7 +51,8 @@ public final class MongoWireServer {
 
         @Override
         protected MongoDatabase openOrCreateDatabase(String name) {
-            return new H2Database(name, store, getCursorRegistry()) {
+            // The constructor of the base opens what is there, before this class has its fields.
+            return new H2Database(name, getMvStore(), getCursorRegistry()) {
                 @Override
                 protected Index<Object> openOrCreateUniqueIndex(
                         String collection, String index, List<IndexKey> keys, boolean sparse) {
