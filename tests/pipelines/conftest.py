@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pipelines.cli import main
+from serving.job.mongo import DATABASE
 from tests.pipelines.airflow_server import PASSWORD, USER, Row, serve_airflow
 
 SERVERS = {"mongo_server", "engine"}
@@ -34,6 +35,15 @@ class Done(NamedTuple):
 
 
 Run = Callable[..., Done]
+
+
+@pytest.fixture(scope="session")
+def database(mongo_server: str) -> Iterator[Any]:
+    """For the whole session: properties are tried many times on one fixture."""
+    from pymongo import MongoClient
+
+    with MongoClient[dict[str, Any]](mongo_server, tz_aware=True) as client:
+        yield client[DATABASE]
 
 
 @pytest.fixture
