@@ -191,6 +191,11 @@ def list_desired(database: Any) -> list[DesiredState]:
     return [_parse(document) for document in database["deployments"].find().sort("_id", 1)]
 
 
+def list_names(database: Any) -> list[str]:
+    """Every deployment's, sorted; also of one whose document cannot be read."""
+    return sorted(database["deployments"].distinct("_id"))
+
+
 def compare_and_set(database: Any, state: DesiredState, expected_generation: int) -> bool:
     """Write a state if the stored generation is the expected one (0: none stored); else False."""
     from pymongo.errors import DuplicateKeyError

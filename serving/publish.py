@@ -10,7 +10,7 @@ from serving.desired import (
     DesiredState,
     PastVersion,
     compare_and_set,
-    list_desired,
+    list_names,
     read_desired,
     record_event,
 )
@@ -30,7 +30,7 @@ MOVES = ("promote", "rollback")
 def _read_state(database: Any, deployment: str) -> DesiredState:
     state = read_desired(database, deployment)
     if state is None:
-        names = ", ".join(one.deployment for one in list_desired(database)) or "none"
+        names = ", ".join(list_names(database)) or "none"
         raise UserError(
             f"deployment was {deployment!r}, but there is no such deployment; there are: {names}."
         )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from serving.bundle_files import read_served_files
-from serving.desired import PastVersion, read_desired
+from serving.desired import PastVersion, list_names, read_desired
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.job.text import suggest
@@ -18,7 +18,7 @@ def find_version(deployment: str, version: int = 0) -> PastVersion:
     with use_database() as database:
         state = read_desired(database, deployment)
         if state is None:
-            names = sorted(database["deployments"].distinct("_id"))
+            names = list_names(database)
             there = f"there are: {', '.join(names)}" if names else "nothing is in service yet"
             raise UserError(
                 f"deployment was {deployment!r}, but there is no such deployment; {there}."
