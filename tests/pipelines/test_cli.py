@@ -78,9 +78,15 @@ def test_every_option_says_what_it_is() -> None:
         (["report"], "Missing argument 'RUN'"),
         (["rollback"], "Missing argument 'NAME'"),
         (["rollback", "Herbs"], "--deployment was 'Herbs', but allowed is: a lower-case"),
-        (["deploy", "herbs", "--set", "colour=3"], "--set was 'colour=3', but allowed is: replica"),
-        (["deploy", "herbs", "--set", "replicas=0"], "--set was 'replicas=0', but allowed is"),
-        (["deploy", "herbs", "--set", "replicas=99"], "--replicas was 99, but allowed is: 0 to 16"),
+        (
+            ["deploy", "herbs", "--set", "colour=3"],
+            "--set was 'colour=3', but allowed are: replicas=…",
+        ),
+        (["deploy", "herbs", "--set", "replicas=0"], "--set replicas='0': Input should be greater"),
+        (
+            ["deploy", "herbs", "--set", "replicas=99"],
+            "--set replicas='99': Input should be less than",
+        ),
         (["promote", "herbs"], "Missing argument 'VERSION'"),
         (["bench", "nothing"], "NAME was 'nothing', but allowed is: "),
         (["demo", "/nowhere/at/all"], "does not exist"),
