@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.photos import find_photos
+
 LAUNCHER = Path(__file__).parents[2] / "modelmill"
 DATASET = "bench-train"
 
@@ -30,8 +32,7 @@ def call(*arguments: str) -> dict[str, Any]:
 def main() -> int:
     """Import once, train as often as asked."""
     parser = argparse.ArgumentParser(prog="./modelmill bench train", description=__doc__)
-    data = Path(os.environ.get("MODELMILL_TEST_DATA", "../shared/data")) / "hymenoptera"
-    parser.add_argument("folder", nargs="?", type=Path, default=data)
+    parser.add_argument("folder", nargs="?", type=Path, default=find_photos())
     parser.add_argument("--repeat", type=int, default=1)
     arguments = parser.parse_args()
     if not arguments.folder.is_dir():

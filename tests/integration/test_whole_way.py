@@ -1,7 +1,6 @@
 """From a folder of pictures to a served model, and everything a person looks at on the way."""
 
 import base64
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from tests.integration.pictures import CLASSES, make_picture, write_pictures
 from tests.integration.stack import Stack
+from tests.photos import find_photos
 
 TASKS = {"plan", "etl", "train", "evaluate", "gate", "build_image", "deploy"}
 
@@ -187,15 +187,15 @@ def test_everything_listens_on_loopback_only(stack: Stack, trained: dict[str, An
 
 
 @pytest.mark.skipif(
-    "MODELMILL_TEST_DATA" not in os.environ and not Path("../shared/data/hymenoptera").is_dir(),
+    not find_photos().is_dir(),
     reason="needs the hymenoptera photos: set MODELMILL_TEST_DATA to the folder that holds them",
 )
 def test_photos_reach_the_accuracy_that_the_readme_names(stack: Stack) -> None:
-    data = Path(os.environ.get("MODELMILL_TEST_DATA", "../shared/data")).resolve()
-    stack.json("import", str(data / "hymenoptera"), "--dataset", "hymenoptera")
+    photos = find_photos().resolve()
+    stack.json("import", str(photos), "--dataset", "hymenoptera")
     answer = stack.json("train", "--dataset", "hymenoptera", "--wait")
     assert answer["accuracy"] >= 0.93
-    photo = next((data / "hymenoptera" / "val" / "bees").glob("*.jpg"))
+    photo = next((photos / "val" / "bees").glob("*.jpg"))
     curl = subprocess.run(
         ["curl", "-sS", "--data-binary", f"@{photo}", answer["endpoint"] + "/v1/predict"],
         capture_output=True,

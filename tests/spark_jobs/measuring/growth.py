@@ -6,9 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-
 from serving.job.inputs import Input
 from serving.job.mongo import MONGO_VARIABLE
 from spark_jobs.etl import run_etl
@@ -17,7 +14,8 @@ from spark_jobs.importing.source import ROOTS_VARIABLE
 from spark_jobs.spec import EtlOutcome, EtlSpec, ImportSpec, StageSpec
 from tests.mongo_server import find_jars, run_mongo
 from tests.spark_jobs.measuring.processes import Cost, measure
-from tests.spark_jobs.tiny import PREPROCESSING, encode, write_backbone
+from tests.spark_jobs.near_duplicates.pictures import make_small_picture
+from tests.spark_jobs.tiny import PREPROCESSING, write_backbone
 from tests.spark_jobs.whole_chain import CHAIN, read_report
 
 CLASSES = 4
@@ -49,15 +47,11 @@ def read_findings(outcome: EtlOutcome) -> tuple[int, dict[str, float]]:
 
 
 def write_small_pictures(folder: Path, first: int, count: int) -> None:
-    """JPEGs of about 3 kB: a few soft blobs, no two alike."""
+    """Files of `make_small_picture`, in a sub-folder per class."""
     for number in range(first, first + count):
-        chance = np.random.default_rng([7, number])
-        blobs = Image.fromarray(chance.integers(0, 255, (5, 7, 3), np.uint8))
-        picture = np.asarray(blobs.resize((112, 80), Image.Resampling.BICUBIC), np.float32)
-        noisy = np.clip(picture + chance.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
         place = folder / f"class {number % CLASSES}"
         place.mkdir(exist_ok=True)
-        (place / f"{number:06}.jpg").write_bytes(encode(Image.fromarray(noisy), "JPEG"))
+        (place / f"{number:06}.jpg").write_bytes(make_small_picture(number))
 
 
 def prepare_spark(memory: str, master: str = "local[*]") -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,16 +21,19 @@ from spark_jobs.near_duplicates.groups import (
 from spark_jobs.near_duplicates.look import Look, look_at, read_thumbnails
 from spark_jobs.near_duplicates.propose import propose_pairs
 from spark_jobs.stages.group_near_duplicates import Params
+from tests.photos import find_photos
 from tests.spark_jobs.near_duplicates.pictures import (
     COPIES,
     add_defect,
     copy_picture,
     make_scene,
+    make_small_picture,
     shoot,
 )
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
 PARAMS = Params()
+CLASSES = 4
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,13 @@ def make_camera_set(
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./modelmill bench near_duplicates")
-    data = Path(os.environ.get("MODELMILL_TEST_DATA", "../shared/data")) / "hymenoptera"
-    parser.add_argument("folder", nargs="?", type=Path, default=data, help="pictures to copy")
-    parser.add_argument("--planted", type=int, default=400, help="copies of each kind, at most")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=find_photos(), help="pictures to copy"
+    )
+    parser.add_argument("--planted", type=int, default=400, help="copies of a kind, at most")
+    parser.add_argument(
+        "--among", type=int, default=0, help="also plant them among so many small pictures"
+    )
     parser.add_argument("--good", type=int, default=500)
     parser.add_argument("--defective", type=int, default=100)
     parser.add_argument("--noise", type=float, nargs="+", default=[2.0, 4.0, 8.0])
@@ -196,6 +202,14 @@ def main() -> None:
     tell_false_groups(arguments.folder.name, pictures)
     chosen = range(len(pictures))[: arguments.planted]
     tell_recall(arguments.folder.name, pictures, contents, chosen)
+    if arguments.among:
+        contents = [make_small_picture(number) for number in range(arguments.among)]
+        pictures = [
+            read_picture(content, str(i), f"class {i % CLASSES}")
+            for i, content in enumerate(contents)
+        ]
+        tell_false_groups("small pictures", pictures)
+        tell_recall("small pictures", pictures, contents, range(arguments.planted))
     for noise in arguments.noise:
         title = f"fixed camera, sensor noise {noise:g}"
         pictures, contents = make_camera_set(arguments.good, arguments.defective, noise)

@@ -58,6 +58,15 @@ def copy_picture(content: bytes, kind: str, chance: Chance) -> bytes:
     return COPIES[kind](Image.fromarray(codec.decode(content)), chance)
 
 
+def make_small_picture(number: int) -> bytes:
+    """A JPEG of about 3 kB: a few soft blobs; no two numbers' are alike."""
+    chance = np.random.default_rng([7, number])
+    blobs = Image.fromarray(chance.integers(0, 255, (5, 7, 3), np.uint8))
+    picture = np.asarray(blobs.resize((112, 80), Image.Resampling.BICUBIC), np.float32)
+    noisy = np.clip(picture + chance.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+    return encode(Image.fromarray(noisy))
+
+
 def make_scene(width: int, height: int, seed: int = 0) -> Scene:
     """A board as a camera above a belt sees it: grain, a printed frame, holes; [height, width]."""
     chance = np.random.default_rng(seed)
