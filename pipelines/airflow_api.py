@@ -21,6 +21,9 @@ AWAITING_INPUT = "awaiting_input"
 # The states in which a run, or a task, stays.
 ENDED_RUN = frozenset({"success", "failed"})
 ENDED_TASK = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+# Writes into its task's log what a job prints, and this line before it.
+JOB_LOGGER = ".SubprocessHook"
+BEFORE_OUTPUT = "Output:"
 
 
 class _Answer(BaseModel):
@@ -69,6 +72,15 @@ class TaskRun(_Answer):
     duration: float | None = None
 
 
+class _LogLine(_Answer):
+    event: str
+    logger: str | None = None
+
+
+class _Log(_Answer):
+    content: list[_LogLine]
+
+
 class AirflowApi:
     """A signed-in client. Every call raises UserError where Airflow refuses or does not answer."""
 
@@ -93,6 +105,19 @@ class AirflowApi:
         """Its tasks."""
         answer = self._call("GET", f"{self._path(run)}/taskInstances", params={"limit": 100})
         return [TaskRun.model_validate(row) for row in answer["task_instances"]]
+
+    def read_last_words(self, run: DagRun, task: TaskRun) -> str | None:
+        """The last line that the task's job printed in this attempt; None before the first."""
+        path = f"{self._path(run)}/taskInstances/{task.task_id}/logs/{task.try_number}"
+        accept = {"Accept": "application/json"}
+        answer = self._call("GET", path, missing={"content": []}, headers=accept)
+        log = _Log.model_validate(answer).content
+        lines = [line.event for line in log if (line.logger or "").endswith(JOB_LOGGER)]
+        # A job that is tried in another way begins anew.
+        before = max(
+            (i for i, line in enumerate(lines) if line == BEFORE_OUTPUT), default=len(lines)
+        )
+        return next((line for line in reversed(lines[before + 1 :]) if line.strip()), None)
 
     def read_xcom(self, run: DagRun, task_id: str, key: str) -> Any:
         """What a task left; None where it left nothing under this key."""

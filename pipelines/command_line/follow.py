@@ -12,6 +12,8 @@ from pipelines.results import sort_tasks, waits_for_answer
 from serving.job.errors import UserError
 
 POLL_S = 1.0
+# How long a task may be silent before its job's last line is shown, where lines stay.
+EVERY_S = 10
 PATIENCE_S = 120
 
 
@@ -34,8 +36,19 @@ def _poll(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
     return now, sort_tasks(api.list_tasks(run))
 
 
+def _listen(api: AirflowApi, run: DagRun, task: TaskRun) -> str:
+    """What the running task's job said last; a log that cannot be read is no reason to stop."""
+    if task.state != "running":
+        return ""
+    try:
+        return api.read_last_words(run, task) or ""
+    except UserError:
+        return ""
+
+
 def _show_changes(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
     shown: dict[str, str] = {}
+    spoken = time.monotonic()
     while True:
         now, tasks = _poll(api, run)
         for task in tasks:
@@ -44,6 +57,11 @@ def _show_changes(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
                 if shown.get(task.task_id) != f"{task.state}{task.try_number}":
                     click.echo(f"{_elapsed(now):5.0f} s  {line}", err=True)
                     shown[task.task_id] = f"{task.state}{task.try_number}"
+                    spoken = time.monotonic()
+        if time.monotonic() - spoken > EVERY_S:
+            for words in filter(None, (_listen(api, run, task) for task in tasks)):
+                click.echo(f"{_elapsed(now):5.0f} s      {words}", err=True)
+            spoken = time.monotonic()
         if now.state in ENDED_RUN or waits_for_answer(tasks):
             return now, tasks
         time.sleep(POLL_S)
@@ -52,14 +70,15 @@ def _show_changes(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
 def _show_in_place(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
     from rich.console import Console
     from rich.live import Live
+    from rich.markup import escape
     from rich.table import Table
 
     with Live(console=Console(stderr=True), refresh_per_second=4) as live:
         while True:
             now, tasks = _poll(api, run)
-            table = Table("task", "state", box=None, title=f"Run {run.run_id}")
+            table = Table("task", "state", "", box=None, title=f"Run {run.run_id}")
             for task in tasks:
-                table.add_row(task.task_id, _describe(task))
+                table.add_row(task.task_id, _describe(task), escape(_listen(api, run, task)))
             table.add_row("", f"{_elapsed(now):.0f} s in all")
             live.update(table)
             if now.state in ENDED_RUN or waits_for_answer(tasks):
