@@ -48,6 +48,7 @@ def _listen(api: AirflowApi, run: DagRun, task: TaskRun) -> str:
 
 def _show_changes(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
     shown: dict[str, str] = {}
+    said: dict[str, str] = {}
     spoken = time.monotonic()
     while True:
         now, tasks = _poll(api, run)
@@ -59,8 +60,11 @@ def _show_changes(api: AirflowApi, run: DagRun) -> tuple[DagRun, list[TaskRun]]:
                     shown[task.task_id] = f"{task.state}{task.try_number}"
                     spoken = time.monotonic()
         if time.monotonic() - spoken > EVERY_S:
-            for words in filter(None, (_listen(api, run, task) for task in tasks)):
-                click.echo(f"{_elapsed(now):5.0f} s      {words}", err=True)
+            for task in tasks:
+                words = _listen(api, run, task)
+                if words and said.get(task.task_id) != words:
+                    click.echo(f"{_elapsed(now):5.0f} s      {words}", err=True)
+                    said[task.task_id] = words
             spoken = time.monotonic()
         if now.state in ENDED_RUN or waits_for_answer(tasks):
             return now, tasks

@@ -85,6 +85,7 @@ def test_progress_is_shown_until_the_end(
     api = make_api(
         httpx.Response(200, json=write_log("trial 3  best 0.91  [12 s left]")),
         httpx.Response(500, text="busy"),
+        httpx.Response(200, json=write_log("trial 3  best 0.91  [12 s left]")),
         httpx.Response(200, json=write_log("trial 9  best 0.95")),
     )
     run, tasks = show(api, RUN)
@@ -93,5 +94,5 @@ def test_progress_is_shown_until_the_end(
     assert re.search(r"train +success", shown)
     if not on_terminal:
         assert re.search(r"train +running.*\(attempt 2\)", shown)
-        assert "trial 3  best 0.91  [12 s left]" in shown
+        assert shown.count("trial 3  best 0.91  [12 s left]") == 1
         assert "trial 9  best 0.95" in shown
