@@ -36,6 +36,14 @@ def _use_supervisor() -> Iterator[Any]:
     # supervisor's transport ignores the URL, but ServerProxy insists on one.
     transport = SupervisorTransport(None, None, f"unix://{path}")
     with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+        try:
+            proxy.supervisor.getState()
+        except OSError as error:
+            raise ServeError(
+                f"No supervisord answers at {path} ({error.strerror or error}), so no process "
+                f"here can serve. Start the services of {environment.home()}, ./modelmill up, or "
+                f"name the installation that serves by MODELMILL_HOME; then say it again."
+            ) from None
         yield proxy.supervisor
 
 
@@ -142,7 +150,8 @@ class ProcessHost:
         before = path.read_text() if path.is_file() else None
         wanted = render_program(served, bundle, port, log)
         if before != wanted or not _answers(served, port):
-            _write(path, wanted)
+            with _use_supervisor():
+                _write(path, wanted)
             try:
                 self._restart(served, port, log)
             except ServeError:

@@ -15,7 +15,7 @@ from serving.docker_client import home_label
 from serving.environment import find_free_port
 from serving.hosts import Host, Served
 from serving.image import build_model_image, name_image
-from serving.processes import ProcessHost, render_program
+from serving.processes import SOCKET_VARIABLE, ProcessHost, render_program
 from serving.smoke import ServeError, check_answers, read_health, wait_ready
 from tests.serving.tiny import make_samples, write_bundle
 
@@ -131,6 +131,23 @@ def test_stop_leaves_nothing(host: Host, two: tuple[Served, Served], deployment:
 
 
 @pytest.mark.usefixtures("home")
+def test_without_supervisord_the_sentence_says_what_to_start(
+    tmp_path: Path, home: Path, deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SOCKET_VARIABLE, str(tmp_path / "none.sock"))
+    served = Served(
+        deployment=deployment,
+        version=1,
+        image_tag="",
+        bundle_uri=write_bundle(tmp_path / "one").as_uri(),
+    )
+    with pytest.raises(
+        ServeError, match=r"No supervisord answers at .*none\.sock \(No such file.*modelmill up"
+    ):
+        ProcessHost().serve(served, find_free_port())
+    assert not ProcessHost().list_running()
+
+
 def test_program_section_escapes_what_supervisord_expands(tmp_path: Path) -> None:
     served = Served(deployment="x", version=1, image_tag="", bundle_uri="file:///b")
     text = render_program(served, tmp_path / "100% it's", 8800, tmp_path / "log")
