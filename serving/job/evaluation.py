@@ -25,11 +25,22 @@ class Averages(Spec):
     f1: float
 
 
+class Curve(Spec):
+    """One class against the rest at falling thresholds, from none called it to all called it.
+
+    Where it bends; a long curve is thinned out. precision: 1 where none is called it.
+    """
+
+    false_positive_rate: tuple[float, ...]
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+
+
 class ClassScore(Spec):
     """One class against the rest. support: true samples; predicted: those that were called it.
 
-    roc_auc, average_precision: None where the class has no sample, or no other class has one.
-    threshold: of its probability, chosen on the val side for the best F1; None: none was chosen.
+    roc_auc, average_precision, curve: None where the class has no sample, or no other class has
+    one. threshold: of its probability, chosen on the val side for the best F1; None: none was.
     """
 
     label: str
@@ -43,6 +54,7 @@ class ClassScore(Spec):
     threshold: float | None = None
     threshold_precision: float | None = None
     threshold_recall: float | None = None
+    curve: Curve | None = None
 
 
 class CalibrationBin(Spec):

@@ -7,7 +7,7 @@ from statistics import fmean
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from serving.job.evaluation import ClassScore, Evaluation
+from serving.job.evaluation import ClassScore, Curve, Evaluation
 from spark_jobs.metrics.classification import Metrics, compute_metrics
 from spark_jobs.metrics.ranking import EXACT_UP_TO, Ranked, rank_classes
 from spark_jobs.metrics.rows import count_rows
@@ -46,6 +46,16 @@ def _share(part: int | None, whole: int | None) -> float | None:
     return part / whole if whole else 0.0
 
 
+def _read_curve(found: Ranked | None) -> Curve | None:
+    if found is None or not (found.false_positive_rate and found.recall and found.precision):
+        return None
+    return Curve(
+        false_positive_rate=tuple(found.false_positive_rate),
+        recall=tuple(found.recall),
+        precision=tuple(found.precision),
+    )
+
+
 def join_classes(
     metrics: Metrics, ranked: Mapping[str, Ranked], thresholds: Mapping[str, float]
 ) -> tuple[ClassScore, ...]:
@@ -62,6 +72,7 @@ def join_classes(
                 threshold=thresholds.get(row.label),
                 threshold_precision=found and _share(found.hits, found.called),
                 threshold_recall=found and _share(found.hits, found.positives),
+                curve=_read_curve(found),
             )
         )
     return tuple(rows)

@@ -25,6 +25,7 @@ from spark_jobs.metrics.steps import (
     find_steps,
     rank_class,
     start_of_bin,
+    trace_curve,
 )
 
 Batches = Iterator[pa.RecordBatch]
@@ -37,8 +38,11 @@ BLOCKS = "class int, part int, scores binary, positives binary"
 BINNED = "class int, bins binary, every binary, positives binary"
 RANKED = (
     "class int, positives long, negatives long, roc_auc double, average_precision double, "
-    "threshold double, called long, hits long, error double"
+    "threshold double, called long, hits long, error double, "
+    "false_positive_rate array<double>, recall array<double>, precision array<double>"
 )
+# Points of a curve, of all curves, and the fewest of one: that of 10,000 classes is rough.
+MOST_POINTS, ALL_POINTS, FEWEST_POINTS = 200, 40_000, 12
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Ranked:
     """One class. threshold: of the best F1 here; called, hits: at the threshold that was given.
 
     roc_auc, average_precision: None where the class has no sample, or no other class has one.
-    error: the most that either may be off; 0: they are exact.
+    error: the most that either may be off; 0: they are exact. The last three: see Curve; None as
+    the others.
     """
 
     positives: int
@@ -57,6 +62,9 @@ class Ranked:
     called: int | None
     hits: int | None
     error: float
+    false_positive_rate: list[float] | None
+    recall: list[float] | None
+    precision: list[float] | None
 
 
 def make_blocks(classes: tuple[str, ...]) -> Callable[[Batches], Batches]:
@@ -97,11 +105,17 @@ def _join(column: pa.ChunkedArray, kind: type[np.generic]) -> npt.NDArray[Any]:
 def _answer(number: int, found: Mapping[str, Any]) -> pa.Table:
     kinds = {"positives": pa.int64(), "negatives": pa.int64()}
     kinds |= {"called": pa.int64(), "hits": pa.int64()}
+    kinds |= dict.fromkeys(("false_positive_rate", "recall", "precision"), pa.list_(pa.float64()))
     arrays = {"class": make_array([number], pa.int32())}
     names = [column.split()[0] for column in RANKED.split(", ")][1:]
     for name in names:
-        arrays[name] = make_array([found[name]], kinds.get(name, pa.float64()))
+        arrays[name] = make_array([found.get(name)], kinds.get(name, pa.float64()))
     return pa.Table.from_arrays(list(arrays.values()), list(arrays))
+
+
+def count_points(classes: int) -> int:
+    """How many points a curve may have where there are so many."""
+    return max(FEWEST_POINTS, min(MOST_POINTS, ALL_POINTS // classes))
 
 
 Rank = Callable[[tuple[Any, ...], pa.Table], pa.Table]
@@ -116,7 +130,8 @@ def make_ranker(given: tuple[float | None, ...]) -> Rank:
         steps = find_steps(scores, _join(blocks["positives"], np.float32))
         threshold = given[number]
         called = 0 if threshold is None else int((scores >= np.float32(threshold)).sum())
-        return _answer(number, rank_class(steps, threshold, called))
+        found = rank_class(steps, threshold, called) | trace_curve(steps, count_points(len(given)))
+        return _answer(number, found)
 
     return rank
 
@@ -148,7 +163,8 @@ def make_merger(given: tuple[float | None, ...]) -> Rank:
         threshold = given[number]
         reached = values >= np.float32(0 if threshold is None else threshold)
         found = rank_class(steps, threshold, int(every[reached].sum()))
-        return _answer(number, found | {"error": bound_error(steps)})
+        curve = trace_curve(steps, count_points(len(given)))
+        return _answer(number, found | curve | {"error": bound_error(steps)})
 
     return merge
 

@@ -66,6 +66,38 @@ def rank_class(steps: Steps, given: float | None, called_at: int) -> dict[str, A
     return found
 
 
+def trace_curve(steps: Steps, most: int) -> dict[str, list[float]]:
+    """Columns of a Curve, at most so many points; empty where there is nothing to tell apart.
+
+    Every sample of the class is one step up in ROC space, everything between two of them one to
+    the right: the corners are those of scikit-learn's roc_curve and precision_recall_curve.
+    """
+    own, positives = steps.own[::-1], int(steps.own.sum())
+    negatives = steps.total - positives
+    if not (positives and negatives):
+        return {}
+    hits = np.cumsum(own)
+    called = (steps.total - steps.less)[::-1]
+    # Two corners a score: before the samples that have it are called, and after.
+    corners = np.zeros((2, 2 * len(own) + 2))
+    corners[:, 1:-1:2] = hits - own, called - steps.tied[::-1]
+    corners[:, 2:-1:2] = hits, called
+    corners[:, -1] = positives, steps.total
+    found, drawn = corners
+    recall, wrong = found / positives, (drawn - found) / negatives
+    precision = np.divide(found, drawn, out=np.ones_like(found), where=drawn > 0)
+    if len(found) > most:
+        way = sum(
+            np.abs(np.diff(values, prepend=values[0])) for values in (recall, wrong, precision)
+        )
+        length = np.cumsum(way)
+        kept = np.searchsorted(length, np.linspace(0, length[-1], most))
+        kept = np.unique(np.concatenate(([0], kept, [len(found) - 1])))
+        recall, wrong, precision = recall[kept], wrong[kept], precision[kept]
+    columns = {"false_positive_rate": wrong, "recall": recall, "precision": precision}
+    return {name: np.round(values, 6).tolist() for name, values in columns.items()}
+
+
 def bound_error(steps: Steps) -> float:
     """The most that ROC-AUC and average precision change however ties are broken."""
     own, positives = steps.own, int(steps.own.sum())

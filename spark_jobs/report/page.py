@@ -17,6 +17,7 @@ from spark_jobs.report.charts import (
     draw_whisker,
     list_reserves,
 )
+from spark_jobs.report.curves import draw_curves
 from spark_jobs.report.data import ReportData, ReportPictures
 from spark_jobs.report.duel import say_reference, say_who_is_better
 from spark_jobs.report.gallery import make_gallery
@@ -121,6 +122,7 @@ def render_report(data: ReportData, pictures: ReportPictures) -> str:
             weakest=find_weakest(found),
             duel=say_who_is_better(paired) if paired else "",
             held_to=say_reference(data.reference),
+            curves=draw_curves(found.per_class),
             bins=draw_calibration(found.calibration),
             reserves=list_reserves(found.calibration),
             scatter=draw_search(data.search) if data.search else None,

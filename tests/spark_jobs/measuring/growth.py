@@ -57,9 +57,19 @@ def write_small_pictures(folder: Path, first: int, count: int) -> None:
 def prepare_spark(memory: str, master: str = "local[*]") -> None:
     """Spark's driver is its only executor here; it reads this when the first session opens."""
     jars = ":".join(str(path) for path in find_jars("spark"))
+    # As the product starts it, see pipelines/commands.py. Another collector breaks: G1 leaves holes
+    # between the large pieces that are kept, and Spark then finds no place for a page.
+    java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    conf = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.python.daemon.module": "spark_jobs.worker_daemon",
+        "spark.sql.adaptive.enabled": "false",
+    }
+    options = " ".join(f"--conf {key}={value}" for key, value in conf.items())
     os.environ["PYSPARK_SUBMIT_ARGS"] = (
         f"--master {master} --driver-memory {memory} --driver-class-path {jars} "
-        "--conf spark.driver.host=127.0.0.1 --conf spark.driver.bindAddress=127.0.0.1 pyspark-shell"
+        f"--driver-java-options '{java}' {options} pyspark-shell"
     )
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 

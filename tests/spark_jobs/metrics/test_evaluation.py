@@ -64,6 +64,10 @@ def test_whole(spark: SparkSession, width: int, empty: int) -> None:
             value = wanted.get(f"{metric} {row.label}")
             assert getattr(row, metric) == (value and pytest.approx(value, abs=1e-9))
         assert row.predicted == answers.predicted.count(row.label)
+        assert (row.curve is None) == (row.roc_auc is None)
+        if row.curve:
+            area = np.trapezoid(row.curve.recall, row.curve.false_positive_rate)
+            assert area == pytest.approx(row.roc_auc, abs=0.01)
     aucs = [row.roc_auc for row in found.per_class if row.roc_auc is not None]
     assert len(aucs) == width - empty
     assert found.roc_auc == pytest.approx(np.mean(aucs))

@@ -4,16 +4,20 @@ The functions that run in the executors are given batches here; Spark itself run
 test_evaluation.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from spark_jobs.arrays import make_array
 from spark_jobs.metrics.ranking import Ranked, fold_blocks, make_blocks, make_merger, make_ranker
 from spark_jobs.metrics.rows import make_measurer
-from spark_jobs.metrics.steps import bin_scores, start_of_bin
+from spark_jobs.metrics.steps import bin_scores, find_steps, start_of_bin, trace_curve
 from tests.spark_jobs.metrics.answers import Answers, draw_answers, judge, make_answers
 
 
@@ -25,6 +29,10 @@ def to_batches(answers: Answers, size: int) -> list[pa.RecordBatch]:
     }
     batches: list[pa.RecordBatch] = pa.table(columns).to_batches(max_chunksize=size)
     return batches
+
+
+def to_points(*columns: npt.NDArray[Any]) -> set[tuple[float, ...]]:
+    return set(zip(*(np.round(column, 6).tolist() for column in columns), strict=True))
 
 
 def rank(answers: Answers, size: int = 7, binned: bool = False) -> dict[str, Ranked]:
@@ -75,6 +83,42 @@ def test_ranking_equals_scikit_learns(answers: Answers) -> None:
             called = scores >= np.float32(found.threshold)
             f1 = 2 * (called & own).sum() / (called.sum() + own.sum())
             assert f1 == pytest.approx(wanted[f"best f1 {name}"], abs=1e-9)
+
+
+@settings(deadline=None)
+@given(draw_answers())
+def test_curves_are_scikit_learns(answers: Answers) -> None:
+    for k, (name, found) in enumerate(rank(answers).items()):
+        scores, own = answers.scores[:, k], answers.truth == k
+        if own.all() or not own.any():
+            assert (found.false_positive_rate, found.recall, found.precision) == (None,) * 3
+            continue
+        wrong, recall, precision = (
+            np.array(column)
+            for column in (found.false_positive_rate, found.recall, found.precision)
+        )
+        every, hit, _ = roc_curve(own, scores, drop_intermediate=False)
+        assert to_points(wrong, recall) <= to_points(every, hit)
+        right, hit, _ = precision_recall_curve(own, scores)
+        assert to_points(recall, precision) <= to_points(hit, right)
+        assert np.trapezoid(recall, wrong) == pytest.approx(found.roc_auc, abs=1e-5), name
+        area = (np.diff(recall) * precision[1:]).sum()
+        assert area == pytest.approx(found.average_precision, abs=1e-5)
+
+
+def test_long_curves_are_thinned_out() -> None:
+    chance = np.random.default_rng(0)
+    own = chance.random(20_000) < 0.3
+    scores = chance.normal(own, 1).astype(np.float32)
+    steps = find_steps(scores, scores[own])
+    whole, thin = (trace_curve(steps, most) for most in (10**6, 100))
+    assert len(whole["recall"]) > 10_000
+    assert 50 < len(thin["recall"]) <= 102
+    for name, values in thin.items():
+        assert (values[0], values[-1]) == (whole[name][0], whole[name][-1])
+    areas = [np.trapezoid(one["recall"], one["false_positive_rate"]) for one in (whole, thin)]
+    assert areas[0] == pytest.approx(roc_auc_score(own, scores), abs=1e-4)
+    assert areas[1] == pytest.approx(areas[0], abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))

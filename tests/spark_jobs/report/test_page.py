@@ -6,7 +6,9 @@ import re
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from serving.job.evaluation import Paired
+from serving.job.evaluation import ClassScore, Curve, Paired
+from spark_jobs.report.charts import HEIGHT, WIDTH
+from spark_jobs.report.curves import draw_curves
 from spark_jobs.report.data import ReportData, ReportPictures, write_schema
 from spark_jobs.report.many_classes import list_confusions, list_weakest
 from spark_jobs.report.matrix import heat_map
@@ -115,6 +117,35 @@ def test_numbers_and_lineage() -> None:
     for told in ("96.4\xa0%", "20260102T030405-abcdef", "0123456789abcdef0123", "tiny", "4711"):
         assert told in text
     assert "None: every test picture" in Page(render(make_data(wrong=0))).text
+
+
+def test_curves_of_the_weakest_classes_are_drawn() -> None:
+    corner = Curve(
+        false_positive_rate=(0.0, 0.0, 1.0), recall=(0.0, 0.5, 1.0), precision=(1.0, 1.0, 0.25)
+    )
+    rows = [
+        ClassScore(
+            label=f"class {i}",
+            precision=0.5,
+            recall=0.5,
+            f1=0.5,
+            support=4,
+            predicted=4,
+            average_precision=0.9 - i / 20,
+            curve=corner if i != 3 else None,
+        )
+        for i in range(9)
+    ]
+    found = draw_curves(rows)
+    assert [one.label for one in found.shown] == [f"class {i}" for i in (8, 7, 6, 5, 4, 2)]
+    assert found.classes == 8
+    assert found.shown[0].roc == f"M0 {HEIGHT:g}L0 {HEIGHT / 2:g}L{WIDTH:g} 0"
+    assert found.shown[0].precision_recall == f"M0 0L{WIDTH / 2:g} 0L{WIDTH:g} {HEIGHT * 3 / 4:g}"
+    data = make_data()
+    drawn = data.evaluation.model_copy(update={"per_class": tuple(rows)})
+    text = render(data.model_copy(update={"evaluation": drawn}))
+    assert text.count('class="curve c1"') == 3
+    assert 'class="curve' not in render(data)
 
 
 def test_heat_map_shows_every_count() -> None:
