@@ -19,6 +19,7 @@ from serving.content_policy import hash_inline, hash_leading_script
 from serving.desired import list_desired
 from serving.hosts import address_of
 from serving.job.mongo import open_database
+from serving.job.reviews import count_all_open
 
 ResultT = TypeVar("ResultT")
 
@@ -92,11 +93,14 @@ def create_app(runs_uri: str) -> FastAPI:
     def show_index() -> HTMLResponse:
         runs, runs_problem = _attempt("The runs", lambda: list_runs(runs_uri))
         states, states_problem = _attempt("The deployments", lambda: list_desired(database()))
+        # Where MongoDB is away, the deployments' part says so.
+        reviews, _ = _attempt("The queue", lambda: list(count_all_open(database()).items()))
         page = templates.get_template("index.html").render(
             runs=runs,
             runs_problem=runs_problem,
             deployments=[(s, address_of(environment.host(), s.port)) for s in states],
             deployments_problem=states_problem,
+            reviews=reviews,
         )
         return protect(page)
 

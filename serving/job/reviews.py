@@ -174,6 +174,16 @@ def count_open(database: Any, dataset: str) -> int:
     return int(database[COLLECTION].count_documents({"dataset": dataset, "decision": None}))
 
 
+def count_all_open(database: Any) -> dict[str, int]:
+    """The same for every dataset that has one, by its name."""
+    parts = [
+        {"$match": {"decision": None}},
+        {"$group": {"_id": "$dataset", "open": {"$sum": 1}}},
+        {"$sort": {"_id": 1}},
+    ]
+    return {one["_id"]: int(one["open"]) for one in database[COLLECTION].aggregate(parts)}
+
+
 def list_reviews(
     database: Any, dataset: str, after: Place | None = None, limit: int = 50
 ) -> ReviewPage:

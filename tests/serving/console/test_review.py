@@ -55,6 +55,14 @@ def test_the_cookie_is_no_scripts_and_no_other_sites(
     assert {"HttpOnly", "SameSite=strict", f"Path=/datasets/{pets}"} <= set(cookie.split("; "))
 
 
+def test_the_index_leads_to_what_waits(stranger: Client, ann: Client, pets: str) -> None:
+    row = f'<a href="/datasets/{pets}/review">{pets}</a></td><td class="number">'
+    assert f"{row}4</td>" in stranger.get("/").text
+    for number in range(4):
+        assert decide(ann, pets, number, "confirm").status_code == 200
+    assert row not in stranger.get("/").text
+
+
 def test_a_token_opens_once(ann: Client, pets: str, token: str) -> None:
     ann.cookies.clear()
     answer = ann.post(f"/datasets/{pets}/session", json={"token": token})

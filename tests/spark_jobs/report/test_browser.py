@@ -112,6 +112,20 @@ def test_a_phone_scrolls_down_only(opener: Opener, run_id: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+def test_the_console_leads_on_to_the_review_page_and_a_file_does_not(
+    opener: Opener, tmp_path: Path
+) -> None:
+    page = opener.open()
+    link = page.get_by_role("link", name="Review them here")
+    assert link.get_attribute("href") == "/datasets/boards/review"
+    file = tmp_path / "report.html"
+    file.write_text(render_report(*make_example()))
+    page = page.context.new_page()
+    page.goto(file.as_uri())
+    playwright.expect(page.get_by_text("./modelmill review --dataset boards")).to_be_visible()
+    playwright.expect(page.locator("#review")).to_be_hidden()
+
+
 def test_a_number_of_the_matrix_leads_to_its_pictures(opener: Opener) -> None:
     page = opener.open()
     assert len(read_shown(page)) == 26
@@ -173,8 +187,9 @@ def test_by_keyboard_alone(opener: Opener) -> None:
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     assert read_shown(page) == [("fray", "crack")] * 9
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "true", "the filters come next"
+    for stop in ("review", "true"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == stop, "the filters come next"
 
 
 def test_hover_tells_the_square(opener: Opener) -> None:
