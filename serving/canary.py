@@ -4,13 +4,14 @@ All that decides lies in the desired state, so that a job that was killed goes o
 again, and one whose canary somebody else has ended notices.
 """
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from serving import environment
 from serving.canary_state import find_canary, promote_canary, return_to_champion, start_window
-from serving.canary_verdict import Verdict, judge
+from serving.canary_verdict import Seen, Verdict, judge
 from serving.canary_watch import Watch, WatchError
 from serving.containers import ContainerHost
 from serving.desired import Canary, DesiredState, read_desired
@@ -20,6 +21,7 @@ from serving.job.errors import UserError
 from serving.reconcile import reconcile
 
 LOOK_SECONDS = 1.0
+TELL_SECONDS = 10.0
 # A replica that misses so many looks is down for good; one may have been busy.
 LOOKS_DOWN = 5
 
@@ -69,6 +71,7 @@ class _Watcher:
         self._deployment = deployment
         self._watch = Watch(address_of(environment.host(), port), whole=whole)
         self._down = 0
+        self._told = -math.inf
 
     def judge(self, canary: Canary) -> Verdict:
         over = datetime.now(UTC) >= canary.end
@@ -84,12 +87,26 @@ class _Watcher:
                 return Verdict(decision="wait")
             return Verdict(decision="return", why=f"the gateway does not tell how it does: {error}")
         self._down = 0 if up else self._down + 1
+        self._tell(canary, champion, seen)
         verdict = judge(champion, seen, over=over)
         if verdict.decision != "return" and not up:
             if self._down >= LOOKS_DOWN:
                 return Verdict(decision="return", why="a replica of it does not say it is ready")
             return Verdict(decision="wait")
         return verdict
+
+    def _tell(self, canary: Canary, champion: Seen, seen: Seen) -> None:
+        """How it goes, for who follows the job's log."""
+        if time.monotonic() - self._told < TELL_SECONDS:
+            return
+        self._told = time.monotonic()
+        left = max(0.0, (canary.end - datetime.now(UTC)).total_seconds())
+        print(
+            f"Canary, version {canary.version} with {canary.percent} %: {seen.requests} requests, "
+            f"{seen.errors} failed; the champion: {champion.requests}, {champion.errors} failed; "
+            f"{left:.0f} s left",
+            flush=True,
+        )
 
     def _find_trouble(self, version: int) -> str | None:
         with use_docker() as client:

@@ -1,6 +1,7 @@
 """Canaries in real containers behind HAProxy, under load: promoted, sent away, ended, resumed."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -188,11 +189,14 @@ def test_promoted_version_is_tried_and_the_impatient_promote_it_again(shop: Shop
     assert shop.actions() == ["canary", "promote"]
 
 
-def test_without_requests_the_canary_is_promoted_with_a_note(shop: Shop) -> None:
+def test_without_requests_the_canary_is_promoted_with_a_note(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
     shop.open(seconds=1)
     outcome = deploy(shop.register(sign=-1))
     assert outcome.note == "As a canary, no request came in; nothing could be compared."
     assert shop.events()[-1]["why"].endswith(outcome.note)
+    assert re.search(r"Canary, version 2 with \d+ %: 0 requests, 0 failed", capsys.readouterr().out)
 
 
 def test_of_two_publishes_at_once_one_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
