@@ -19,6 +19,7 @@ from serving.image import ensure_model_image
 from serving.sandbox import (
     Role,
     create_container,
+    end_container,
     find_containers,
     find_death,
     last_words,
@@ -132,8 +133,7 @@ class ContainerHost:
         if changed and any(c.status == "running" for c in old):
             time.sleep(LINGER_SECONDS)
         for container in old:
-            container.stop(timeout=STOP_SECONDS)
-            remove_container(container)
+            end_container(container, STOP_SECONDS)
 
     def find_trouble(self, deployment: str, version: int) -> str | None:
         """Last words of a replica of this version that has ended or was restarted."""
@@ -147,8 +147,7 @@ class ContainerHost:
         found = self._find(deployment=deployment)
         # The gateway first, so that nobody is sent to a replica that ends.
         for container in sorted(found, key=lambda c: c.labels[ROLE_LABEL] != "gateway"):
-            container.stop(timeout=STOP_SECONDS)
-            remove_container(container)
+            end_container(container, STOP_SECONDS)
         if found:
             remove_folder(deployment)
         if not self._find():

@@ -6,6 +6,7 @@ from typing import Any
 from serving import environment
 from serving.canary import drive_canary
 from serving.canary_state import begin_event, find_canary, return_to_champion
+from serving.candidate import check_candidate
 from serving.desired import (
     DesiredState,
     PastVersion,
@@ -18,9 +19,9 @@ from serving.hosts import Served, address_of
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
-from serving.reconcile import choose_host, reconcile, use_hosts
+from serving.reconcile import reconcile
 from serving.reference import choose_reference
-from serving.smoke import ServeError, check_answers
+from serving.smoke import check_answers
 from serving.spec import DeployOutcome, DeploySpec, SmokeSamples
 
 
@@ -52,18 +53,7 @@ def _check_candidate(spec: DeploySpec) -> None:
         bundle_uri=spec.bundle_uri,
     )
     samples = store.read_model(spec.smoke_uri, SmokeSamples)
-    try:
-        with use_hosts() as hosts:
-            host = choose_host(hosts, spec.image_tag)
-            if host.served_by == "process":
-                print("No Docker engine: a local process will serve the model.", flush=True)
-            with host.candidate(served) as address:
-                check_answers(address, samples)
-    except ServeError as error:
-        raise UserError(
-            f"Version {spec.version} of {spec.deployment} failed its smoke test and was removed; "
-            f"what served before goes on. {error}"
-        ) from None
+    check_candidate(served, lambda address: check_answers(address, samples))
     print(f"Smoke test: {len(samples.samples)} right answers", flush=True)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from serving import environment
 from serving.canary import drive_canary
 from serving.canary_state import begin_event, find_canary
+from serving.candidate import check_candidate
 from serving.desired import (
     DesiredState,
     PastVersion,
@@ -14,13 +15,13 @@ from serving.desired import (
     read_desired,
     record_event,
 )
-from serving.hosts import address_of
+from serving.hosts import Served, address_of
 from serving.image import name_image
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.registry import Registry
-from serving.smoke import ServeError
+from serving.smoke import ServeError, check_sense
 from serving.spec import PublishOutcome, PublishSpec, Rollout
 
 # Actions that put another version in service.
@@ -130,6 +131,14 @@ def _explain_drop(state: DesiredState, spec: PublishSpec) -> str:
     )
 
 
+def _check_promoted(state: DesiredState, wanted: DesiredState) -> None:
+    """The smoke test of what is to get requests; one on trial already has shown what it does."""
+    target = wanted.past if wanted.canary is None else wanted.canary.past
+    if state.canary is not None and state.canary.past == target:
+        return
+    check_candidate(Served(deployment=state.deployment, **target.model_dump()), check_sense)
+
+
 def _put_back(database: Any, wanted: DesiredState, before: DesiredState, why: str) -> None:
     """What served goes on, and the desired state says so; nothing where it has moved on since."""
     moved = wanted.generation + 1
@@ -158,6 +167,8 @@ def publish(spec: PublishSpec) -> PublishOutcome:
             if state.dropped is not None and state.dropped.request_id == spec.request_id:
                 raise UserError(state.dropped.why)
             wanted = decide(state, spec)
+            if spec.action == "promote":
+                _check_promoted(state, wanted)
             if not compare_and_set(database, wanted, state.generation):
                 raise UserError(
                     f"Deployment {spec.deployment!r} was changed by somebody else just now: look "

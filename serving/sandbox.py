@@ -80,7 +80,10 @@ def find_containers(client: DockerClient, **labels: str) -> list[Container]:
     """This installation's, newest first; labels: deployment, version, role."""
     wanted = [f"{HOME_LABEL}={home_label()}"]
     wanted += [f"modelmill.{key}={value}" for key, value in labels.items()]
-    found: list[Container] = client.containers.list(all=True, filters={"label": wanted})
+    # Another job may remove one between the engine's list and the look at each.
+    found: list[Container] = client.containers.list(
+        all=True, filters={"label": wanted}, ignore_removed=True
+    )
     return found
 
 
@@ -132,3 +135,12 @@ def remove_container(container: Container) -> None:
         container.remove(force=True)
     except NotFound:
         return
+
+
+def end_container(container: Container, seconds: int) -> None:
+    """Let it finish what it took, for so long, and remove it; it may be gone already."""
+    try:
+        container.stop(timeout=seconds)
+    except NotFound:
+        return
+    remove_container(container)

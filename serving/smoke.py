@@ -1,10 +1,12 @@
 """Is a model server there, and does it answer as the evaluated bundle did?"""
 
 import base64
+import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import requests
+from PIL import Image
 from pydantic import ValidationError
 
 from serving.schemas import Health, PredictResponse
@@ -54,24 +56,44 @@ def check_answers(address: str, samples: SmokeSamples) -> None:
     if not samples.samples:
         raise ServeError("there are no smoke samples to check the new version with")
     for sample in samples.samples:
-        response = requests.post(
-            f"{address}/v1/predict",
-            data=base64.b64decode(sample.content_base64),
-            headers={"Content-Type": "application/octet-stream"},
-            timeout=30,
-        )
-        if not response.ok:
-            raise ServeError(
-                f"sample {sample.sha256[:12]} was answered with {response.status_code}: "
-                f"{response.text[:500]}"
-            )
-        try:
-            answer = PredictResponse.model_validate_json(response.content)
-        except ValidationError as error:
-            raise ServeError(f"sample {sample.sha256[:12]}: malformed answer: {error}") from None
+        name = f"sample {sample.sha256[:12]}"
+        answer = _ask(address, name, base64.b64decode(sample.content_base64))
         best = answer.results[0].label if answer.results else None
         if best != sample.predicted:
             raise ServeError(
-                f"sample {sample.sha256[:12]} is {best!r} to the server, and was "
-                f"{sample.predicted!r} to the bundle that was evaluated"
+                f"{name} is {best!r} to the server, and was {sample.predicted!r} to the bundle "
+                "that was evaluated"
             )
+
+
+def check_sense(address: str) -> None:
+    """Whether it answers pictures at all, for who has no samples; raises ServeError."""
+    for name, content in _make_pictures():
+        if not _ask(address, name, content).results:
+            raise ServeError(f"{name} was answered with no class at all")
+
+
+def _make_pictures() -> Iterator[tuple[str, bytes]]:
+    for name, level in (("a black picture", 0), ("a grey picture", 128), ("a white picture", 255)):
+        buffer = io.BytesIO()
+        Image.new("L", (64, 64), level).save(buffer, "PNG")
+        yield name, buffer.getvalue()
+
+
+def _ask(address: str, name: str, content: bytes) -> PredictResponse:
+    """The answer to one picture; raises ServeError where there is none, or it is none."""
+    try:
+        response = requests.post(
+            f"{address}/v1/predict",
+            data=content,
+            headers={"Content-Type": "application/octet-stream"},
+            timeout=30,
+        )
+    except requests.RequestException as error:
+        raise ServeError(f"{name} was not answered: {error}") from None
+    if not response.ok:
+        raise ServeError(f"{name} was answered with {response.status_code}: {response.text[:500]}")
+    try:
+        return PredictResponse.model_validate_json(response.content)
+    except ValidationError as error:
+        raise ServeError(f"{name}: malformed answer: {error}") from None

@@ -16,6 +16,7 @@ from serving.deploy import deploy
 from serving.desired import DesiredState, read_desired
 from serving.environment import REPO
 from serving.job.errors import UserError
+from serving.job.spec import JobSpec
 from serving.publish import publish
 from serving.spec import DeployOutcome, DeploySpec, PublishAction, PublishOutcome, PublishSpec
 from tests.serving.rooms import Room
@@ -34,8 +35,8 @@ class Shop(Room):
         self.say("set", replicas=1, canary_percent=percent, canary_minutes=seconds / 60)
         return made
 
-    def say(self, action: PublishAction, request_id: str = "", **fields: Any) -> PublishOutcome:
-        spec = PublishSpec(
+    def spec(self, action: PublishAction, request_id: str = "", **fields: Any) -> PublishSpec:
+        return PublishSpec(
             output_uri=self.folder.as_uri(),
             action=action,
             deployment=self.deployment,
@@ -44,7 +45,9 @@ class Shop(Room):
             reason="to see",
             **fields,
         )
-        return publish(spec)
+
+    def say(self, action: PublishAction, request_id: str = "", **fields: Any) -> PublishOutcome:
+        return publish(self.spec(action, request_id, **fields))
 
     def state(self) -> DesiredState:
         state = read_desired(self.database, self.deployment)
@@ -86,6 +89,15 @@ class Background:
 
 def run_driver(spec: DeploySpec) -> subprocess.Popen[bytes]:
     """deploy as a job of its own, which can be killed."""
+    return _run_job(spec)
+
+
+def run_publisher(spec: PublishSpec) -> subprocess.Popen[bytes]:
+    """publish, likewise."""
+    return _run_job(spec)
+
+
+def _run_job(spec: JobSpec) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "serving.main", "--spec", spec.model_dump_json()],
         env={**os.environ, "PYTHONPATH": str(REPO)},

@@ -89,6 +89,16 @@ def make_failing_network() -> onnx.ModelProto:
     return model
 
 
+def make_broken_network() -> onnx.ModelProto:
+    """Loads, and fails at every picture: it looks up what is not there."""
+    model = make_failing_network()
+    for constant in model.graph.initializer:
+        if constant.name == "one":
+            # The index becomes 1,000 for white and black, too.
+            constant.CopyFrom(onnx.numpy_helper.from_array(np.array([100], np.float32), "one"))
+    return model
+
+
 def make_manifest(
     classes: tuple[str, ...] = ("bright", "dark"), resize: Resize = "crop"
 ) -> Manifest:

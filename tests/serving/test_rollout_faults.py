@@ -1,0 +1,176 @@
+"""Rollouts that are cut short, or meet each other, while callers ask: real containers, real jobs.
+
+A canary's own faults are in test_canary.py; here new versions get all requests at once.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from docker.client import DockerClient
+
+from serving.containers import ContainerHost
+from serving.deploy import deploy
+from serving.desired import PastVersion, compare_and_set
+from serving.environment import REPO
+from serving.job.errors import UserError
+from serving.job.mongo import use_database
+from serving.reconcile import reconcile
+from serving.sandbox import find_containers
+from serving.spec import DeploySpec
+from tests.serving.load import run_load
+from tests.serving.rooms import call_mlflow
+from tests.serving.shops import Shop, run_driver, run_publisher
+from tests.serving.tiny import make_broken_network
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
+
+# Only this deployment: reconcile_all would touch those of everybody else on this machine.
+RECONCILE_ONE = """
+import sys
+from serving.job.mongo import use_database
+from serving.reconcile import reconcile
+
+with use_database() as database:
+    reconcile(database, sys.argv[1])
+"""
+
+
+@pytest.fixture
+def shop(docker_client: DockerClient, tmp_path: Path, deployment: str) -> Iterator[Shop]:
+    with use_database() as database:
+        made = Shop(tmp_path, deployment, database, docker_client)
+        deploy(made.register(sign=1))
+        yield made
+        ContainerHost(docker_client).stop(deployment)
+        database["deployments"].delete_one({"_id": deployment})
+        database["deployment_events"].delete_many({"deployment": deployment})
+    call_mlflow("DELETE", "registered-models/delete", name=deployment)
+    assert find_containers(docker_client, deployment=deployment) == []
+
+
+def address_of(shop: Shop) -> str:
+    return f"http://127.0.0.1:{shop.state().port}"
+
+
+def serve_later(shop: Shop, spec: DeploySpec) -> None:
+    """Desire a version, and leave it to others to make it true."""
+    state = shop.state()
+    target = PastVersion(version=spec.version, image_tag=spec.image_tag, bundle_uri=spec.bundle_uri)
+    assert compare_and_set(shop.database, state.serve_next(target), state.generation)
+
+
+def reconcile_apart(shop: Shop) -> subprocess.Popen[bytes]:
+    """reconcile as a process of its own, which can be killed."""
+    return subprocess.Popen(
+        [sys.executable, "-c", RECONCILE_ONE, shop.deployment],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+    )
+
+
+def kill_once(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 60
+    try:
+        while not happened():
+            assert time.monotonic() < end
+            assert process.poll() is None, "the job ended before it could be killed"
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def count_replicas(shop: Shop, version: int) -> int:
+    found = find_containers(
+        shop.client, deployment=shop.deployment, role="replica", version=str(version)
+    )
+    return len(found)
+
+
+def test_reconcile_that_is_killed_half_way_is_finished_by_the_next(shop: Shop) -> None:
+    """Killed as soon as it has made a replica, and again once the gateway sends requests there."""
+    serve_later(shop, shop.register(sign=-1))
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        load.wait_for_more("bright")
+        first = reconcile_apart(shop)
+        kill_once(lambda: count_replicas(shop, 2) > 0, first)
+        # Nobody was sent to a version that is half there.
+        load.wait_for_more("bright")
+        assert load.answers["dark"] == 0
+        second = reconcile_apart(shop)
+        kill_once(lambda: load.answers["dark"] > 0, second)
+        # The old replicas are there still, and get nothing.
+        assert count_replicas(shop, 1) > 0
+        reconcile(shop.database, shop.deployment)
+        load.wait_for_more("dark")
+    assert load.failures == []
+    assert (shop.versions(), shop.champion()) == ([2, 2], "2")
+    assert len(find_containers(shop.client, deployment=shop.deployment, role="gateway")) == 1
+
+
+def test_publish_that_is_killed_in_its_rollout_goes_on_where_it_is_tried_again(shop: Shop) -> None:
+    shop.register(sign=-1)
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        load.wait_for_more("bright")
+        killed = run_publisher(shop.spec("promote", "one", version=2))
+        kill_once(lambda: count_replicas(shop, 2) > 0, killed)
+        generation = shop.state().generation
+        outcome = shop.say("promote", "one", version=2)
+        load.wait_for_more("dark")
+    assert load.failures == []
+    assert (outcome.version, shop.state().generation) == (2, generation)
+    assert (shop.versions(), shop.champion()) == ([2, 2], "2")
+    assert [event["action"] for event in shop.events()] == ["deploy", "promote"]
+
+
+def test_two_publishes_at_once_leave_one_version(shop: Shop) -> None:
+    """Two jobs; whichever comes second is told, or follows the first: never half of each."""
+    for sign in (-1, -1):
+        shop.register(sign=sign)
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        load.wait_for_more("bright")
+        jobs = [run_publisher(shop.spec("promote", str(n), version=n)) for n in (2, 3)]
+        codes = sorted(job.wait(180) for job in jobs)
+        load.wait_for_more("dark")
+    assert load.failures == []
+    # 64: what was asked could not be done, and a sentence says why.
+    assert codes in ([0, 0], [0, 64])
+    state = shop.state()
+    assert (shop.versions(), shop.champion()) == ([state.version] * 2, str(state.version))
+    assert shop.events()[-1]["to_version"] == state.version
+    assert len(shop.events()) == 1 + codes.count(0)
+
+
+def test_new_version_that_answers_nonsense_gets_no_request(shop: Shop) -> None:
+    """By a run and by hand: every picture is answered with an error of the server's own."""
+    spec = shop.register(sign=1, network=make_broken_network())
+    by_hand = partial(shop.say, "promote", "by hand", version=2)
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        load.wait_for_more("bright")
+        for attempt in (partial(deploy, spec), by_hand):
+            with pytest.raises(UserError, match=r"answered with 5\d\d"):
+                attempt()
+        load.wait_for_more("bright")
+    assert load.failures == []
+    assert set(load.answers) == {"bright"}
+    assert (shop.state().version, shop.versions(), shop.champion()) == (1, [1, 1], "1")
+
+
+def test_freeze_ends_a_canary_and_costs_nobody_an_answer(shop: Shop) -> None:
+    shop.say("set", canary_percent=50, canary_minutes=2)
+    driver = run_driver(shop.register(sign=-1))
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        shop.wait_for_canary()
+        load.wait_for_more("dark")
+        frozen = shop.say("freeze")
+        assert driver.wait(60) == 64
+        load.wait_for_more("bright")
+    assert load.failures == []
+    assert (frozen.version, frozen.frozen, shop.state().canary) == (1, True, None)
+    assert (shop.versions(), shop.champion()) == ([1, 1], "1")
+    assert shop.actions() == ["canary", "freeze"]
