@@ -34,11 +34,15 @@ def _offsets(lengths: npt.NDArray[np.int64]) -> pa.Buffer:
 
 
 def make_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Numbers, texts, bytes, lists and structs of them; None is null. Equal to pa.array's."""
+    """Numbers, truths, texts, bytes, lists, structs; None is null. Equal to pa.array's."""
     count, validity = len(values), _validity(values)
     if kind in _NUMBERS:
         numbers = np.array([0 if value is None else value for value in values], _NUMBERS[kind])
         return pa.Array.from_buffers(kind, count, [validity, pa.py_buffer(numbers)])
+    if kind == pa.bool_():
+        truths = np.fromiter((bool(value) for value in values), np.bool_, count)
+        packed = pa.py_buffer(np.packbits(truths, bitorder="little"))
+        return pa.Array.from_buffers(kind, count, [validity, packed])
     lengths: npt.NDArray[np.int64]
     if kind == _VECTORS:
         vectors = [np.asarray(() if value is None else value, np.float32) for value in values]

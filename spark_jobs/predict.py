@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
+    BooleanType,
     DoubleType,
     FloatType,
     StringType,
@@ -17,7 +18,8 @@ from pyspark.sql.types import (
 )
 
 from serving.bundle import codec
-from serving.bundle.predictor import BadBundleError
+from serving.bundle.predictor import BadBundleError, find_threshold
+from serving.bundle_files import OPTIONAL_FILES
 from serving.job import store
 from serving.job.errors import UserError
 from serving.versions import find_version
@@ -34,13 +36,15 @@ from spark_jobs.session import TASKS_PER_CORE, make_frame, open_session
 from spark_jobs.stage_progress import show_progress
 
 # path: below the folder; or the sample's name. scores: in the order of the bundle's classes.
-# Null where there is no answer; error says why, and is null where there is one.
+# declined: whether the server would say that it is none of the classes. These are null where there
+# is no answer; error says why, and is null where there is one.
 PREDICTED = StructType(
     [
         StructField("path", StringType()),
         StructField("label", StringType()),
         StructField("score", DoubleType()),
         StructField("scores", ArrayType(FloatType())),
+        StructField("declined", BooleanType()),
         StructField("error", StringType()),
     ]
 )
@@ -72,12 +76,15 @@ def make_answerer(bundle: str, tree: Tree | None = None) -> Callable[[Batches], 
             for place, (label, _, _) in enumerate(rows):
                 if label == NO_NUMBERS:
                     rows[place], errors[place] = NO_ANSWER, "the network answered no numbers"
-            labels, best, scores = ([row[n] for row in rows] for n in range(3))
+            labels, scores = ([row[n] for row in rows] for n in (0, 2))
+            best = [score for _, score, _ in rows]
+            below = find_threshold(predictor)
             arrays = [
                 batch["path"],
                 make_array(labels, pa.string()),
                 make_array(best, pa.float64()),
                 make_array(scores, pa.list_(pa.float32())),
+                make_array([None if one is None else one < below for one in best], pa.bool_()),
                 make_array(errors, pa.string()),
             ]
             yield pa.RecordBatch.from_arrays(arrays, PREDICTED.names)
@@ -97,7 +104,8 @@ def _read(tree: Tree, path: str) -> bytes:
 
 def _fail(spark: SparkSession, failed: Sequence[tuple[str, str]]) -> DataFrame:
     """Rows of PREDICTED; failed: path and reason."""
-    return spark.createDataFrame([(path, None, None, None, why) for path, why in failed], PREDICTED)
+    without = (None,) * (len(PREDICTED) - 2)
+    return spark.createDataFrame([(path, *without, why) for path, why in failed], PREDICTED)
 
 
 def _list(tree: Tree) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -171,10 +179,11 @@ def _open_dataset(spark: SparkSession, spec: PredictSpec, bundle: str) -> DataFr
     return once.mapInArrow(make_answerer(bundle), PREDICTED).unionByName(failed)
 
 
-def _count(answers: DataFrame) -> tuple[int, int]:
-    """Answered, failed."""
-    ((files, failed),) = answers.agg(F.count(F.lit(1)), F.count("error")).collect()
-    return files - failed, failed
+def _count(answers: DataFrame) -> tuple[int, int, int]:
+    """Answered, of these declined, failed."""
+    counts = (F.count(F.lit(1)), F.count("error"), F.count_if("declined"))
+    ((files, failed, declined),) = answers.agg(*counts).collect()
+    return files - failed, declined, failed
 
 
 def _check_target(spec: PredictSpec) -> PredictOutcome | None:
@@ -199,8 +208,8 @@ def run_predict(spec: PredictSpec) -> PredictOutcome:
     found = find_version(spec.deployment, spec.version)
     spark = open_session(f"predict {spec.deployment}")
     try:
-        bundle = pack_bundle(found.bundle_uri)
-        classes = open_bundle(bundle).manifest.classes
+        bundle = pack_bundle(found.bundle_uri, optional=OPTIONAL_FILES)
+        predictor = open_bundle(bundle)
     except (FileNotFoundError, BadBundleError) as error:
         raise UserError(
             f"{spec.deployment} version {found.version} has no bundle to predict with: {error}"
@@ -214,14 +223,16 @@ def run_predict(spec: PredictSpec) -> PredictOutcome:
     try:
         with show_progress(spark):
             answers.write.parquet(part)
-        predicted, without = _count(spark.read.schema(PREDICTED).parquet(part))
+        predicted, declined, without = _count(spark.read.schema(PREDICTED).parquet(part))
         outcome = PredictOutcome(
             deployment=spec.deployment,
             version=found.version,
             files=predicted + without,
             predicted=predicted,
+            declined=declined,
+            decline_below=find_threshold(predictor),
             failed=without,
-            classes=classes,
+            classes=predictor.manifest.classes,
             target_uri=spec.target_uri,
             request_id=spec.request_id,
             seconds=time.monotonic() - begin,
@@ -233,6 +244,8 @@ def run_predict(spec: PredictSpec) -> PredictOutcome:
         store.delete(part)
     rate = outcome.files / max(outcome.seconds, 1e-9)
     print(
-        f"{predicted} predicted, {without} failed, {rate:.1f} img/s: {spec.target_uri}", flush=True
+        f"{predicted} predicted, of these {declined} declined, {without} failed, {rate:.1f} img/s: "
+        f"{spec.target_uri}",
+        flush=True,
     )
     return outcome

@@ -34,12 +34,18 @@ class PredictSpec(JobSpec):
 
 
 class PredictOutcome(Spec):
-    """files == predicted + failed. classes: in the order of the column `scores`."""
+    """files == predicted + failed; declined is a part of predicted.
+
+    decline_below: the score below which a picture is declined; 0: none is, as in summaries of
+    before. classes: in the order of the column `scores`.
+    """
 
     deployment: str
     version: int
     files: int
     predicted: int
+    declined: int = 0
+    decline_below: float = 0.0
     failed: int
     classes: tuple[str, ...]
     target_uri: str

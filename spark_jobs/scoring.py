@@ -6,6 +6,7 @@ import io
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,13 +73,20 @@ SCORED = StructType(
 )
 
 
-def pack_bundle(bundle_uri: str) -> Path:
-    """Manifest and network of a bundle as one zip, named by its content."""
+def pack_bundle(bundle_uri: str, *, optional: tuple[str, ...] = ()) -> Path:
+    """Manifest and network of a bundle as one zip, named by its content.
+
+    optional: further files, where the bundle has them.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in (MANIFEST_FILE, MODEL_FILE):
             entry = zipfile.ZipInfo(name)
             archive.writestr(entry, store.read_bytes(store.join(bundle_uri, name)))
+        for name in optional:
+            with suppress(FileNotFoundError):
+                found = store.read_bytes(store.join(bundle_uri, name))
+                archive.writestr(zipfile.ZipInfo(name), found)
     content = buffer.getvalue()
     return place_file(f"bundle-{hashlib.sha256(content).hexdigest()[:20]}.zip", content)
 
@@ -87,8 +95,7 @@ def open_bundle(archive: Path) -> Predictor:
     """Load a packed bundle; raises BadBundleError."""
     with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
         with zipfile.ZipFile(archive) as packed:
-            for name in (MANIFEST_FILE, MODEL_FILE):
-                packed.extract(name, folder)
+            packed.extractall(folder)
         return Predictor(Path(folder), threads=1)
 
 

@@ -26,7 +26,8 @@ def predict_by_airflow(installation: Installation, *, as_json: bool, **values: o
         emit_json(outcome)
     else:
         rate = outcome.files / max(outcome.seconds, 1e-9)
+        low = f", of these {outcome.declined} declined" if outcome.declined else ""
         click.echo(
-            f"{outcome.predicted} predicted, {outcome.failed} failed, {rate:.1f} img/s, by "
+            f"{outcome.predicted} predicted{low}, {outcome.failed} failed, {rate:.1f} img/s, by "
             f"{outcome.deployment} version {outcome.version}: {outcome.target_uri}"
         )

@@ -122,3 +122,9 @@ class Predictor:
     def score(self, pictures: list[codec.Pixels]) -> npt.NDArray[np.float32]:
         """Prepared pictures → probabilities, as run."""
         return self.run(self.prepare_rows(pictures))
+
+
+def find_threshold(predictor: Predictor) -> float:
+    """The best score below which the bundle declines a picture; 0: it declines none."""
+    point = predictor.operating_point
+    return point.decline_below if point is not None else 0.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from serving.bundle.folders import FileFound, answer_files, list_files
-from serving.bundle.predictor import BadBundleError, Predictor
+from serving.bundle.predictor import BadBundleError, Predictor, find_threshold
 from serving.cores import count_cores
 from serving.job.errors import UserError
 from serving.job.progress import Progress
@@ -38,14 +38,6 @@ def _count_files(folder: Path, target: Path) -> int:
     return sum(1 for _ in _list_others(folder, target))
 
 
-def _find_threshold(predictor: Predictor, min_score: float | None) -> float:
-    """As the caller says, else as the bundle's server declines; 0: nothing is declined."""
-    if min_score is not None:
-        return min_score
-    point = predictor.operating_point
-    return point.decline_below if point is not None else 0.0
-
-
 def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
     """Write one row a file, whatever it is; raises UserError."""
     folder, target = local_path(spec.folder_uri).resolve(), local_path(spec.target_uri)
@@ -60,7 +52,7 @@ def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
         except BadBundleError as error:
             raise UserError(f"{spec.deployment} version {found.version}: {error}.") from None
     print(f"{total} files, {spec.deployment} version {found.version}, {cores} cores", flush=True)
-    below = _find_threshold(predictor, spec.min_score)
+    below = find_threshold(predictor) if spec.min_score is None else spec.min_score
     top = min(spec.top, len(predictor.manifest.classes))
     predicted = declined = unreadable = 0
     progress, begin = Progress("predict", total), time.monotonic()

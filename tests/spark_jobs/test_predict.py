@@ -10,6 +10,8 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
+from serving.bundle.manifest import MODEL_FILE
+from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint, hash_model
 from serving.bundle.predictor import Predictor
 from serving.desired import DesiredState, compare_and_set
 from serving.job.errors import UserError
@@ -76,6 +78,7 @@ def test_every_file_of_a_folder_is_a_row(spec: PredictSpec, tmp_path: Path) -> N
         row = rows[name]
         assert (row["label"], row["error"]) == (CLASSES[number % 3], None)
         np.testing.assert_allclose(row["scores"], expected, atol=1e-6)
+        assert row["declined"] is False
         assert row["score"] == pytest.approx(max(row["scores"]))
     assert rows["empty.png"]["error"] == "empty file"
     assert rows["away.png"]["error"] == LEAVES
@@ -85,6 +88,33 @@ def test_every_file_of_a_folder_is_a_row(spec: PredictSpec, tmp_path: Path) -> N
     assert PredictOutcome.model_validate(summary) == outcome
     assert outcome.classes == CLASSES
     assert not list(tmp_path.glob("answers.part*"))
+
+
+def test_pictures_are_declined_as_the_server_declines_them(
+    spec: PredictSpec, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    predictor = Predictor(bundle)
+    best = {
+        name: float(predictor.score([predictor.prepare(make_picture(n % 3, n))]).max())
+        for n, name in enumerate(ODD)
+    }
+    below = (min(best.values()) + max(best.values())) / 2
+    point = OperatingPoint(
+        model_sha256=hash_model((bundle / MODEL_FILE).read_bytes()),
+        run_id="20260102T030405-abcdef",
+        snapshot_id="0" * 20,
+        decline_below=below,
+    )
+    (bundle / OPERATING_POINT_FILE).write_text(point.model_dump_json())
+    outcome = run_predict(spec)
+    rows = read_answers(tmp_path / "answers")
+    expected = {name: score < below for name, score in best.items()}
+    assert {name: rows[name]["declined"] for name in ODD} == expected
+    assert set(expected.values()) == {True, False}
+    assert all(rows[name]["label"] is not None for name in ODD)
+    assert rows["note.txt"]["declined"] is None
+    assert (outcome.declined, outcome.decline_below) == (sum(expected.values()), below)
 
 
 def test_same_request_again_is_done_already(spec: PredictSpec, tmp_path: Path) -> None:
