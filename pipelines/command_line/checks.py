@@ -6,9 +6,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ from pipelines.local.docker_engine import is_engine_wanted
 from pipelines.local.layout import REPO, Layout, read_layout
 from pipelines.local.report import say
 from pipelines.local.second_home import make_environment
-from pipelines.settings import PREFIX, read_settings
+from pipelines.settings import PREFIX, Settings, read_settings
 from serving.job.errors import UserError
 
 BENCHMARKS = REPO / "tests" / "benchmarks"
@@ -32,10 +33,11 @@ INTEGRATION = "tests/integration"
 
 @dataclass(frozen=True)
 class Check:
-    """One program that ends with 0 when all is well."""
+    """One program that ends with 0 when all is well; `environment` is added to the others'."""
 
     title: str
     argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def _list_static(control: Path, jobs: Path) -> list[Check]:
@@ -50,25 +52,74 @@ def _list_static(control: Path, jobs: Path) -> list[Check]:
     ]
 
 
-def _pytest(title: str, environment: Path, folders: tuple[str, ...], *options: str) -> Check:
-    python = str(environment / "python")
-    return Check(title, (python, "-m", "pytest", "-q", *options, *folders))
+def _pytest(
+    title: str,
+    binaries: Path,
+    folders: tuple[str, ...],
+    *options: str,
+    servers: Mapping[str, str] | None = None,
+) -> Check:
+    argv = (str(binaries / "python"), "-m", "pytest", "-q", *options, *folders)
+    return Check(title, argv, servers or {})
 
 
-def _run(checks: list[Check], environment: Mapping[str, str]) -> list[str]:
-    """Run them all; the titles of those that failed."""
+def _list_on_stack(control: Path, jobs: Path, stack: Settings) -> list[list[Check]]:
+    """Two streams of about the same length."""
+    servers = {
+        f"{PREFIX}MONGO_URI": stack.mongo_address,
+        f"{PREFIX}MLFLOW_URI": stack.mlflow_address,
+        f"{PREFIX}WEBHDFS_URI": stack.webhdfs_address,
+    }
+    spark = ("tests/spark_jobs",)
+    others = tuple(folder for folder in JOB_TESTS if folder not in spark)
+    marked = ("-m", "integration")
+    commands = ("control, on a stack", control, ("tests/pipelines",))
+    return [
+        [
+            _pytest("Spark jobs", jobs, spark, servers=servers),
+            _pytest(*commands, *marked, servers=servers),
+        ],
+        [
+            # Without the addresses: it starts stacks of its own, which have their own servers.
+            _pytest("the whole way", control, (INTEGRATION,)),
+            _pytest("serving and training", jobs, others, servers=servers),
+        ],
+    ]
+
+
+def _run(checks: Sequence[Check], environment: Mapping[str, str]) -> list[str]:
+    """Run them one after the other; the titles of those that failed."""
     failed = []
     for check in checks:
-        say(f"== {check.title}")
+        say(f"== {check.title} …")
         begin = time.monotonic()
-        done = subprocess.run(
-            check.argv, cwd=REPO, env=dict(environment), stdin=subprocess.DEVNULL, check=False
-        )
-        verdict = "passed" if done.returncode == 0 else f"failed ({done.returncode})"
+        with subprocess.Popen(
+            check.argv,
+            cwd=REPO,
+            env={**environment, **check.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            # Line by line, under its name: another stream may write between them.
+            for line in process.stdout or ():
+                say(f"{check.title} | {line.rstrip()}")
+        verdict = "passed" if process.returncode == 0 else f"failed ({process.returncode})"
         say(f"== {check.title}: {verdict}, {time.monotonic() - begin:.0f} s")
-        if done.returncode:
+        if process.returncode:
             failed.append(check.title)
     return failed
+
+
+def _run_side_by_side(
+    streams: Sequence[Sequence[Check]], environment: Mapping[str, str]
+) -> list[str]:
+    """Run the streams at the same time: most tests wait for an engine more than they compute."""
+    with ThreadPoolExecutor(len(streams)) as pool:
+        failed = pool.map(lambda checks: _run(checks, environment), streams)
+        return [title for titles in failed for title in titles]
 
 
 @contextmanager
@@ -107,18 +158,8 @@ def test(quick: bool) -> None:
         )
         packages.provide_packages(missing, settings)
         with _use_test_stack(layout) as environment:
-            stack = read_settings(environment)
-            servers = {
-                f"{PREFIX}MONGO_URI": stack.mongo_address,
-                f"{PREFIX}MLFLOW_URI": stack.mlflow_address,
-                f"{PREFIX}WEBHDFS_URI": stack.webhdfs_address,
-            }
-            checks = [
-                _pytest("tests of the jobs", jobs, JOB_TESTS),
-                _pytest("control, on a stack", control, ("tests/pipelines",), "-m", "integration"),
-            ]
-            failed += _run(checks, environment | servers)
-            failed += _run([_pytest("the whole way", control, (INTEGRATION,))], environment)
+            streams = _list_on_stack(control, jobs, read_settings(environment))
+            failed += _run_side_by_side(streams, environment)
     if failed:
         raise UserError(f"Failed: {', '.join(failed)}.")
     click.echo("Everything passed.")
