@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 from serving.bundle.predictor import Predictor
 from serving.desired import DesiredState, compare_and_set
 from serving.job.errors import UserError
+from serving.job.segments import SegmentWriter
 from spark_jobs.importing.ledger import Ledger, NewSample
-from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.importing.source import LEAVES, ROOTS_VARIABLE
 from spark_jobs.predict import GONE, run_predict
 from spark_jobs.predict_spec import SUMMARY_FILE, PredictOutcome, PredictSpec
