@@ -13,38 +13,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from xmlrpc.client import Fault, ServerProxy
 
 from serving import environment
 from serving.bundle_files import drop_fetched, fetch_bundle
 from serving.hosts import Running, Served, ServedBy, address_of
 from serving.smoke import ServeError, read_health, wait_ready
+from serving.supervising import add_program, remove_program, use_supervisor
 from serving.tokens import locate_tokens
 
-SOCKET_VARIABLE = "MODELMILL_SUPERVISOR"
 STOP_SECONDS = 12
 LAST_BYTES = 2000
 _COMMAND = re.compile(r"--version (\d+) .*--port (\d+)")
-
-
-@contextmanager
-def _use_supervisor() -> Iterator[Any]:
-    from supervisor.xmlrpc import SupervisorTransport
-
-    path = environment.read_variable(SOCKET_VARIABLE, "the path of supervisord's unix socket")
-    # supervisor's transport ignores the URL, but ServerProxy insists on one.
-    transport = SupervisorTransport(None, None, f"unix://{path}")
-    with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
-        try:
-            proxy.supervisor.getState()
-        except OSError as error:
-            raise ServeError(
-                f"No supervisord answers at {path} ({error.strerror or error}), so no process "
-                f"here can serve. Start the services of {environment.home()}, ./modelmill up, or "
-                f"name the installation that serves by MODELMILL_HOME; then say it again."
-            ) from None
-        yield proxy.supervisor
 
 
 def _conf_path(deployment: str) -> Path:
@@ -150,7 +129,7 @@ class ProcessHost:
         before = path.read_text() if path.is_file() else None
         wanted = render_program(served, bundle, port, log)
         if before != wanted or not _answers(served, port):
-            with _use_supervisor():
+            with use_supervisor():
                 _write(path, wanted)
             try:
                 self._restart(served, port, log)
@@ -161,14 +140,14 @@ class ProcessHost:
 
     def _restart(self, served: Served, port: int, log: Path) -> None:
         program = _program(served.deployment)
-        with _use_supervisor() as supervisor:
-            _remove_program(supervisor, program)
+        with use_supervisor() as supervisor:
+            remove_program(supervisor, program)
             if not environment.is_port_free(port):
                 raise ServeError(
                     f"Port {port} of {served.deployment} is taken by another program. Free it "
                     f"(ss -ltnp 'sport = :{port}' names it) and try again."
                 )
-            _add_program(supervisor, program)
+            add_program(supervisor, program)
 
             def find_death() -> str | None:
                 state = supervisor.getProcessInfo(program)["statename"]
@@ -178,22 +157,22 @@ class ProcessHost:
             wait_ready(address, served.deployment, served.version, find_death)
 
     def _restore(self, deployment: str, before: str | None) -> None:
-        with _use_supervisor() as supervisor:
-            _remove_program(supervisor, _program(deployment))
+        with use_supervisor() as supervisor:
+            remove_program(supervisor, _program(deployment))
             if before is None:
                 _conf_path(deployment).unlink(missing_ok=True)
                 supervisor.reloadConfig()
             else:
                 _write(_conf_path(deployment), before)
-                _add_program(supervisor, _program(deployment))
+                add_program(supervisor, _program(deployment))
 
     def stop(self, deployment: str) -> None:
         path = _conf_path(deployment)
         if not path.is_file():
             return
         path.unlink()
-        with _use_supervisor() as supervisor:
-            _remove_program(supervisor, _program(deployment))
+        with use_supervisor() as supervisor:
+            remove_program(supervisor, _program(deployment))
             supervisor.reloadConfig()
         drop_fetched(deployment, keep=None)
 
@@ -234,29 +213,3 @@ def _write(path: Path, text: str) -> None:
     fresh = path.with_suffix(".conf.new")
     fresh.write_text(text)
     fresh.replace(path)
-
-
-def _remove_program(supervisor: Any, program: str) -> None:
-    from supervisor.xmlrpc import Faults
-
-    try:
-        supervisor.stopProcessGroup(program, True)
-        supervisor.removeProcessGroup(program)
-    except Fault as fault:
-        if fault.faultCode != Faults.BAD_NAME:
-            raise
-
-
-def _add_program(supervisor: Any, program: str) -> None:
-    from supervisor.xmlrpc import Faults
-
-    supervisor.reloadConfig()
-    try:
-        supervisor.addProcessGroup(program)
-    except Fault as fault:
-        if fault.faultCode != Faults.BAD_NAME:
-            raise
-        raise ServeError(
-            f"supervisord knows no {program}: its configuration must include "
-            f"{environment.home() / 'serve'}/*.conf"
-        ) from None

@@ -15,8 +15,9 @@ from serving.docker_client import home_label
 from serving.environment import find_free_port
 from serving.hosts import Host, Served
 from serving.image import build_model_image, name_image
-from serving.processes import SOCKET_VARIABLE, ProcessHost, render_program
+from serving.processes import ProcessHost, render_program
 from serving.smoke import ServeError, check_answers, read_health, wait_ready
+from serving.supervising import SOCKET_VARIABLE
 from tests.serving.tiny import make_samples, write_bundle
 
 
