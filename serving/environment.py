@@ -28,12 +28,17 @@ def server_settings() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_SERVE_") and v}
 
 
+def kept_folder(deployment: str) -> Path:
+    """Where a deployment's server keeps requests."""
+    return Path(os.environ.get("MODELMILL_KEEP_FOLDER") or home() / "kept" / deployment)
+
+
 def keep_settings(deployment: str) -> dict[str, str]:
     """MODELMILL_KEEP_* variables of a server in service; none where nothing is kept."""
     if not os.environ.get("MODELMILL_KEEP_REQUESTS"):
         return {}
     given = {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_KEEP_") and v}
-    return {"MODELMILL_KEEP_FOLDER": str(home() / "kept" / deployment), **given}
+    return {**given, "MODELMILL_KEEP_FOLDER": str(kept_folder(deployment))}
 
 
 def host() -> str:

@@ -41,7 +41,7 @@ class Keeping(BaseModel):
 
 
 class KeptRequest(BaseModel):
-    """What was answered."""
+    """What was answered. sha256: of the picture, once its bytes have gone to the review queue."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,6 +51,7 @@ class KeptRequest(BaseModel):
     score: float
     version: int
     at: datetime
+    sha256: str = ""
 
 
 def read_keeping(environment: Mapping[str, str]) -> Keeping | None:

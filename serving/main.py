@@ -12,6 +12,7 @@ from serving.image import build_model_image, ensure_runtime, name_image
 from serving.job.main import run_job
 from serving.job.spec import Spec
 from serving.publish import publish
+from serving.queue_kept import queue_kept
 from serving.reconcile import reconcile_all
 from serving.registry import Registry
 from serving.spec import (
@@ -22,6 +23,7 @@ from serving.spec import (
     PrepareRuntimeOutcome,
     PrepareRuntimeSpec,
     PublishSpec,
+    QueueKeptSpec,
     ReconcileSpec,
     ServingSpec,
 )
@@ -82,6 +84,8 @@ def run(spec: ServingSpec) -> Spec:
             return publish(spec)
         case ReconcileSpec():
             return reconcile_all(spec)
+        case QueueKeptSpec():
+            return queue_kept(spec)
         case PrepareRuntimeSpec():
             return prepare_runtime(spec)
 

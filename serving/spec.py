@@ -201,8 +201,31 @@ class PrepareRuntimeOutcome(Spec):
     built: bool
 
 
+class QueueKeptSpec(JobSpec):
+    """Put the requests that a deployment has kept into the review queue of its dataset.
+
+    raw_root: folder of all datasets' raw segments.
+    """
+
+    kind: Literal["queue_kept"] = "queue_kept"
+    deployment: Name
+    raw_root: str
+
+
+class QueueKeptOutcome(Spec):
+    """queued: new in the queue. told: open ones whose sender has said since what is right.
+
+    known: samples already, or asked before.
+    """
+
+    dataset: str
+    queued: int = 0
+    told: int = 0
+    known: int = 0
+
+
 ServingSpec = Annotated[
-    BuildImageSpec | DeploySpec | PublishSpec | ReconcileSpec | PrepareRuntimeSpec,
+    BuildImageSpec | DeploySpec | PublishSpec | ReconcileSpec | PrepareRuntimeSpec | QueueKeptSpec,
     Field(discriminator="kind"),
 ]
 SERVING_SPEC: TypeAdapter[ServingSpec] = TypeAdapter(ServingSpec)

@@ -8,15 +8,23 @@ import click
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.catalogue import check_dataset
-from pipelines.command_line.administration import dataset_option, read_actor
+from pipelines.command_line.administration import (
+    dataset_option,
+    read_actor,
+    run_command,
+    use_scratch,
+)
 from pipelines.command_line.output import emit_json, json_option, use_installation
+from pipelines.commands import python_command
 from pipelines.context import Installation
 from pipelines.local.services import SERVICES, check_service
+from serving.job import store
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.job.reviews import count_open
 from serving.job.spec import NAME_PATTERN
 from serving.sessions import INVITATION, invite, locate_sessions
+from serving.spec import QueueKeptOutcome, QueueKeptSpec
 
 CONSOLE = "console"
 
@@ -44,19 +52,33 @@ no_browser_option = click.option("--no-browser", is_flag=True, help="Only print 
 
 
 @click.command()
-@dataset_option
+@click.option("--dataset", default="", help="Its name.")
+@click.option("--deployment", default="", help="Take in the requests that it has kept, first.")
 @no_browser_option
 @json_option
-def review(dataset: str, *, no_browser: bool, as_json: bool) -> None:
+def review(dataset: str, deployment: str, *, no_browser: bool, as_json: bool) -> None:
     """Look at the pictures that models got wrong: is the label right?
 
     Opens a page of the console, by an address that works once and lets you in for 12 hours. There a
     picture's label is confirmed or changed, or the picture deleted; the next training learns from
-    the labels as they are then. Runs fill the queue by themselves.
+    the labels as they are then. Runs fill the queue by themselves. With --deployment, pictures that
+    its server was asked about and has kept join the queue of the dataset that it learned from; one
+    becomes a sample only by your decision.
     """
+    if bool(dataset) == bool(deployment):
+        raise click.UsageError("Give either --dataset NAME or --deployment NAME.")
     installation = use_installation()
-    check_dataset(dataset)
+    if dataset:
+        check_dataset(dataset)
     check_console(installation)
+    if deployment:
+        kept = queue_kept(installation, deployment)
+        dataset = kept.dataset
+        click.echo(
+            f"{deployment}: {kept.queued} kept requests are new in the queue of {dataset}, "
+            f"{kept.told} were told right or wrong, {kept.known} known before",
+            err=True,
+        )
     with use_database() as database:
         waiting = count_open(database, dataset)
     url = invite_to("review", dataset, installation)
@@ -65,6 +87,17 @@ def review(dataset: str, *, no_browser: bool, as_json: bool) -> None:
         return
     click.echo(f"{dataset}: {waiting} to review")
     show_address(url, no_browser=no_browser)
+
+
+def queue_kept(installation: Installation, deployment: str) -> QueueKeptOutcome:
+    """What the deployment's server has kept, into the queue."""
+    if not re.fullmatch(NAME_PATTERN, deployment):
+        raise click.UsageError(f"--deployment was {deployment!r}, but allowed is {NAME_PATTERN}.")
+    raw_root = store.join(installation.artifacts.root, "raw")
+    with use_scratch(installation) as output_uri:
+        spec = QueueKeptSpec(output_uri=output_uri, deployment=deployment, raw_root=raw_root)
+        command = python_command(installation.layout, "serving.main", spec)
+        return run_command(command, spec, QueueKeptOutcome, installation)
 
 
 @click.command()

@@ -81,15 +81,20 @@ def _index_segment(uri: str) -> Segment:
 
 def read_content(sample: Sample) -> bytes:
     """Its bytes as they came; FileNotFoundError where they are gone."""
-    import pyarrow.parquet as pq
-
     if sample.is_purged:
         raise FileNotFoundError(sample.sha256)
-    segment = _find_segment(sample.segment)
-    if sample.sha256 not in segment.places:
-        raise FileNotFoundError(f"{sample.sha256} in {sample.segment}")
-    group, row = segment.places[sample.sha256]
-    file = pq.ParquetFile(SegmentFile(sample.segment, segment.size), metadata=segment.metadata)
+    return read_row(sample.segment, sample.sha256)
+
+
+def read_row(uri: str, sha256: str) -> bytes:
+    """A picture's bytes out of the segment there; FileNotFoundError where they are gone."""
+    import pyarrow.parquet as pq
+
+    segment = _find_segment(uri)
+    if sha256 not in segment.places:
+        raise FileNotFoundError(f"{sha256} in {uri}")
+    group, row = segment.places[sha256]
+    file = pq.ParquetFile(SegmentFile(uri, segment.size), metadata=segment.metadata)
     content: bytes = file.read_row_group(group, columns=["content"])["content"][row].as_py()
     return content
 

@@ -20,11 +20,11 @@ from serving.console.access import (
     check_session,
     open_session,
 )
-from serving.console.pictures import read_content, render_picture
+from serving.console.pictures import read_content, read_row, render_picture
 from serving.content_policy import hash_inline
 from serving.job.errors import UserError
 from serving.job.labels import MAX_LABEL, NewClassError, read_task
-from serving.job.review_decisions import decide, undo_decision
+from serving.job.review_decisions import decide, find_item, undo_decision
 from serving.job.reviews import Place, ReviewItem, Verdict, list_reviews
 from serving.job.samples import read_sample
 from serving.job.spec import NAME_PATTERN
@@ -92,10 +92,21 @@ def list_items(database: Any, dataset: str, after: Place | None) -> dict[str, An
     }
 
 
+def _read_picture(database: Any, dataset: str, sha256: str) -> bytes:
+    """Of a sample, or of a served picture that waits; KeyError where it is neither."""
+    try:
+        return read_content(read_sample(database, dataset, sha256))
+    except KeyError:
+        served = find_item(database, dataset, sha256).served
+        if served is None:
+            raise
+        return read_row(served.segment, sha256)
+
+
 def show_picture(database: Any, dataset: str, sha256: str, side: int) -> Response:
     """A picture of the dataset; RefusedError where it cannot be shown."""
     try:
-        content = read_content(read_sample(database, dataset, sha256))
+        content = _read_picture(database, dataset, sha256)
         picture = render_picture(content, side)
     except (KeyError, FileNotFoundError):
         raise RefusedError(404, "missing", "Its bytes are not there any more.") from None

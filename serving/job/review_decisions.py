@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from serving.job import store
 from serving.job.errors import UserError
 from serving.job.labels import check_label, list_classes, read_task
 from serving.job.reviews import (
@@ -27,9 +28,11 @@ from serving.job.samples import (
     delete_sample,
     name_sample,
     read_sample,
+    read_samples,
     relabel_sample,
     restore_sample,
 )
+from serving.job.served import admit_picture, stands_outside
 
 HOLD = timedelta(seconds=30)
 
@@ -57,22 +60,28 @@ def decide(
     item = find_item(database, dataset, sha256)
     if item.decision is not None:
         raise ReviewConflictError(_say_decided(item.name, item.decision))
-    wanted = (
-        _clean_label(database, dataset, label, new_class=new_class) if verdict == "relabel" else ""
-    )
+    wanted = ""
+    if verdict == "relabel" or (item.served is not None and verdict != "delete"):
+        # What a served picture was called by a model or a caller need not be a class.
+        given = label if verdict == "relabel" else item.label
+        wanted = _clean_label(database, dataset, given, new_class=new_class)
     with _hold(database, item, by) as held:
-        sample = _read_unchanged(database, item)
-        if verdict == "relabel":
-            for name in list_classes(wanted, read_task(database, dataset)):
-                add_class(database, dataset, name)
-        after = _apply(database, sample, verdict, wanted, by)
+        before = _find_sample(database, item)
+        outside = item.served is not None and stands_outside(before, item.withdrawn)
+        sample = before if outside else _read_unchanged(database, item)
+        for name in list_classes(wanted, read_task(database, dataset)) if wanted else ():
+            add_class(database, dataset, name)
+        if sample is not None and not outside:
+            after: Sample | None = _apply(database, sample, verdict, wanted, by)
+        else:
+            after = _admit(database, item, verdict, wanted, by)
         same = verdict == "relabel" and wanted == item.label
         decision = Decision(
             verdict="confirm" if same else verdict,
-            label=after.label,
+            label=item.label if after is None else after.label,
             by=by,
             at=_now(),
-            entries=len(after.history) if len(after.history) > len(sample.history) else None,
+            entries=_count_entries(sample, after),
         )
         if not settle_item(database, item, decision, {"held.key": held}):
             raise ReviewConflictError(
@@ -91,20 +100,27 @@ def undo_decision(database: Any, dataset: str, sha256: str, by: str) -> ReviewIt
     decision = item.decision
     if decision is None:
         raise ReviewConflictError(f"{item.name} is not decided: there is nothing to undo.")
-    sample = _read_sample(database, item)
+    label, withdrawn = item.label, item.withdrawn
+    if item.served is None:
+        label = _read_sample(database, item).label
     if decision.entries is not None:
-        after = sample
+        sample = after = _read_sample(database, item)
         if len(sample.history) == decision.entries:
-            after = restore_sample(database, sample, by)
+            # A picture that its decision had made a sample has no state before.
+            take_back = delete_sample if decision.entries == 1 else restore_sample
+            after = take_back(database, sample, by)
         if len(after.history) != decision.entries + 1 or after.history[-1].by != by:
             raise ReviewConflictError(
                 f"{item.name} was changed by {after.history[-1].by} since; it stays as it is."
             )
-        sample = after
-    event = ReviewEvent(event="undo", label=sample.label, by=by, at=_now())
+        if after.state != "deleted":
+            label = after.label
+        elif item.served is not None:
+            withdrawn = len(after.history)
+    event = ReviewEvent(event="undo", label=label, by=by, at=_now())
     key = {"_id": name_sample(dataset, sha256), "decision.at": decision.at}
     change = {
-        "$set": {"decision": None, "label": sample.label},
+        "$set": {"decision": None, "label": label, "withdrawn": withdrawn},
         "$push": {"trail": event.model_dump()},
     }
     if not database[COLLECTION].update_one(key, change).matched_count:
@@ -162,6 +178,34 @@ def _hold(database: Any, item: ReviewItem, by: str) -> Iterator[str]:
         yield held
     finally:
         database[COLLECTION].update_one({**key, "held.key": held}, {"$unset": {"held": ""}})
+
+
+def _count_entries(before: Sample | None, after: Sample | None) -> int | None:
+    """Length of the history where it has grown."""
+    old, new = (0 if one is None else len(one.history) for one in (before, after))
+    return new if new > old else None
+
+
+def _admit(database: Any, item: ReviewItem, verdict: Verdict, label: str, by: str) -> Sample | None:
+    """A served picture as a sample; None where it is left out."""
+    if verdict == "delete" or item.served is None:
+        return None
+    if not store.exists(item.served.segment):
+        raise ReviewConflictError(f"The bytes of {item.name} are gone: it can only be deleted.")
+    return admit_picture(
+        database,
+        item.dataset,
+        item.sha256,
+        name=item.name,
+        served=item.served,
+        label=label,
+        by=by,
+    )
+
+
+def _find_sample(database: Any, item: ReviewItem) -> Sample | None:
+    key = name_sample(item.dataset, item.sha256)
+    return read_samples(database, [key]).get(key)
 
 
 def _read_sample(database: Any, item: ReviewItem) -> Sample:

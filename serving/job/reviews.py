@@ -1,16 +1,18 @@
 """The review queue in MongoDB: bad cases and doubtful labels, and what a person decided."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from serving.job.evaluation import Neighbour
-from serving.job.samples import Sample, name_sample
+from serving.job.samples import Sample, name_sample, read_samples
+from serving.job.served import ServedPicture, stands_outside
 from serving.job.spec import Spec
 
 COLLECTION = "reviews"
 BATCH = 500
-Source = Literal["bad_case", "label_suspect", "feedback"]
+Source = Literal["bad_case", "label_suspect", "feedback", "served"]
 Verdict = Literal["confirm", "relabel", "delete", "hard"]
 
 
@@ -28,10 +30,7 @@ class Decision(Spec):
 
 
 class ReviewEvent(Spec):
-    """A line of the audit trail: a verdict, one that was undone, or the question asked again.
-
-    label: the sample's from then on.
-    """
+    """A line of the trail: a verdict, an undone one, or the question again. label: from then on."""
 
     event: Verdict | Literal["undo", "reopen"]
     label: str
@@ -44,6 +43,7 @@ class ReviewItem(Spec):
 
     suspicion: 0 to 1, how likely the label is wrong or the sample worth a look; the queue's order.
     decision: None while nobody has decided. trail: every decision, oldest first; only grows.
+    served: of a picture that becomes a sample by its decision. withdrawn: see stands_outside.
     """
 
     dataset: str
@@ -60,10 +60,18 @@ class ReviewItem(Spec):
     decision: Decision | None = None
     neighbours: tuple[Neighbour, ...] = ()
     trail: tuple[ReviewEvent, ...] = ()
+    served: ServedPicture | None = None
+    withdrawn: int | None = None
+
+    def is_open_for(self, sample: Sample | None) -> bool:
+        """Whether the question still stands, with its sample as it is now."""
+        if self.served is not None and stands_outside(sample, self.withdrawn):
+            return True
+        return sample is not None and sample.state != "deleted" and sample.label == self.label
 
 
 class Queued(Spec):
-    """What became of the items that were handed in.
+    """What became of the items.
 
     reopened: decided, and their label changed since; decided: left as they are; outdated: their
     sample was deleted, relabelled or removed after the model had seen it.
@@ -77,7 +85,7 @@ class Queued(Spec):
 
 
 class Place(NamedTuple):
-    """Where an item stands in the queue; the next page begins after it."""
+    """Where an item stands in the queue."""
 
     suspicion: float
     sha256: str
@@ -111,12 +119,9 @@ def queue_reviews(database: Any, items: Iterable[ReviewItem]) -> Queued:
     if chosen:
         # The order of list_reviews.
         database[COLLECTION].create_index([("dataset", 1), ("suspicion", -1), ("sha256", 1)])
-    counts = dict.fromkeys(Queued.model_fields, 0)
     waiting = list(chosen.values())
-    for start in range(0, len(waiting), BATCH):
-        for kind in _queue_batch(database, waiting[start : start + BATCH]):
-            counts[kind] += 1
-    return Queued(**counts)
+    batches = (waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH))
+    return Queued(**Counter(kind for batch in batches for kind in _queue_batch(database, batch)))
 
 
 def _queue_batch(database: Any, batch: Sequence[ReviewItem]) -> Iterator[str]:
@@ -131,7 +136,7 @@ def _queue_batch(database: Any, batch: Sequence[ReviewItem]) -> Iterator[str]:
         sample, old = samples.get(key), known.get(key)
         kind = _judge(item, sample, None if old is None else read_item(old).decision, old is None)
         kinds.append(kind)
-        fields = item.model_dump(exclude={"decision", "trail"})
+        fields = item.model_dump(exclude={"decision", "trail", "withdrawn"})
         if kind == "opened":
             fresh = fields | {"decision": None, "trail": []}
             writes.append(UpdateOne({"_id": key}, {"$setOnInsert": fresh}, upsert=True))
@@ -154,19 +159,14 @@ def _queue_batch(database: Any, batch: Sequence[ReviewItem]) -> Iterator[str]:
 
 def _judge(item: ReviewItem, sample: Sample | None, decision: Decision | None, is_new: bool) -> str:
     """Name of the count in Queued."""
-    if sample is None or sample.state == "deleted" or sample.label != item.label:
+    if not item.is_open_for(sample):
         return "outdated"
     if is_new:
         return "opened"
     if decision is None:
         return "refreshed"
-    return "decided" if decision.label == sample.label else "reopened"
-
-
-def read_samples(database: Any, keys: Sequence[str]) -> dict[str, Sample]:
-    """Samples by their _id; those that are not there are left out."""
-    found = database["samples"].find({"_id": {"$in": list(keys)}})
-    return {one["_id"]: Sample.model_validate(one) for one in found}
+    # One that was left out stays out.
+    return "decided" if sample is None or decision.label == sample.label else "reopened"
 
 
 def count_open(database: Any, dataset: str) -> int:
@@ -217,7 +217,7 @@ def _keep_open(database: Any, items: Sequence[ReviewItem]) -> Iterator[ReviewIte
     for item in items:
         key = name_sample(item.dataset, item.sha256)
         sample = samples.get(key)
-        if sample is not None and sample.state != "deleted" and sample.label == item.label:
+        if item.is_open_for(sample):
             yield item
         elif sample is None:
             database[COLLECTION].delete_one({"_id": key, "decision": None})

@@ -85,6 +85,46 @@ def read_sample(database: Any, dataset: str, sha256: str) -> Sample:
     return Sample.model_validate(document)
 
 
+def make_sample(
+    dataset: str,
+    sha256: str,
+    name: str,
+    label: str,
+    *,
+    segment: str,
+    size_bytes: int,
+    by: str,
+    split: str | None = None,
+    group: str | None = None,
+    origin: Literal["import", "feedback"] = "import",
+) -> dict[str, Any]:
+    """The document of a new sample, but for its _id."""
+    now = datetime.now(UTC)
+    return {
+        "dataset": dataset,
+        "sha256": sha256,
+        "name": name,
+        "segment": segment,
+        "size_bytes": size_bytes,
+        "split": split,
+        "side": None,
+        "side_origin": None,
+        "side_at": None,
+        "group": group,
+        "state": "active",
+        "label": label,
+        "history": [{"at": now, "by": by, "label": label, "state": "active"}],
+        "added_at": now,
+        "origin": origin,
+    }
+
+
+def read_samples(database: Any, keys: Sequence[str]) -> dict[str, Sample]:
+    """Samples by their _id; those that are not there are left out."""
+    found = database["samples"].find({"_id": {"$in": list(keys)}})
+    return {one["_id"]: Sample.model_validate(one) for one in found}
+
+
 def check_bytes(sample: Sample) -> None:
     """UserError where a purge has taken its bytes, or is about to."""
     if sample.is_purged:

@@ -15,11 +15,11 @@ from serving.job import store
 from serving.job.errors import UserError
 from serving.job.progress import Progress
 from serving.job.samples import name_sample
+from serving.job.segments import SegmentWriter
 from spark_jobs.administration.lease import Lease, hold_lease
 from spark_jobs.administration.raw import name_segment, open_segment
 from spark_jobs.administration.spec import PurgeOutcome, PurgeSpec
 from spark_jobs.database import connect
-from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.snapshots import list_purged, read_labels
 
 BATCH = 1000

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from serving.job.labels import Task, read_task
+from serving.job.samples import make_sample
 
 DUPLICATE_KEY = 11000
 # Each lost try is another writer's gain; Spark may run hundreds of them at once.
@@ -108,25 +109,17 @@ class Ledger:
         return int(self._samples.count_documents(mine))
 
     def _document(self, sample: NewSample, segment: str) -> dict[str, Any]:
-        now = datetime.now(UTC)
-        first = {"at": now, "by": self._actor, "label": sample.label, "state": "active"}
-        return {
-            "dataset": self.dataset,
-            "sha256": sample.sha256,
-            "name": sample.name,
-            "segment": segment,
-            "size_bytes": sample.size_bytes,
-            "split": sample.split,
-            "side": None,
-            "side_origin": None,
-            "side_at": None,
-            "group": sample.group,
-            "state": "active",
-            "label": sample.label,
-            "history": [first],
-            "added_at": now,
-            "origin": "import",
-        }
+        return make_sample(
+            self.dataset,
+            sample.sha256,
+            sample.name,
+            sample.label,
+            segment=segment,
+            size_bytes=sample.size_bytes,
+            by=self._actor,
+            split=sample.split,
+            group=sample.group,
+        )
 
     def dispute(self, sha256: str, claimed: str) -> None:
         """Mark a sample that came under a second label; doing it again changes nothing.

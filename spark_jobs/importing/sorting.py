@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from serving.job.labels import Task, list_classes
+from serving.job.segments import SegmentList, SegmentWriter
 from spark_jobs.importing.items import Item
 from spark_jobs.importing.ledger import Known, Ledger, NewSample
 from spark_jobs.importing.reading import Picture
-from spark_jobs.importing.segments import SegmentList, SegmentWriter
 from spark_jobs.report_models import Conflict
 from spark_jobs.spec import Rejection
 

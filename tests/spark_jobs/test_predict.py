@@ -15,8 +15,8 @@ from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint,
 from serving.bundle.predictor import Predictor
 from serving.desired import DesiredState, compare_and_set
 from serving.job.errors import UserError
+from serving.job.segments import SegmentWriter
 from spark_jobs.importing.ledger import Ledger, NewSample
-from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.importing.source import LEAVES, ROOTS_VARIABLE
 from spark_jobs.predict import GONE, run_predict
 from spark_jobs.predict_spec import SUMMARY_FILE, PredictOutcome, PredictSpec

@@ -68,7 +68,7 @@ def import_as(
 ) -> Callable[[str], None]:
     """Import the same pictures, with copies of some, under a name."""
     # Several segments: a worker takes whole ones.
-    monkeypatch.setattr("spark_jobs.importing.segments.SEGMENT_BYTES", 150_000)
+    monkeypatch.setattr("serving.job.segments.SEGMENT_BYTES", 150_000)
     chance = np.random.default_rng(0)
     for number, name in enumerate(CLASSES):
         for i in range(PER_CLASS):

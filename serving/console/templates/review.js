@@ -146,7 +146,10 @@ function show() {
   find("place").textContent = `${at + 1} of ${total}`;
   find("bar").max = total;
   find("bar").value = items.filter(one => one.decision).length;
-  const asked = item.predicted && item.predicted !== item.label
+  const served = item.served && `Sent to ${item.served.deployment}: `
+    + (item.served.feedback ? `its sender says ${item.served.feedback}, ` : "")
+    + `the model says ${item.predicted}`;
+  const asked = served ? served : item.predicted && item.predicted !== item.label
     ? `Labelled ${item.label}, but the model says ${item.predicted}` : `Labelled ${item.label}`;
   find("question").textContent = asked;
   const image = find("picture");
@@ -212,7 +215,7 @@ function decide(verdict, label = "", isNew = false) {
     } catch (error) {
       if (error.code !== "new_class") throw error;
       find("ask-text").textContent = error.message;
-      find("ask").dataset.label = label;
+      find("ask").dataset.label = label || item.label;
       find("ask").showModal();
       return;
     }

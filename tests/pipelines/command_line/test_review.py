@@ -87,3 +87,16 @@ def test_a_console_that_is_down(
     done = run("review", "--dataset", dataset)
     assert done.code == 1
     assert "The console at 127.0.0.1:1 does not answer. Start it: ./modelmill up" in done.err
+
+
+@pytest.mark.parametrize("given", [(), ("--dataset", "a", "--deployment", "b")])
+def test_a_dataset_or_a_deployment(run: Run, given: tuple[str, ...]) -> None:
+    done = run("review", *given)
+    assert done.code == 2
+    assert "Give either --dataset NAME or --deployment NAME." in done.err
+
+
+def test_a_deployments_name_is_checked(run: Run, console: str) -> None:
+    done = run("review", "--deployment", "../x")
+    assert done.code == 2
+    assert "--deployment was '../x'" in done.err

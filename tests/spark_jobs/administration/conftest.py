@@ -39,7 +39,7 @@ def imported(
     """The dataset's name; each class, three pictures of about one size, has its own segment."""
     write_tree(import_root, per_class=3)
     largest = max(path.stat().st_size for path in import_root.rglob("*.png"))
-    monkeypatch.setattr("spark_jobs.importing.segments.SEGMENT_BYTES", int(2.5 * largest))
+    monkeypatch.setattr("serving.job.segments.SEGMENT_BYTES", int(2.5 * largest))
     monkeypatch.setattr("spark_jobs.importing.job.read_pictures", read_serially)
     run_import(
         ImportSpec(

@@ -15,9 +15,9 @@ import requests
 from pyspark.sql import SparkSession
 
 from serving.job import store
+from serving.job.segments import SegmentWriter
 from spark_jobs.etl_report import write_report
 from spark_jobs.importing.ledger import Ledger, NewSample
-from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.report_models import EtlReport, Picture, Pictures, RejectedSample
 from spark_jobs.snapshots import LABELS, LABELS_FILE, write_snapshot
 from spark_jobs.spec import EvaluateSpec

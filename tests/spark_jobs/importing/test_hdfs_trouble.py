@@ -33,7 +33,8 @@ DAMAGED = "HDFS breaks off while it is read: its blocks may be damaged"
 # A process of its own that reads little at a time, so that an outage finds it in the middle.
 SMALL_STEPS = """
 import sys
-from spark_jobs.importing import reading, segments, sorting
+from serving.job import segments
+from spark_jobs.importing import reading, sorting
 segments.SEGMENT_BYTES, sorting.BATCH, reading.CHUNK = 20_000, 4, 2
 from spark_jobs.main import main
 sys.exit(main(sys.argv[1:]))

@@ -24,7 +24,8 @@ from tests.spark_jobs.tiny import CLASSES, make_picture
 # A process of its own whose segments are small, so that a kill finds it between two of them.
 SMALL_SEGMENTS = """
 import sys
-from spark_jobs.importing import segments, sorting
+from serving.job import segments
+from spark_jobs.importing import sorting
 segments.SEGMENT_BYTES = {segment}
 sorting.BATCH = {batch}
 from spark_jobs.main import main

@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from serving.job import segments
 from serving.job.errors import UserError
 from serving.job.samples import Sample, delete_sample, relabel_sample
-from spark_jobs.importing import segments, sorting
+from spark_jobs.importing import sorting
 from spark_jobs.importing.job import run_import
 from spark_jobs.importing.ledger import Known, Ledger
 from spark_jobs.spec import ImportOutcome, ImportSpec

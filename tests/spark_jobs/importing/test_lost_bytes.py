@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from serving.job import store
+from serving.job import segments, store
 from serving.job.samples import Sample, delete_sample
 from spark_jobs.etl import run_etl
-from spark_jobs.importing import segments, sorting
+from spark_jobs.importing import sorting
 from spark_jobs.importing.job import run_import
 from spark_jobs.importing.ledger import Ledger, NewSample
 from spark_jobs.report_models import ImportReport

@@ -18,10 +18,10 @@ from pyspark.sql import functions as F
 
 from serving.bundle.manifest import Preprocessing
 from serving.job.inputs import BackboneFile, Input
+from serving.job.segments import SegmentWriter
 from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
-from spark_jobs.importing.segments import SegmentWriter
 from spark_jobs.pairs import PairsCache
 from spark_jobs.schemas import RAW, SAMPLES
 from spark_jobs.session import open_session
