@@ -163,7 +163,6 @@ def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
         max_model_mb=plan.request.max_model_mb,
         warm_start=plan.request.warm_start == "champion",
         warm_from=plan.warm_from,
-        deepest="last_blocks",
     )
 
 

@@ -180,8 +180,8 @@ def train_deep(
     tail = Tail(load_pretrained(find_backbone(name)).extractor)
     network = Deep(tail, copy.deepcopy(head.head))
     rows = replace(rows, scaling=head.scaling)
-    ask = {} if is_over is None else {"is_over": is_over.is_over}
-    return train_head(fit, ranks, rows, task, spec.scratch_uri, network=network, **ask)
+    ask = None if is_over is None else is_over.is_over
+    return train_head(fit, ranks, rows, task, spec.scratch_uri, network=network, is_over=ask)
 
 
 def add_trial(

@@ -188,7 +188,7 @@ def train_head(
     scratch_uri: str,
     *,
     network: paddle.nn.Layer | None = None,
-    is_over: Callable[[Progress], bool] = lambda _: False,
+    is_over: Callable[[Progress], bool] | None = None,
 ) -> Trained:
     """Train until nothing gets better; goes on from the checkpoint of a killed attempt.
 
@@ -218,9 +218,10 @@ def train_head(
             if time.monotonic() - written >= CHECKPOINT_INTERVAL_S:
                 checkpoint.write(path, trainer.save())
                 written = time.monotonic()
-        over = is_over(trainer.progress()) if ranks.leads else False
-        if ranks.broadcast(b"1" if over else b"0") == b"1":
-            break
+        if is_over is not None:
+            over = ranks.leads and is_over(trainer.progress())
+            if ranks.broadcast(b"1" if over else b"0") == b"1":
+                break
     if ranks.leads:
         lines.show(len(trainer.epochs), trainer.epochs[-1].train_loss, last=True)
     if ranks.leads:

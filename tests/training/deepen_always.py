@@ -3,19 +3,23 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from serving.job.main import parse_spec
 from training import deepen, replay, train
+from training.deepen import find_deepest
 from training.fit import Trained
 from training.head_weights import hash_weights
+from training.loop import train_head
 from training.main import main
 from training.spec import TRAINING_SPEC, ReplaySpec, TrainSpec
 from training.winner import Winner
 
 
-def always(*given: object) -> Winner:
+def always(*given: Any) -> Winner:
     """Noise holds nothing to find: whatever was measured, it counts as better."""
-    winner = find(*given)  # type: ignore[arg-type]
+    winner = find_deepest(*given)
     spec, ranks = given[:2]
     assert isinstance(spec, TrainSpec)
     assert winner.resolved.base is not None
@@ -26,16 +30,14 @@ def always(*given: object) -> Winner:
         weights_sha256=hash_weights(winner.trained.head),
         code_version=spec.code_version,
     )
-    join = replay.join_ranks
-    replay.join_ranks = lambda _: ranks  # type: ignore[assignment,return-value]
-    print("same", replay.replay(again).same, flush=True)
-    replay.join_ranks = join
+    with patch.object(replay, "join_ranks", return_value=ranks):
+        print("same", replay.replay(again).same, flush=True)
     return winner
 
 
-def worst(fit: object, *given: object, **named: object) -> Trained:
+def worst(*given: Any, **named: Any) -> Trained:
     """The head before, as if it had got everything wrong."""
-    trained = known(fit, *given, **named)  # type: ignore[arg-type]
+    trained = train_head(*given, **named)
     if "network" in named or trained.measured is None:
         return trained
     return replace(trained, measured=replace(trained.measured, loss=9.0, accuracy=-1.0))
@@ -44,8 +46,10 @@ def worst(fit: object, *given: object, **named: object) -> Trained:
 if __name__ == "__main__":
     sys.path[:] = [p for p in sys.path if Path(p).resolve() != Path(__file__).resolve().parent]
     parse_spec(TRAINING_SPEC, sys.argv[1:])
-    deepen.LEAST_MISTAKES, deepen.MOST_EPOCHS = -1, 2
-    find, known = deepen.find_deepest, deepen.train_head
-    deepen.train_head = worst  # type: ignore[assignment]
-    train.find_deepest = always
-    sys.exit(main())
+    with (
+        patch.object(deepen, "LEAST_MISTAKES", -1),
+        patch.object(deepen, "MOST_EPOCHS", 2),
+        patch.object(deepen, "train_head", worst),
+        patch.object(train, "find_deepest", always),
+    ):
+        sys.exit(main())

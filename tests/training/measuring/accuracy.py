@@ -173,7 +173,7 @@ def main() -> int:
     parser.add_argument("--few", type=int, nargs="*", default=PER_CLASS, help="pictures a class")
     parser.add_argument("--trials", type=int, default=30, help="trials a search; 0: no limit")
     parser.add_argument("--seconds", type=float, default=150, help="of a search; 0: no limit")
-    parser.add_argument("--deepest", default="last_blocks", choices=get_args(Depth))
+    parser.add_argument("--deepest", default="head", choices=get_args(Depth))
     parser.add_argument("--work", type=Path, help="where features are kept; default: nowhere")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
