@@ -24,9 +24,11 @@ from serving.job import store
 from serving.job.errors import UserError
 from serving.job.inputs import BackboneFile, Input, InputFeatures
 from training.backbones.catalogue import find_backbone, load_pretrained
+from training.backbones.tail import Tail, replace_tail
+from training.head_weights import set_weights
 from training.paddle_files import load_network, save_network
 from training.spec import TrainSpec
-from training.tasks.protocol import Measured, Probe, TaskModel
+from training.tasks.protocol import Arrays, Measured, Probe, TaskModel
 
 TOLERANCE = 1e-4
 RANDOM_PROBES = 2
@@ -106,12 +108,18 @@ def export_bundle(
     backbone: onnx.ModelProto,
     probe: Probe,
     folder: Path,
+    tail: Arrays | None = None,
 ) -> Bundle:
     """Write a bundle into an empty local folder and check it; fails where the forms differ.
 
-    Its scores are those at the temperature that was measured.
+    tail: weights of the backbone's last blocks, where these were trained, too. Its scores are
+    those at the temperature that was measured.
     """
     extractor = load_pretrained(find_backbone(chosen.backbone.name)).extractor
+    if tail is not None:
+        trained = Tail(extractor)
+        set_weights(trained, tail)
+        backbone = replace_tail(backbone, trained)
     network = task.join(extractor, head, measured.temperature)
     (folder / PADDLE_FOLDER).mkdir(parents=True)
     save_network(network, folder / PADDLE_FOLDER, chosen.preprocessing.size)

@@ -1,93 +1,59 @@
 """The final training: the search's winner on all ranks together, with checkpoints."""
 
-import hashlib
 import math
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import paddle
 
 from serving.job.errors import UserError
-from serving.job.search import Recipe
 from training import checkpoint
-from training.batches import choose_batch_size, make_batches
+from training.batches import SMALLEST, choose_batch_size, make_batches
 from training.checkpoint import Checkpoint, Epoch, Progress
 from training.early_stopping import EarlyStopping
-from training.head_weights import Start, copy_weights, set_weights
+from training.fit import Fit, Rows, Trained, checkpoint_key
+from training.head_weights import copy_weights, set_weights
 from training.optimizer import make_optimizer
 from training.progress import EpochLines
 from training.ranks import Ranks
-from training.tasks.protocol import Arrays, Floats, Integers, Measured, Scaling, TaskModel
+from training.tasks.protocol import Arrays, Floats, Integers, Measured, TaskModel
 
 # Writing a checkpoint costs about as much as an epoch: by time, not by epoch.
 CHECKPOINT_INTERVAL_S = 1.0
 
 
-@dataclass(frozen=True)
-class Fit:
-    """What decides the weights, besides the samples and the ranks.
-
-    min_delta, patience: of early stopping, where there are samples to stop by. Where there are
-    none, exactly `epochs` are trained. classes: their names, in the order of the outputs. start: a
-    head to go on from, of the same recipe on the same input.
-    """
-
-    recipe: Recipe
-    seed: int
-    epochs: int
-    patience: int
-    min_delta: float
-    classes: tuple[str, ...]
-    start: Start | None = None
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Features [n, d], targets [n] and weights of the loss [n].
-
-    learned: rows to train on, each as often as an epoch meets it; judged: rows to stop by, or none.
-    """
-
-    features: Floats
-    targets: Integers
-    weights: Floats
-    learned: Integers
-    judged: Integers
-    scaling: Scaling
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A head with its best weights, what it divides features by, and how it came to them.
-
-    measured: at the best epoch, None where there was nothing to stop by.
-    """
-
-    head: paddle.nn.Layer
-    scaling: Scaling
-    progress: Progress
-    measured: Measured | None
-
-
 class Trainer:
-    """State of one training on one rank."""
+    """State of one training on one rank: of a new head, or of a network that is there."""
 
-    def __init__(self, fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel) -> None:
+    def __init__(
+        self,
+        fit: Fit,
+        ranks: Ranks,
+        rows: Rows,
+        task: TaskModel,
+        network: paddle.nn.Layer | None = None,
+    ) -> None:
         self.fit, self.ranks, self.rows, self.task = fit, ranks, rows, task
         paddle.seed(fit.seed)
         # The weights of a head that is there mean something only with its own scaling.
         self.scaling = rows.scaling if fit.start is None else fit.start.scaling
-        self.head = task.make_head(fit.recipe, self.scaling, len(fit.classes), 0, fit.seed)
+        self.head = network or task.make_head(
+            fit.recipe, self.scaling, len(fit.classes), 0, fit.seed
+        )
         if fit.start is not None:
             known = task.place_classes(self.head, fit.start.weights, fit.start.classes, fit.classes)
             set_weights(self.head, known)
         self.network = ranks.wrap(self.head)
         self.optimizer = make_optimizer(self.head, fit.recipe)
-        self.features = paddle.to_tensor(rows.features)
+        # Maps stay on disk: they may be larger than the memory.
+        self.on_disk = isinstance(rows.features, np.memmap)
+        self.features = None if self.on_disk else paddle.to_tensor(rows.features)
         self.targets = paddle.to_tensor(rows.targets)
         self.weights = paddle.to_tensor(rows.weights)
-        self.batch_size = choose_batch_size(len(rows.learned))
+        # An epoch on maps takes long, so it must turn as often as it can.
+        self.batch_size = SMALLEST if self.on_disk else choose_batch_size(len(rows.learned))
         self.epochs: list[Epoch] = []
         self.stopping = EarlyStopping(fit.patience, fit.min_delta)
         self.best = copy_weights(self.head)
@@ -110,7 +76,7 @@ class Trainer:
         for batch in make_batches(samples, self.batch_size, order, self.ranks):
             rows = paddle.to_tensor(batch.rows)
             share = paddle.to_tensor(batch.weights)
-            outputs = self.network(self.features[rows])
+            outputs = self.network(self._pick(batch.rows))
             losses = self.task.find_losses(outputs, self.targets[rows], self.fit.recipe)
             losses = losses * self.weights[rows]
             (losses * share).sum().backward()
@@ -139,8 +105,26 @@ class Trainer:
             return None
         self.network.eval()
         with paddle.no_grad():
-            outputs = self.head(self.features[paddle.to_tensor(judged)]).numpy()
+            if self.on_disk:
+                outputs = self._share_outputs(judged)
+            else:
+                outputs = self.head(self._pick(judged)).numpy()
         return self.task.measure(outputs, self.rows.targets[judged])
+
+    def _share_outputs(self, rows: Integers) -> Floats:
+        """Each rank's part of the rows, all of them on every rank."""
+        outputs = np.zeros((len(rows), len(self.fit.classes)))
+        mine = np.arange(self.ranks.rank, len(rows), self.ranks.size)
+        for start in range(0, len(mine), self.batch_size):
+            some = mine[start : start + self.batch_size]
+            outputs[some] = self.head(self._pick(rows[some])).numpy()
+        return self.ranks.sum(outputs).astype(np.float32)
+
+    def _pick(self, rows: Integers) -> paddle.Tensor:
+        if self.features is None:
+            return paddle.to_tensor(np.asarray(self.rows.features[rows]))
+        picked: paddle.Tensor = self.features[paddle.to_tensor(rows)]
+        return picked
 
     def _optimizer_state(self) -> Arrays:
         """The optimizer's arrays, each under its parameter's name in the network.
@@ -196,13 +180,24 @@ class Trainer:
         )
 
 
-def train_head(fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel, scratch_uri: str) -> Trained:
+def train_head(
+    fit: Fit,
+    ranks: Ranks,
+    rows: Rows,
+    task: TaskModel,
+    scratch_uri: str,
+    *,
+    network: paddle.nn.Layer | None = None,
+    is_over: Callable[[Progress], bool] | None = None,
+) -> Trained:
     """Train until nothing gets better; goes on from the checkpoint of a killed attempt.
 
-    UserError where the loss grows beyond all bounds.
+    network: what is trained instead of a new head. is_over: whether its time is up, asked after
+    each epoch; the leading rank's answer counts. UserError where the loss grows beyond all bounds.
     """
-    trainer = Trainer(fit, ranks, rows, task)
-    path = checkpoint.find_file(scratch_uri, checkpoint_key(fit, ranks, rows))
+    key = checkpoint_key(fit, ranks, rows, network)
+    trainer = Trainer(fit, ranks, rows, task, network)
+    path = checkpoint.find_file(scratch_uri, key)
     # One rank reads for all: an older attempt that still runs may replace the file at any time.
     saved = ranks.broadcast(checkpoint.read(path) if ranks.leads else b"")
     if saved:
@@ -223,6 +218,10 @@ def train_head(fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel, scratch_uri:
             if time.monotonic() - written >= CHECKPOINT_INTERVAL_S:
                 checkpoint.write(path, trainer.save())
                 written = time.monotonic()
+        if is_over is not None:
+            over = ranks.leads and is_over(trainer.progress())
+            if ranks.broadcast(b"1" if over else b"0") == b"1":
+                break
     if ranks.leads:
         lines.show(len(trainer.epochs), trainer.epochs[-1].train_loss, last=True)
     if ranks.leads:
@@ -232,11 +231,3 @@ def train_head(fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel, scratch_uri:
     measured = trainer.measure()
     trainer.head.eval()
     return Trained(trainer.head, trainer.scaling, trainer.progress(), measured)
-
-
-def checkpoint_key(fit: Fit, ranks: Ranks, rows: Rows) -> str:
-    """Hash of all that decides the weights; another attempt of the same training shares it."""
-    digest = hashlib.sha256(f"{fit}/{ranks.size}/{ranks.device}".encode())
-    for array in (rows.features, rows.targets, rows.weights, rows.learned, rows.judged):
-        digest.update(array.tobytes())
-    return digest.hexdigest()

@@ -1,11 +1,13 @@
 """The job replay: a run's final training once more, and whether its weights are the same."""
 
+from training.deepen import move_to_maps, train_deep
+from training.fit import Fit
 from training.head_weights import hash_weights, read_start
-from training.loop import Fit, train_head
+from training.loop import train_head
 from training.ranks import Ranks, join_ranks
 from training.resolved import find_differences, resolve
 from training.search.search import gather_material
-from training.spec import ReplayOutcome, ReplaySpec
+from training.spec import ReplayOutcome, ReplaySpec, Resolved
 from training.tasks.protocol import load_task
 from training.winner import select_rows
 
@@ -15,14 +17,19 @@ def replay(spec: ReplaySpec) -> ReplayOutcome:
     data, task = load_task(spec.train.task)
     material = gather_material(spec.train, data)
     ranks = join_ranks(spec.resolved.device)
-    fit = _read_fit(spec)
+    then = spec.resolved
+    fit = _read_fit(spec, then.base or then)
     rows = select_rows(material, fit.recipe)
     trained = train_head(fit, ranks, rows, task, spec.train.scratch_uri)
+    if then.base is not None:
+        given = material.vectors.inputs[then.recipe.input]
+        fit = _read_fit(spec, then)
+        rows = move_to_maps(spec.train, ranks, material, given, rows)
+        trained = train_deep(spec.train, fit, ranks, rows, task, head=trained)
     return _compare(spec, fit, ranks, hash_weights(trained.head))
 
 
-def _read_fit(spec: ReplaySpec) -> Fit:
-    then = spec.resolved
+def _read_fit(spec: ReplaySpec, then: Resolved) -> Fit:
     return Fit(
         recipe=then.recipe,
         seed=then.seed,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from training.loop import Fit
+from training.fit import Fit
 from training.ranks import Ranks
 from training.spec import Resolved, WarmStart
 
@@ -49,8 +49,8 @@ def resolve(fit: Fit, ranks: Ranks, code_version: str, start: WarmStart | None) 
 
 
 def find_differences(then: Resolved, now: Resolved) -> tuple[str, ...]:
-    """A few words for each thing that is not as it was."""
-    before, after = then.model_dump(), now.model_dump()
+    """A few words for each thing that is not as it was; a base differs in nothing else."""
+    before, after = (one.model_dump(exclude={"base"}) for one in (then, now))
     return tuple(
         f"{name} {before[name]} then, {after[name]} now"
         for name in before

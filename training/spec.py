@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from serving.job.inputs import BackboneFile, InputFeatures
-from serving.job.search import Cost, Ended, Recipe
+from serving.job.search import Cost, Depth, Ended, Recipe
 from serving.job.spec import JobSpec, Name, Spec
 
 # The pretrained networks that training/backbones knows: the caller offers them without loading it.
@@ -37,7 +37,8 @@ class TrainSpec(JobSpec):
     outlives the attempt, where the study and the checkpoint lie.
     search_seconds and max_trials: the search ends with whichever comes first; 0 for no such limit,
     at least one is above 0. max_latency_ms, max_model_mb: of the served network; 0 for no limit.
-    warm_start: whether to go on from warm_from, which is None where there is nothing yet.
+    warm_start: whether to go on from warm_from, which is None where there is nothing yet. deepest:
+    how much may be trained where time is left and gain is in sight.
     """
 
     kind: Literal["train"] = "train"
@@ -61,6 +62,7 @@ class TrainSpec(JobSpec):
     min_delta: float = Field(default=1e-4, ge=0)
     warm_start: bool = False
     warm_from: WarmStart | None = None
+    deepest: Depth = "head"
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -74,7 +76,7 @@ class Resolved(Spec):
 
     epochs, patience, min_delta: of the final training (see training.loop.Fit). ranks, threads:
     processes, and threads of each. cpu: its name and a hash of its features. start: a head that it
-    went on from.
+    went on from. base: of the head that deeper training began with.
     """
 
     recipe: Recipe
@@ -91,6 +93,7 @@ class Resolved(Spec):
     numpy: str
     code_version: str
     start: WarmStart | None = None
+    base: "Resolved | None" = None
 
 
 class TrainOutcome(Spec):

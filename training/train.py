@@ -9,6 +9,7 @@ from serving.job import store
 from serving.job.search import SEARCH_FILE, Search
 from training import checkpoint
 from training.cost import Meter
+from training.deepen import clear_maps, find_deepest, split_network
 from training.export import export_bundle, read_backbones, upload
 from training.head_weights import HEAD_FILE, hash_weights, write_head
 from training.ranks import join_ranks
@@ -17,7 +18,6 @@ from training.search.study import find_study_file
 from training.spec import TrainOutcome, TrainSpec
 from training.tasks.protocol import load_task
 from training.tracking import TrackingError, find_server, open_run
-from training.winner import find_winner
 
 BUNDLE_FOLDER = "bundle"
 
@@ -27,7 +27,7 @@ def follow(spec: TrainSpec) -> None:
     data, task = load_task(spec.task)
     meter, material = Meter(), gather_material(spec, data)
     ranks = join_ranks(spec.devices)
-    find_winner(spec, ranks, material, task)
+    find_deepest(spec, ranks, material, task)
     meter.read(ranks)
 
 
@@ -45,23 +45,25 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         probe = pool.submit(data.read_probe, spec)
         opened = pool.submit(open_run, server, spec, ranks)
         try:
-            winner = find_winner(spec, ranks, material, task)
+            winner = find_deepest(spec, ranks, material, task)
+            head, tail = split_network(winner.trained.head)
             cost = meter.read(ranks)
             with tempfile.TemporaryDirectory() as folder:
                 bundle = export_bundle(
                     spec,
-                    winner.trained.head,
+                    head,
                     task,
                     chosen=winner.given,
                     measured=winner.measured,
                     backbone=backbones[winner.given.backbone.name],
                     probe=probe.result(),
                     folder=Path(folder),
+                    tail=tail,
                 )
                 bundle_uri = store.join(spec.output_uri, BUNDLE_FOLDER)
                 copied = pool.submit(upload, bundle.folder, bundle_uri)
                 head_uri = store.join(spec.output_uri, HEAD_FILE)
-                write_head(head_uri, winner.trained.head, winner.trained.scaling)
+                write_head(head_uri, head, winner.trained.scaling)
                 search_uri = _write_search(spec, winner.found.search)
                 tracking = opened.result()
                 tracking.log_search(winner.found.search)
@@ -114,4 +116,5 @@ def _write_search(spec: TrainSpec, search: Search) -> str:
 def _clear_scratch(spec: TrainSpec) -> None:
     folder = checkpoint.find_scratch(spec.scratch_uri)
     checkpoint.remove_all(folder)
+    clear_maps(folder)
     find_study_file(folder).unlink(missing_ok=True)

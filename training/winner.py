@@ -8,8 +8,9 @@ import numpy as np
 from serving.job.inputs import InputFeatures
 from serving.job.search import Recipe, Search
 from training import checkpoint
+from training.fit import Fit, Rows, Trained
 from training.head_weights import Start, read_start
-from training.loop import Fit, Rows, Trained, train_head
+from training.loop import train_head
 from training.ranks import Ranks
 from training.resolved import resolve
 from training.search.search import Found, Material, Searcher

@@ -7,13 +7,15 @@ from serving.job.spec import Spec
 SEARCH_FILE = "search.json"
 HeadKind = Literal["linear", "cosine", "mlp"]
 Ended = Literal["max_trials", "budget", "no_gain"]
+Depth = Literal["head", "last_blocks"]
 
 
 class Recipe(Spec):
     """All that decides a model besides data, seed and ranks.
 
     input: name of the backbone with its preprocessing. hidden and dropout: of an MLP's one hidden
-    layer. smoothing: share of a label that is spread over all classes.
+    layer. smoothing: share of a label that is spread over all classes. depth: what is trained: the
+    head alone, or the backbone's last blocks, too, from such a head.
     """
 
     input: str
@@ -23,12 +25,14 @@ class Recipe(Spec):
     smoothing: float = 0.1
     hidden: int = 0
     dropout: float = 0.0
+    depth: Depth = "head"
 
 
 class Trial(Spec):
     """One attempt. loss: cross-entropy of samples it did not learn from; None if not finished.
 
-    latency_ms: of one picture, without decoding; model_mb: size of the ONNX file, 10⁶ bytes.
+    One of last blocks is judged by the first fold alone. latency_ms: of one picture, without
+    decoding; model_mb: size of the ONNX file, 10⁶ bytes.
     """
 
     number: int

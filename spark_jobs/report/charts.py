@@ -150,7 +150,8 @@ def draw_search(search: Search) -> Scatter | None:
 
 def describe_recipe(trial: Trial) -> str:
     """Network and kind of head."""
-    return f"{trial.recipe.input}, {trial.recipe.head} head"
+    deeper = ", last blocks trained, too" if trial.recipe.depth == "last_blocks" else ""
+    return f"{trial.recipe.input}, {trial.recipe.head} head{deeper}"
 
 
 def spread_ticks(low: float, high: float, most: int = 6) -> tuple[list[float], float]:

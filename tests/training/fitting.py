@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from serving.job.search import Recipe
-from training.loop import Fit, Rows, Trained, train_head
+from training.fit import Fit, Rows, Trained
+from training.loop import train_head
 from training.ranks import Ranks
 from training.search.search import Material, gather_material
 from training.spec import TrainSpec

@@ -12,8 +12,9 @@ from tests.training.fitting import ALONE, fit_alone, fit_of, material_of, rows_o
 from training import checkpoint
 from training.batches import choose_batch_size, make_batches
 from training.checkpoint import Checkpoint
+from training.fit import checkpoint_key
 from training.head_weights import hash_weights
-from training.loop import Trainer, checkpoint_key
+from training.loop import Trainer
 from training.ranks import Ranks, join_ranks
 from training.spec import TrainSpec
 from training.tasks.protocol import load_task

@@ -13,7 +13,8 @@ import pytest
 
 from tests.training.conftest import CLASSES
 from tests.training.fitting import ALONE, fit_of
-from training.loop import Rows, Trainer, train_head
+from training.fit import Rows
+from training.loop import Trainer, train_head
 from training.search.folds import make_folds
 from training.spec import TrainSpec
 from training.tasks.classification import model

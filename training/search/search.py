@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from training.search.trial import (
     read_trial,
 )
 from training.spec import TrainSpec
-from training.tasks.protocol import Samples, Scaling, TaskData, TaskModel
+from training.tasks.protocol import ReadContents, Samples, Scaling, TaskData, TaskModel
 from training.vectors import Vectors, find_scaling
 
 # Trials without a gain worth a tenth of the loss' standard error: one cannot tell it from chance.
@@ -48,11 +49,12 @@ class Found(Spec):
 
 @dataclass(frozen=True)
 class Material:
-    """What a training learns from."""
+    """What a training learns from. contents: None where there are features only."""
 
     samples: Samples
     folds: Folds
     vectors: Vectors
+    contents: ReadContents | None = None
 
     def find_scaling(self, name: str) -> Scaling:
         """Of one input's features, over the rows that are learned from."""
@@ -63,7 +65,8 @@ def gather_material(spec: TrainSpec, data: TaskData) -> Material:
     """Read the samples and deal them out; UserError where they cannot be trained on."""
     samples = data.read_samples(spec)
     vectors = Vectors(choose_inputs(spec), samples.sha256)
-    return Material(samples, make_folds(samples, spec.seed), vectors)
+    contents = partial(data.read_contents, spec, samples.sha256)
+    return Material(samples, make_folds(samples, spec.seed), vectors, contents)
 
 
 def choose_inputs(spec: TrainSpec) -> tuple[InputFeatures, ...]:

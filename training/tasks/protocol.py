@@ -1,6 +1,7 @@
 """What a task type must offer; a task type is a folder here, named in the spec."""
 
 import importlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -15,6 +16,8 @@ from training.spec import TrainSpec
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[np.float32]]
+# Places of some samples → each place with the sample's raw bytes, in any order.
+ReadContents = Callable[[Sequence[int]], Iterator[tuple[int, bytes]]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class TaskData(Protocol):
 
     def read_probe(self, spec: TrainSpec) -> Probe:
         """Read a few validation samples as they were imported."""
+
+    def read_contents(
+        self, spec: TrainSpec, sha256: Sequence[str], places: Sequence[int]
+    ) -> Iterator[tuple[int, bytes]]:
+        """See ReadContents; sha256: of every sample, by its place."""
 
 
 class TaskModel(Protocol):

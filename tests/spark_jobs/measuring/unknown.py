@@ -22,7 +22,8 @@ from spark_jobs.metrics.declining import ACCEPTED
 from spark_jobs.neighbours import scale_rows
 from training.backbones.catalogue import CATALOGUE, load_pretrained
 from training.backbones.export import convert_to_onnx
-from training.loop import Fit, Rows, Trained, train_head
+from training.fit import Fit, Rows, Trained
+from training.loop import train_head
 from training.ranks import Ranks
 from training.tasks.protocol import load_task
 from training.vectors import find_scaling

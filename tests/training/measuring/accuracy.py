@@ -6,24 +6,27 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import paddle
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 
-from tests.training.measuring.features import Table, make_table
+from serving.job.search import Depth
+from tests.training.measuring.features import Table, compute_features, make_table
 from tests.training.measuring.pictures import read_cells, read_digits, read_photos
+from training.deepen import find_deepest, split_network
 from training.ranks import Ranks
 from training.search.folds import make_folds
 from training.search.search import Material
 from training.spec import TrainSpec
 from training.tasks.protocol import Integers, Samples, load_task
 from training.vectors import Vectors
-from training.winner import Winner, find_winner
+from training.winner import Winner
 
 ALONE = Ranks(rank=0, size=1, device="cpu")
 PER_CLASS = (5, 10, 20, 50)
@@ -56,7 +59,11 @@ def search(table: Table, rows: Integers, seed: int, options: argparse.Namespace)
         weights=np.ones(count, np.float32),
         repeats=np.ones(count, np.int64),
     )
-    material = Material(samples, make_folds(samples, seed), Given(table, rows))
+
+    def read_contents(wanted: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        return ((place, table.pictures[rows[place]].content) for place in wanted)
+
+    material = Material(samples, make_folds(samples, seed), Given(table, rows), read_contents)
     with tempfile.TemporaryDirectory() as scratch:
         spec = TrainSpec(
             output_uri=Path(scratch).as_uri(),
@@ -70,11 +77,12 @@ def search(table: Table, rows: Integers, seed: int, options: argparse.Namespace)
             code_version="",
             seed=seed,
             max_trials=options.trials,
+            deepest=options.deepest,
             search_seconds=options.seconds,
         )
         # What the search says is progress; standard output is for findings.
         with redirect_stdout(sys.stderr):
-            return find_winner(spec, ALONE, material, load_task(spec.task)[1])
+            return find_deepest(spec, ALONE, material, load_task(spec.task)[1])
 
 
 def compare(
@@ -88,10 +96,14 @@ def compare(
     winner = search(table, rows, seed, options)
     taken = time.monotonic() - started
     chosen = winner.found.search.chosen.recipe
-    features = paddle.to_tensor(table.matrices[chosen.input][test])
-    outputs = winner.trained.head(features).numpy()
+    head, tail = split_network(winner.trained.head)
+    features = table.matrices[chosen.input][test]
+    if tail is not None:
+        features = compute_features([table.pictures[row] for row in test], winner.given, tail)
+    outputs = head(paddle.to_tensor(features)).numpy()
     found: dict[str, object] = {
         "recipe": f"{chosen.input}, {chosen.head}",
+        "depth": chosen.depth,
         "trials": len(winner.found.search.trials),
         "ended": winner.found.search.ended_because,
         "seconds": round(taken, 1),
@@ -161,6 +173,7 @@ def main() -> int:
     parser.add_argument("--few", type=int, nargs="*", default=PER_CLASS, help="pictures a class")
     parser.add_argument("--trials", type=int, default=30, help="trials a search; 0: no limit")
     parser.add_argument("--seconds", type=float, default=150, help="of a search; 0: no limit")
+    parser.add_argument("--deepest", default="head", choices=get_args(Depth))
     parser.add_argument("--work", type=Path, help="where features are kept; default: nowhere")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

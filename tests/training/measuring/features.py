@@ -7,15 +7,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import onnx
 
 from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing, Resize
 from serving.bundle.predictor import OnnxNetwork
 from serving.job.inputs import InputFeatures
 from tests.training.measuring.pictures import Picture
+from training.backbones.catalogue import find_backbone, load_pretrained
 from training.backbones.export import export_backbone
+from training.backbones.tail import Tail, replace_tail
+from training.head_weights import set_weights
 from training.spec import ExportBackboneOutcome, ExportBackboneSpec
-from training.tasks.protocol import Floats
+from training.tasks.protocol import Arrays, Floats
 
 # What a run of five minutes offers.
 OFFERED: tuple[tuple[str, Resize], ...] = (
@@ -46,7 +50,7 @@ def make_table(pictures: Sequence[Picture], work: Path) -> Table:
     for given in inputs:
         path = work / f"{digest.hexdigest()[:16]} {given.backbone.sha256[:8]} {given.name}.npy"
         if not path.is_file():
-            np.save(path, _compute(pictures, given))
+            np.save(path, compute_features(pictures, given))
         matrices[given.name] = np.load(path)
     return Table(pictures, inputs, matrices)
 
@@ -63,8 +67,16 @@ def _find_input(name: str, resize: Resize, work: Path) -> InputFeatures:
     return InputFeatures(backbone=card.file, preprocessing=fitted, features_uri="")
 
 
-def _compute(pictures: Sequence[Picture], given: InputFeatures) -> Floats:
-    network = OnnxNetwork(Path(urlsplit(given.backbone.onnx_uri).path))
+def compute_features(
+    pictures: Sequence[Picture], given: InputFeatures, tail: Arrays | None = None
+) -> Floats:
+    """[n, d]; tail: weights of last blocks that were trained."""
+    content = Path(urlsplit(given.backbone.onnx_uri).path).read_bytes()
+    if tail is not None:
+        trained = Tail(load_pretrained(find_backbone(given.backbone.name)).extractor)
+        set_weights(trained, tail)
+        content = replace_tail(onnx.load_from_string(content), trained).SerializeToString()
+    network = OnnxNetwork(content)
     rows = []
     for start in range(0, len(pictures), BATCH):
         some = pictures[start : start + BATCH]

@@ -1,6 +1,7 @@
 """Snapshot → samples with their targets."""
 
 import io
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -85,3 +86,24 @@ def read_probe(spec: TrainSpec) -> Probe:
     raw = pq.read_table(io.BytesIO(content), columns=["sha256", "content"])
     raw = raw.filter(pc.is_in(raw["sha256"], chosen.combine_chunks())).sort_by("sha256")
     return Probe(contents=tuple(raw["content"].to_pylist()))
+
+
+def read_contents(
+    spec: TrainSpec, sha256: Sequence[str], places: Sequence[int]
+) -> Iterator[tuple[int, bytes]]:
+    """Read raw bytes segment by segment; UserError where the store has lost some."""
+    left = {sha256[place]: place for place in places}
+    labels = _read_labels(spec)
+    labels = labels.filter(pc.is_in(labels["sha256"], pa.array(left, pa.string())))
+    for segment in sorted(set(labels["segment"].to_pylist())):
+        raw = pq.read_table(io.BytesIO(store.read_bytes(segment)), columns=["sha256", "content"])
+        raw = raw.filter(pc.is_in(raw["sha256"], pa.array(left, pa.string())))
+        for row in raw.to_pylist():
+            # A segment may hold the same bytes twice.
+            if (place := left.pop(row["sha256"], None)) is not None:
+                yield place, row["content"]
+    if left:
+        raise UserError(
+            f"{len(left)} of {len(places)} samples are not in their segments (first: "
+            f"{min(left)}). Import the pictures again: that brings back lost bytes."
+        )

@@ -1,0 +1,44 @@
+"""The last blocks: cut off and put back, they are the same network; trained, ONNX follows."""
+
+import numpy as np
+import onnx
+import paddle
+
+from serving.bundle.predictor import OnnxNetwork
+from serving.job import store
+from training.backbones.catalogue import CATALOGUE, load_pretrained
+from training.backbones.tail import Tail, cut_tail, replace_tail
+from training.spec import ExportBackboneOutcome
+
+
+def test_cut_then_tail_is_the_whole(backbone: ExportBackboneOutcome) -> None:
+    whole = onnx.load_from_string(store.read_bytes(backbone.file.onnx_uri))
+    tail = Tail(load_pretrained(CATALOGUE[0]).extractor)
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, 3, 224, 224)).astype(np.float32)
+    maps = OnnxNetwork(cut_tail(whole, tail).SerializeToString()).run(noise)
+    assert maps.shape == (2, 192, 7, 7)
+    # In training mode, too: the norms keep their statistics.
+    tail.train()
+    kept = tail.head.norm._mean.numpy().copy()
+    found = tail(paddle.to_tensor(maps)).detach().numpy()
+    np.testing.assert_array_equal(tail.head.norm._mean.numpy(), kept)
+    expected = OnnxNetwork(whole.SerializeToString()).run(noise)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_changed_weights_reach_onnx(backbone: ExportBackboneOutcome) -> None:
+    whole = onnx.load_from_string(store.read_bytes(backbone.file.onnx_uri))
+    extractor = load_pretrained(CATALOGUE[0]).extractor
+    tail = Tail(extractor)
+    chance = np.random.default_rng(1)
+    # The norms' statistics are parameters, too, which nothing trains.
+    for parameter in (one for one in tail.parameters() if not one.stop_gradient):
+        values = parameter.numpy()
+        parameter.set_value(values * chance.uniform(0.9, 1.1, values.shape).astype(np.float32))
+    noise = chance.uniform(-1, 1, (2, 3, 224, 224)).astype(np.float32)
+    with paddle.no_grad():
+        expected = extractor(paddle.to_tensor(noise)).numpy()
+    replaced = replace_tail(whole, tail).SerializeToString()
+    np.testing.assert_allclose(OnnxNetwork(replaced).run(noise), expected, atol=1e-4)
+    before = OnnxNetwork(whole.SerializeToString()).run(noise)
+    assert np.abs(before - expected).max() > 0.1

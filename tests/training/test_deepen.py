@@ -1,0 +1,134 @@
+"""Last blocks trained after the search, on tiny data with the real network."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.bundle.predictor import Predictor
+from serving.job.search import Search
+from tests.training.conftest import CLASSES, REPO, make_input, start_ranks
+from tests.training.fitting import ALONE, fit_of, material_of, rows_of
+from training import deepen
+from training.checkpoint import Progress
+from training.clock import Clock
+from training.fit import Fit, Rows, Trained
+from training.head_weights import hash_weights
+from training.loop import train_head
+from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
+from training.tasks.protocol import load_task
+from training.winner import find_winner
+
+MakeSpec = Callable[..., TrainSpec]
+
+
+@pytest.fixture
+def deep_spec(make_spec: MakeSpec, snapshot: Path, backbone: ExportBackboneOutcome) -> MakeSpec:
+    given = make_input(snapshot / "features").model_copy(update={"backbone": backbone.file})
+
+    def make(**changes: Any) -> TrainSpec:
+        fields: dict[str, Any] = {"inputs": (given,), "deepest": "last_blocks"}
+        return make_spec(**(fields | changes))
+
+    return make
+
+
+def prepare(spec: TrainSpec, epochs: int) -> tuple[Fit, Rows, Trained]:
+    task = load_task(spec.task)[1]
+    head = train_head(fit_of(spec), ALONE, rows_of(spec), task, spec.scratch_uri)
+    rows = deepen.move_to_maps(spec, ALONE, material_of(spec), spec.inputs[0], rows_of(spec))
+    return deepen.fit_deep(spec, fit_of(spec).recipe, epochs), rows, head
+
+
+class KilledError(Exception):
+    """As if the process had ended here."""
+
+
+class Kill(Clock):
+    """Ends the training by an error after some epochs."""
+
+    def is_over(self, progress: Progress) -> bool:
+        if len(progress.epochs) == 2:
+            raise KilledError
+        return False
+
+
+def test_resumed_is_as_uninterrupted(
+    deep_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = deep_spec()
+    task = load_task(spec.task)[1]
+    fit, rows, head = prepare(spec, 4)
+    whole = deepen.train_deep(spec, fit, ALONE, rows, task, head=head)
+    assert len(whole.progress.epochs) == 4
+    # It learns, and what it was given stays as it was: the head is trained as a copy.
+    losses = [epoch.train_loss for epoch in whole.progress.epochs]
+    assert losses[-1] < losses[0]
+    monkeypatch.setattr("training.loop.CHECKPOINT_INTERVAL_S", 0.0)
+    other = spec.model_copy(update={"scratch_uri": (tmp_path / "other").as_uri()})
+    with pytest.raises(KilledError):
+        deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=Kill(0, 0))
+    resumed = deepen.train_deep(other, fit, ALONE, rows, task, head=head)
+    assert hash_weights(resumed.head) == hash_weights(whole.head)
+    assert resumed.progress == whole.progress
+
+
+def test_few_mistakes_are_left_alone(deep_spec: MakeSpec) -> None:
+    spec = deep_spec(max_epochs=30)
+    task = load_task(spec.task)[1]
+    material = material_of(spec)
+    winner = find_winner(spec, ALONE, material, task)
+    mistakes = (1 - winner.found.fitted.best.accuracy) * len(material.samples)
+    assert round(mistakes) < deepen.LEAST_MISTAKES
+
+    def refuse(wanted: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        raise AssertionError(wanted)
+
+    again = deepen.find_deepest(spec, ALONE, replace(material, contents=refuse), task)
+    assert hash_weights(again.trained.head) == hash_weights(winner.trained.head)
+    assert again.found.search.trials[-1].recipe.depth == "head"
+
+
+def test_no_time_no_maps(deep_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deepen, "LEAST_MISTAKES", 0)
+    monkeypatch.setattr(deepen, "LEAST_PASSES", 1e9)
+    spec = deep_spec(search_seconds=60)
+    winner = deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
+    assert winner.found.search.chosen.recipe.depth == "head"
+
+
+def test_old_accounts_are_readable(deep_spec: MakeSpec) -> None:
+    spec = deep_spec()
+    winner = find_winner(spec, ALONE, material_of(spec), load_task(spec.task)[1])
+    told = winner.found.search.model_dump()
+    for trial in told["trials"]:
+        del trial["recipe"]["depth"]
+    assert Search.model_validate(told) == winner.found.search
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_job_exports_last_blocks_and_replays(
+    deep_spec: MakeSpec, tmp_path: Path, ranks: int
+) -> None:
+    spec = deep_spec(max_trials=2)
+    tracking = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    script = REPO / "tests" / "training" / "deepen_always.py"
+    process = start_ranks(script, spec, ranks, tmp_path / "work", MODELMILL_MLFLOW_URI=tracking)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    folder = Path(spec.output_uri.removeprefix("file://"))
+    outcome = TrainOutcome.model_validate_json((folder / "outcome.json").read_bytes())
+    assert outcome.recipe.depth == "last_blocks"
+    assert outcome.agreement <= 1e-4
+    assert outcome.resolved
+    assert outcome.resolved.base
+    assert outcome.resolved.base.recipe.depth == "head"
+    search = Search.model_validate_json((folder / "search.json").read_bytes())
+    assert [trial.recipe.depth for trial in search.trials] == ["head", "head", "last_blocks"]
+    pixels = np.random.default_rng(7).integers(0, 256, (3, 224, 224, 3), np.uint8)
+    assert Predictor(folder / "bundle").score(list(pixels)).shape == (3, len(CLASSES))
+    assert not list((tmp_path / "scratch").iterdir())
+    assert "same True" in printed

@@ -1,0 +1,87 @@
+"""The last blocks of a backbone: cut off, trained on cached maps, and put back."""
+
+import numpy as np
+import onnx
+import paddle
+from onnx import TensorProto, helper, numpy_helper
+from paddle import nn
+
+from training.backbones.efficientnet_lite import ConvNorm, FeatureExtractor
+
+# On a CPU one block is trained twenty times as fast as all of them.
+LAST_BLOCKS = 1
+
+
+class Tail(nn.Layer):
+    """What follows the frozen blocks; shares its layers with the extractor it is cut from.
+
+    Norms keep the statistics they were pretrained with: those of small batches would be worse.
+    """
+
+    def __init__(self, extractor: FeatureExtractor, blocks: int = LAST_BLOCKS) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*list(extractor.blocks)[-blocks:])
+        self.head = extractor.head
+
+    def forward(self, maps: paddle.Tensor) -> paddle.Tensor:
+        """[n, c, h, w] → features [n, d]."""
+        for layer in self.sublayers():
+            if isinstance(layer, nn.BatchNorm2D):
+                # The network around this one has set it for all its layers.
+                layer.training = False
+        features: paddle.Tensor = self.head(self.blocks(maps)).mean(axis=[2, 3])
+        return features
+
+    @property
+    def convolutions(self) -> list[ConvNorm]:
+        """In the order in which they are computed, which is ONNX's order of nodes."""
+        return [layer for layer in self.sublayers() if isinstance(layer, ConvNorm)]
+
+
+def cut_tail(backbone: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
+    """The backbone's ONNX network up to what the tail is given."""
+    name = _find_nodes(backbone, tail)[0].input[0]
+    model = onnx.ModelProto()
+    model.CopyFrom(backbone)
+    graph = model.graph
+    last = next(i for i, node in enumerate(graph.node) if name in node.output)
+    del graph.node[last + 1 :]
+    # onnxruntime warns about each one that nothing reads.
+    read = {name, *(one for node in graph.node for one in node.input)}
+    nodes = [node for node in graph.node if node.op_type != "Constant" or node.output[0] in read]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    kept = [one for one in graph.initializer if one.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    del graph.value_info[:]
+    del graph.output[:]
+    shape = ["n", None, None, None]
+    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    onnx.checker.check_model(model)
+    return model
+
+
+def replace_tail(backbone: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
+    """The backbone's ONNX network with a trained tail's weights."""
+    model = onnx.ModelProto()
+    model.CopyFrom(backbone)
+    weights = {one.name: one for one in model.graph.initializer}
+    # paddle2onnx writes weights as constants.
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            weights[node.output[0]] = node.attribute[0].t
+    norms = {n.input[0]: n for n in model.graph.node if n.op_type == "BatchNormalization"}
+    for node, layer in zip(_find_nodes(model, tail), tail.convolutions, strict=True):
+        norm = norms[node.output[0]]
+        state = layer.state_dict()
+        given = [state[name].numpy() for name in ("conv.weight", "norm.weight", "norm.bias")]
+        for name, array in zip((node.input[1], *norm.input[1:3]), given, strict=True):
+            weights[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), name))
+    onnx.checker.check_model(model)
+    return model
+
+
+def _find_nodes(model: onnx.ModelProto, tail: Tail) -> list[onnx.NodeProto]:
+    every = [node for node in model.graph.node if node.op_type == "Conv"]
+    return every[-len(tail.convolutions) :]

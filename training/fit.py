@@ -1,0 +1,76 @@
+"""What a training is given, what it gives, and the hash that tells one from another."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import paddle
+
+from serving.job.search import Recipe
+from training.checkpoint import Progress
+from training.head_weights import Start, hash_weights
+from training.ranks import Ranks
+from training.tasks.protocol import Floats, Integers, Measured, Scaling
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What decides the weights, besides the samples and the ranks.
+
+    min_delta, patience: of early stopping, where there are samples to stop by. Where there are
+    none, exactly `epochs` are trained. classes: their names, in the order of the outputs. start: a
+    head to go on from, of the same recipe on the same input.
+    """
+
+    recipe: Recipe
+    seed: int
+    epochs: int
+    patience: int
+    min_delta: float
+    classes: tuple[str, ...]
+    start: Start | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features [n, d], or maps [n, c, h, w] on disk, targets [n] and weights of the loss [n].
+
+    learned: rows to train on, each as often as an epoch meets it; judged: rows to stop by, or none.
+    """
+
+    features: Floats
+    targets: Integers
+    weights: Floats
+    learned: Integers
+    judged: Integers
+    scaling: Scaling
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head with its best weights, what it divides features by, and how it came to them.
+
+    measured: at the best epoch, None where there was nothing to stop by.
+    """
+
+    head: paddle.nn.Layer
+    scaling: Scaling
+    progress: Progress
+    measured: Measured | None
+
+
+def checkpoint_key(
+    fit: Fit, ranks: Ranks, rows: Rows, network: paddle.nn.Layer | None = None
+) -> str:
+    """Hash of all that decides the weights; another attempt of the same training shares it."""
+    digest = hashlib.sha256(f"{fit}/{ranks.size}/{ranks.device}".encode())
+    if network is not None:
+        digest.update(hash_weights(network).encode())
+    features = rows.features
+    # Gigabytes, perhaps; their file's name tells what is in it.
+    digest.update(
+        str(features.filename).encode() if isinstance(features, np.memmap) else features.tobytes()
+    )
+    for array in (rows.targets, rows.weights, rows.learned, rows.judged):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
