@@ -162,6 +162,7 @@ def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
         max_latency_ms=plan.request.max_latency_ms,
         max_model_mb=plan.request.max_model_mb,
         warm_start=plan.request.warm_start == "champion",
+        deepest=plan.request.deepest,
         warm_from=plan.warm_from,
     )
 

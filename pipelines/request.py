@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from pipelines.form_base import Form, Name, NameOrEmpty
 from serving.bundle.manifest import Resize
+from serving.job.search import Depth
 from training.spec import BackboneName
 
 _DETAILS = "Training in detail"
@@ -193,6 +194,21 @@ class RunRequest(Form):
             "values_display": {
                 "none": "nothing",
                 "champion": "the model in service, where there is one",
+            },
+        },
+    )
+    deepest: Depth = Field(
+        default="head",
+        title="Train",
+        description=(
+            "The head alone takes seconds. The backbone's last block is tried after it where "
+            "mistakes and minutes are left (CPU only), and kept where held-out pictures say so."
+        ),
+        json_schema_extra={
+            "section": _DETAILS,
+            "values_display": {
+                "head": "the head alone",
+                "last_blocks": "the backbone's last block, too, where that is better",
             },
         },
     )

@@ -69,6 +69,7 @@ REQUESTS = st.builds(
     resize=st.sampled_from(["auto", "crop", "squash", "letterbox"]),
     budget_minutes=st.floats(0.01, 10_080),
     max_trials=st.integers(0, 10_000),
+    deepest=st.sampled_from(["head", "last_blocks"]),
     backbones=st.sampled_from([("auto",), BACKBONES[:1], BACKBONES[1:]]),
     seed=st.integers(0, 2**31 - 1),
 )
@@ -101,7 +102,8 @@ def test_any_form_makes_one_plan_whose_json_says_it_all(request: RunRequest) -> 
 def test_any_form_reaches_the_training_and_moves_no_side(request: RunRequest) -> None:
     plan = plan_of(request)
     spec = train_spec(plan, ETL, ATTEMPT)
-    assert (spec.devices, spec.seed) == (request.devices, request.seed)
+    chosen = (spec.devices, spec.seed, spec.deepest)
+    assert chosen == (request.devices, request.seed, request.deepest)
     assert etl_spec(plan, ATTEMPT).seed == etl_spec(PLAN, ATTEMPT).seed == 0
     assert etl_spec(plan, ATTEMPT).inputs == plan.inputs
 
