@@ -17,14 +17,19 @@ def find_warm_start(deployment: str) -> WarmStart | None:
 
 
 def read_warm_start(bundle_uri: str) -> WarmStart | None:
-    """The head that was trained with a bundle; its training's outcome lies beside that."""
+    """The head that was trained with a bundle; its training's outcome lies beside that.
+
+    None, too, where the backbone's last blocks were trained with it: it reads their features only.
+    """
     folder = bundle_uri.rstrip("/").rpartition("/")[0]
     try:
         outcome = store.read_model(store.join(folder, OUTCOME_FILE), TrainOutcome)
         manifest = store.read_model(store.join(bundle_uri, MANIFEST_FILE), Manifest)
     except (FileNotFoundError, ValidationError):
         return None
-    if not outcome.head_uri or not store.exists(outcome.head_uri):
+    if not outcome.head_uri or outcome.recipe.depth != "head":
+        return None
+    if not store.exists(outcome.head_uri):
         return None
     return WarmStart(
         run_id=manifest.lineage.run_id,

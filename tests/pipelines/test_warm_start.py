@@ -25,12 +25,17 @@ MANIFEST = Manifest(
 )
 
 
-@pytest.mark.parametrize("left", ["all", "no head", "no head's name", "no outcome", "no bundle"])
+@pytest.mark.parametrize(
+    "left", ["all", "no head", "no head's name", "no outcome", "no bundle", "last blocks, too"]
+)
 def test_the_head_beside_the_bundle_that_serves(tmp_path: Path, left: str) -> None:
     folder = tmp_path.as_uri()
     outcome = TRAIN.model_copy(update={"head_uri": f"{folder}/head.npz"})
     if left == "no head's name":
         outcome = TRAIN
+    if left == "last blocks, too":
+        deep = TRAIN.recipe.model_copy(update={"depth": "last_blocks"})
+        outcome = outcome.model_copy(update={"recipe": deep})
     if left != "no head":
         store.write_bytes(f"{folder}/head.npz", b"weights")
     if left != "no outcome":

@@ -1,6 +1,7 @@
 """Homes, supervisord and engines: real ones, or a skip that says what is missing."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -82,6 +83,7 @@ def supervisord(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield socket
     process.terminate()
     process.wait(30)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
