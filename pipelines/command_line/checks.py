@@ -70,19 +70,20 @@ def _list_on_stack(control: Path, jobs: Path, stack: Settings) -> list[list[Chec
         f"{PREFIX}MLFLOW_URI": stack.mlflow_address,
         f"{PREFIX}WEBHDFS_URI": stack.webhdfs_address,
     }
-    spark = ("tests/spark_jobs",)
-    others = tuple(folder for folder in JOB_TESTS if folder not in spark)
-    marked = ("-m", "integration")
-    commands = ("control, on a stack", control, ("tests/pipelines",))
+    serving, spark, training = JOB_TESTS
+    commands = _pytest(
+        "control, on a stack", control, ("tests/pipelines",), "-m", "integration", servers=servers
+    )
     return [
         [
-            _pytest("Spark jobs", jobs, spark, servers=servers),
-            _pytest(*commands, *marked, servers=servers),
+            _pytest("Spark jobs", jobs, (spark,), servers=servers),
+            commands,
+            _pytest("training", jobs, (training,), servers=servers),
         ],
         [
             # Without the addresses: it starts stacks of its own, which have their own servers.
             _pytest("the whole way", control, (INTEGRATION,)),
-            _pytest("serving and training", jobs, others, servers=servers),
+            _pytest("serving", jobs, (serving,), servers=servers),
         ],
     ]
 

@@ -44,7 +44,13 @@ def run(samples, params):
     waited = F.udf(wait, "boolean")("name")
     return samples.withColumn("name", F.when(waited, F.col("name")))
 '''
-WAIT = 120
+# Where other tests keep the machine busy, Spark alone takes minutes to start on a worker.
+WAIT = 300
+# Else the worker that is there first may have done all before the other one comes.
+ON_BOTH = {
+    "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+    "spark.scheduler.maxRegisteredResourcesWaitingTime": f"{WAIT}s",
+}
 
 
 @pytest.fixture
@@ -157,13 +163,12 @@ def test_the_same_on_one_process_and_on_two_workers_of_which_one_dies(
         for mark in (tmp_path / "marks").iterdir():
             mark.unlink()
         there = plan(name)
-        job = cluster.submit(
-            there, {STAGES_VARIABLE: str(slow_stage), MONGO_VARIABLE: mongo_server}
-        )
+        variables = {STAGES_VARIABLE: str(slow_stage), MONGO_VARIABLE: mongo_server}
+        job = cluster.submit(there, variables, ON_BOTH)
         wait_for_two(tmp_path / "marks", job)
         if dies:
             kill(cluster.workers[0])
-        log, _ = job.communicate(timeout=300)
+        log, _ = job.communicate(timeout=2 * WAIT)
         assert job.returncode == 0, log[-4000:]
         outcome = store.read_model(store.join(there.output_uri, "outcome.json"), EtlOutcome)
         assert read_result(there, outcome) == expected
