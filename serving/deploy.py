@@ -18,6 +18,7 @@ from serving.desired import (
 from serving.hosts import Served, address_of
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.freezing import explain_freeze
 from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.reference import choose_reference
@@ -67,10 +68,7 @@ def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
     if current is not None and find_canary(current, _name_request(spec)) is not None:
         return current
     if current is not None and current.frozen:
-        raise UserError(
-            f"Deployment {spec.deployment!r} is frozen at version {current.version}: release it "
-            f"(./modelmill release {spec.deployment}) before a new version can take its place."
-        )
+        raise UserError(explain_freeze(database, spec.deployment))
     if _has_moved(spec, current):
         raise _moved(spec, current)
     if current is not None:
