@@ -5,40 +5,23 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
-from docker.client import DockerClient
 
 from serving import publish as publishing
-from serving.containers import ContainerHost
 from serving.deploy import deploy
 from serving.desired import DesiredState
 from serving.job.errors import UserError
-from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.sandbox import find_containers
 from serving.spec import DeployOutcome, PublishOutcome, PublishSpec
 from tests.serving.load import run_load
-from tests.serving.rooms import call_mlflow
 from tests.serving.shops import Background, Shop, run_driver
 from tests.serving.tiny import make_failing_network, make_slow_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
-
-
-@pytest.fixture
-def shop(docker_client: DockerClient, tmp_path: Path, deployment: str) -> Iterator[Shop]:
-    with use_database() as database:
-        yield Shop(tmp_path, deployment, database, docker_client)
-        ContainerHost(docker_client).stop(deployment)
-        database["deployments"].delete_one({"_id": deployment})
-        database["deployment_events"].delete_many({"deployment": deployment})
-    call_mlflow("DELETE", "registered-models/delete", name=deployment)
-    assert find_containers(docker_client, deployment=deployment) == []
 
 
 def test_good_canary_is_promoted_and_costs_nothing(shop: Shop) -> None:

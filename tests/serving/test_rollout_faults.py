@@ -7,24 +7,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
-from docker.client import DockerClient
 
-from serving.containers import ContainerHost
 from serving.deploy import deploy
 from serving.desired import PastVersion, compare_and_set
 from serving.environment import REPO
 from serving.job.errors import UserError
-from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.sandbox import find_containers
 from serving.spec import DeploySpec
 from tests.serving.load import run_load
-from tests.serving.rooms import call_mlflow
 from tests.serving.shops import Shop, run_driver, run_publisher
 from tests.serving.tiny import make_broken_network
 
@@ -42,16 +37,10 @@ with use_database() as database:
 
 
 @pytest.fixture
-def shop(docker_client: DockerClient, tmp_path: Path, deployment: str) -> Iterator[Shop]:
-    with use_database() as database:
-        made = Shop(tmp_path, deployment, database, docker_client)
-        deploy(made.register(sign=1))
-        yield made
-        ContainerHost(docker_client).stop(deployment)
-        database["deployments"].delete_one({"_id": deployment})
-        database["deployment_events"].delete_many({"deployment": deployment})
-    call_mlflow("DELETE", "registered-models/delete", name=deployment)
-    assert find_containers(docker_client, deployment=deployment) == []
+def shop(shop: Shop) -> Shop:
+    """Serves its first version; what comes next gets all requests."""
+    deploy(shop.register(sign=1))
+    return shop
 
 
 def address_of(shop: Shop) -> str:
