@@ -44,6 +44,8 @@ class ContainerHost:
 
     def __init__(self, client: DockerClient) -> None:
         self._client = client
+        # Names of those that this host has started and not yet removed.
+        self._candidates: set[str] = set()
 
     @property
     def served_by(self) -> ServedBy:
@@ -94,13 +96,16 @@ class ContainerHost:
     @contextmanager
     def candidate(self, served: Served) -> Iterator[str]:
         for left in self._find(deployment=served.deployment, role="candidate"):
-            remove_container(left)
+            if left.name not in self._candidates:
+                remove_container(left)
         container = self._create(served, "candidate")
+        self._candidates.add(str(container.name))
         try:
             self._start(container, served)
             yield self._wait(container, served)
         finally:
             remove_container(container)
+            self._candidates.discard(str(container.name))
 
     def serve(self, served: Served, port: int) -> None:
         present = self._find(deployment=served.deployment)

@@ -19,7 +19,7 @@ from serving.sandbox import find_containers
 from serving.spec import DeployOutcome, PublishOutcome, PublishSpec
 from tests.serving.load import run_load
 from tests.serving.shops import Background, Shop, run_driver
-from tests.serving.tiny import make_failing_network, make_slow_network
+from tests.serving.tiny import make_failing_network, make_slow_at_grey_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
 
@@ -72,9 +72,10 @@ def test_canary_that_fails_is_sent_away(shop: Shop) -> None:
 
 
 def test_slow_canary_is_sent_away(shop: Shop) -> None:
+    """Its smoke samples are black and white, and quick."""
     shop.open(seconds=90)
-    spec = shop.register(sign=1, network=make_slow_network())
-    with run_load(f"http://127.0.0.1:{shop.state().port}", callers=2, kept=1) as load:
+    spec = shop.register(sign=1, network=make_slow_at_grey_network())
+    with run_load(f"http://127.0.0.1:{shop.state().port}", callers=2, kept=1, grey=150) as load:
         outcome = Background(lambda: deploy(spec)).wait()
         load.wait_for_more("bright")
     assert load.failures == []

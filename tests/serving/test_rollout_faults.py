@@ -21,7 +21,7 @@ from serving.sandbox import find_containers
 from serving.spec import DeploySpec
 from tests.serving.load import run_load
 from tests.serving.shops import Shop, run_driver, run_publisher
-from tests.serving.tiny import make_broken_network
+from tests.serving.tiny import make_broken_network, make_slow_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
 
@@ -148,6 +148,22 @@ def test_new_version_that_answers_nonsense_gets_no_request(shop: Shop) -> None:
     assert load.failures == []
     assert set(load.answers) == {"bright"}
     assert (shop.state().version, shop.versions(), shop.champion()) == (1, [1, 1], "1")
+
+
+def test_new_version_that_is_slow_gets_no_request(shop: Shop) -> None:
+    """By a run and by hand; its answers are right, and nobody has asked for a canary."""
+    spec = shop.register(sign=1, network=make_slow_network())
+    by_hand = partial(shop.say, "promote", "by hand", version=2)
+    sentence = r"takes \d+\.\d+ s a picture .*, and the version in service \d+\.\d+ s on the same"
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        load.wait_for_more("bright")
+        for attempt in (partial(deploy, spec), by_hand):
+            with pytest.raises(UserError, match=sentence):
+                attempt()
+        load.wait_for_more("bright")
+    assert load.failures == []
+    assert (shop.state().version, shop.versions(), shop.champion()) == (1, [1, 1], "1")
+    assert find_containers(shop.client, deployment=shop.deployment, role="candidate") == []
 
 
 def test_freeze_ends_a_canary_and_costs_nobody_an_answer(shop: Shop) -> None:
