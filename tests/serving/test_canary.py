@@ -9,7 +9,9 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+import requests
 
+from serving import environment
 from serving import publish as publishing
 from serving.deploy import deploy
 from serving.desired import DesiredState
@@ -17,6 +19,7 @@ from serving.job.errors import UserError
 from serving.reconcile import reconcile
 from serving.sandbox import find_containers
 from serving.spec import DeployOutcome, PublishOutcome, PublishSpec
+from serving.tokens import add_token, locate_tokens
 from tests.serving.load import run_load
 from tests.serving.shops import Background, Shop, run_driver
 from tests.serving.tiny import make_failing_network, make_slow_at_grey_network
@@ -71,17 +74,26 @@ def test_canary_that_fails_is_sent_away(shop: Shop) -> None:
         deploy(spec)
 
 
-def test_slow_canary_is_sent_away(shop: Shop) -> None:
-    """Its smoke samples are black and white, and quick."""
+@pytest.mark.parametrize("asks", [False, True], ids=["open", "tokens"])
+def test_slow_canary_is_sent_away(shop: Shop, asks: bool) -> None:
+    """Its smoke samples are black and white, and quick. Where tokens are asked for, too."""
+    tokens = locate_tokens(environment.home(), shop.deployment)
+    token = add_token(tokens, "test")[0] if asks else ""
     shop.open(seconds=90)
+    address = f"http://127.0.0.1:{shop.state().port}"
     spec = shop.register(sign=1, network=make_slow_at_grey_network())
-    with run_load(f"http://127.0.0.1:{shop.state().port}", callers=2, kept=1, grey=150) as load:
-        outcome = Background(lambda: deploy(spec)).wait()
+    with run_load(address, callers=2, kept=1, grey=150, token=token) as load:
+        work = Background(lambda: deploy(spec))
+        shop.wait_for_canary()
+        told = requests.get(f"{address}/replicas/1/metrics", timeout=30)
+        outcome = work.wait()
         load.wait_for_more("bright")
     assert load.failures == []
     assert isinstance(outcome, UserError), outcome
     assert "answers took more than" in str(outcome)
     assert (shop.state().version, shop.versions()) == (1, [1])
+    assert told.status_code == (401 if asks else 200)
+    assert [path.name for path in tokens.parent.iterdir()] == [tokens.name] * asks
 
 
 def test_canary_that_crashes_is_sent_away(shop: Shop) -> None:
