@@ -3,6 +3,7 @@
 A canary's own faults are in test_canary.py; here new versions get all requests at once.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import onnx
 import pytest
 
 from serving.deploy import deploy
@@ -21,7 +23,7 @@ from serving.sandbox import find_containers
 from serving.spec import DeploySpec
 from tests.serving.load import run_load
 from tests.serving.shops import Shop, run_driver, run_publisher
-from tests.serving.tiny import make_broken_network, make_slow_network
+from tests.serving.tiny import make_broken_network, make_nan_network, make_slow_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
 
@@ -34,6 +36,13 @@ from serving.reconcile import reconcile
 with use_database() as database:
     reconcile(database, sys.argv[1])
 """
+
+# What the native API says of a picture.
+ANSWER = {
+    "results": [{"label": "bright", "score": 0.9}],
+    "request_id": "1",
+    "model": {"deployment": "d", "version": 2, "snapshot_id": "", "run_id": ""},
+}
 
 
 @pytest.fixture
@@ -136,14 +145,24 @@ def test_two_publishes_at_once_leave_one_version(shop: Shop) -> None:
 
 
 def test_new_version_that_answers_nonsense_gets_no_request(shop: Shop) -> None:
-    """By a run and by hand: every picture is answered with an error of the server's own."""
-    spec = shop.register(sign=1, network=make_broken_network())
-    by_hand = partial(shop.say, "promote", "by hand", version=2)
+    """By a run and by hand; some answer with status 200 what a server of another kind would say."""
+    kinds: list[tuple[onnx.ModelProto | None, str, str]] = [
+        (make_broken_network(), "", r"answered with 5\d\d"),
+        (make_nan_network(), "", "answered with 500: .*no numbers"),
+        (None, '{"results": [{"label": "bright", "sco', "malformed answer: .*Invalid JSON"),
+        (None, "<html>welcome</html>", "malformed answer: .*Invalid JSON"),
+        (None, json.dumps(ANSWER).replace("0.9", "NaN"), "malformed answer: .*equal to 1"),
+    ]
     with run_load(address_of(shop), callers=2, kept=1) as load:
         load.wait_for_more("bright")
-        for attempt in (partial(deploy, spec), by_hand):
-            with pytest.raises(UserError, match=r"answered with 5\d\d"):
-                attempt()
+        for network, answer, words in kinds:
+            spec = shop.register(sign=1, network=network)
+            if answer:
+                shop.spoil(spec.version, answer)
+            by_hand = partial(shop.say, "promote", f"by hand {answer}", version=spec.version)
+            for attempt in (partial(deploy, spec), by_hand):
+                with pytest.raises(UserError, match=f"(?s){words}"):
+                    attempt()
         load.wait_for_more("bright")
     assert load.failures == []
     assert set(load.answers) == {"bright"}

@@ -122,6 +122,15 @@ def make_failing_network() -> onnx.ModelProto:
     return model
 
 
+def make_nan_network() -> onnx.ModelProto:
+    """Answers every picture at once, with scores that are no numbers."""
+    model = make_network()
+    (weights,) = model.graph.initializer
+    nothing = np.full((1, 2), np.nan, dtype=np.float32)
+    weights.CopyFrom(onnx.numpy_helper.from_array(nothing, weights.name))
+    return model
+
+
 def make_broken_network() -> onnx.ModelProto:
     """Loads, and fails at every picture: it looks up what is not there."""
     model = make_failing_network()
