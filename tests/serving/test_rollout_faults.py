@@ -22,7 +22,7 @@ from serving.reconcile import reconcile
 from serving.sandbox import find_containers
 from serving.spec import DeploySpec
 from tests.serving.load import run_load
-from tests.serving.shops import Shop, run_driver, run_publisher
+from tests.serving.shops import Background, Shop, run_driver, run_publisher
 from tests.serving.tiny import make_broken_network, make_nan_network, make_slow_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
@@ -37,6 +37,8 @@ with use_database() as database:
     reconcile(database, sys.argv[1])
 """
 
+# An idle machine takes less than 5 s; other tests may keep this one busy.
+ROLLBACK_SECONDS = 40.0
 # What the native API says of a picture.
 ANSWER = {
     "results": [{"label": "bright", "score": 0.9}],
@@ -183,6 +185,24 @@ def test_new_version_that_is_slow_gets_no_request(shop: Shop) -> None:
     assert load.failures == []
     assert (shop.state().version, shop.versions(), shop.champion()) == (1, [1, 1], "1")
     assert find_containers(shop.client, deployment=shop.deployment, role="candidate") == []
+
+
+def test_rollback_is_soon_done_and_loses_nothing(shop: Shop) -> None:
+    deploy(shop.register(sign=-1))
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        load.wait_for_more("dark")
+        begin = time.monotonic()
+        work = Background(lambda: shop.say("rollback"))
+        load.wait_for_more("bright", count=1, seconds=ROLLBACK_SECONDS)
+        taken = time.monotonic() - begin
+        outcome = work.wait()
+        before = load.answers["dark"]
+        load.wait_for_more("bright")
+        assert load.answers["dark"] == before
+    print(f"The version before answered after {taken:.1f} s")
+    assert load.failures == []
+    assert (outcome.version, outcome.frozen) == (1, True)
+    assert (shop.versions(), shop.champion()) == ([1, 1], "1")
 
 
 def test_freeze_ends_a_canary_and_costs_nobody_an_answer(shop: Shop) -> None:
