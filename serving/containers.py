@@ -35,6 +35,8 @@ STOP_SECONDS = 12
 MEMORY = "2g"
 # Where a container finds the tokens' folder.
 TOKENS = "/tokens"
+# And the folder in which it keeps requests.
+KEPT = "/kept"
 # After the gateway has turned away from a replica, a caller's kept connection may still use it.
 LINGER_SECONDS = KEEP_ALIVE_SECONDS + 0.5
 
@@ -59,10 +61,15 @@ class ContainerHost:
             self._client, served.image_tag, served.bundle_uri, served.deployment, served.version
         )
         candidate = role == "candidate"
-        options: dict[str, Any] = {"volumes": {} if candidate else _mount_tokens()}
+        given = environment.server_settings()
+        options: dict[str, Any] = {}
         if candidate:
             # Port 0: the engine takes a free one.
             options["ports"] = {PUBLISHED: (environment.host(), 0)}
+        else:
+            options["volumes"] = _mount_tokens() | _mount_kept(served.deployment)
+            given |= {"MODELMILL_TOKENS": f"{TOKENS}/{served.deployment}.json"}
+            given |= environment.keep_settings(served.deployment, KEPT)
         cores = self._client.info()["NCPU"]
         return create_container(
             self._client,
@@ -73,8 +80,7 @@ class ContainerHost:
             memory=MEMORY,
             # The server starts as many threads as it may use cores.
             cores=cores if candidate else max(1.0, cores / served.replicas),
-            environment=environment.server_settings()
-            | ({} if candidate else {"MODELMILL_TOKENS": f"{TOKENS}/{served.deployment}.json"}),
+            environment=given,
             **options,
         )
 
@@ -185,6 +191,19 @@ def _mount_tokens() -> dict[str, dict[str, str]]:
     folder = environment.home() / FOLDER
     folder.mkdir(exist_ok=True)
     return {str(folder): {"bind": TOKENS, "mode": "ro"}}
+
+
+def _mount_kept(deployment: str) -> dict[str, dict[str, str]]:
+    """Where requests are kept, the folder that all replicas write to; the only one."""
+    if not environment.keep_settings(deployment):
+        return {}
+    folder = environment.kept_folder(deployment)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The container's user is no user of this machine: others here are stopped a folder above.
+    folder.chmod(0o777)
+    if folder.parent == environment.home() / "kept":
+        folder.parent.chmod(0o700)
+    return {str(folder): {"bind": KEPT, "mode": "rw"}}
 
 
 def _read_url(container: Container) -> str:
