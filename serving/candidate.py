@@ -4,13 +4,11 @@ import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from docker.errors import DockerException
-
 from serving import environment
 from serving.desired import DesiredState
 from serving.hosts import Host, Served
 from serving.job.errors import UserError
-from serving.reconcile import choose_host, use_hosts
+from serving.reconcile import FAILURES, choose_host, use_hosts
 from serving.slowness import check_pace
 from serving.smoke import ServeError
 
@@ -59,6 +57,6 @@ def _start_beside(hosts: tuple[Host, ...], current: DesiredState | None) -> Iter
             host = choose_host(hosts, served.image_tag)
             try:
                 address = stack.enter_context(host.candidate(served))
-            except (ServeError, UserError, DockerException, OSError) as error:
+            except FAILURES as error:
                 print(f"Version {served.version} cannot be timed beside it: {error}", flush=True)
         yield address

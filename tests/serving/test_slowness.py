@@ -10,8 +10,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import slowness
 from serving.app import create_app
+from serving.candidate import check_candidate
+from serving.deploy import deploy
+from serving.desired import read_desired
+from serving.hosts import Served
 from serving.slowness import check_pace
-from serving.smoke import ServeError
+from serving.smoke import ServeError, check_sense
+from tests.serving.rooms import Room
 from tests.serving.running import run_server
 from tests.serving.tiny import plain, write_bundle
 
@@ -70,3 +75,18 @@ def test_a_first_version_is_held_to_a_limit(
     monkeypatch.setattr(slowness, "ALONE_SECONDS", 0.1)
     with serve(bundle, 0.2) as slow, pytest.raises(ServeError, match=r"and 0\.1 s is the most"):
         check_pace(slow, None, PICTURES)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_a_version_in_service_that_is_lost_stops_no_new_one(
+    room: Room, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = room.register(sign=1)
+    deploy(spec)
+    state = read_desired(room.database, room.deployment)
+    assert state is not None
+    lost = {"version": 99, "bundle_uri": (room.folder / "gone").as_uri()}
+    served = Served(deployment=room.deployment, version=1, image_tag="", bundle_uri=spec.bundle_uri)
+    check_candidate(served, check_sense, PICTURES, state.model_copy(update=lost))
+    assert "Version 99 cannot be timed beside it: " in capsys.readouterr().out
