@@ -15,7 +15,7 @@ TOKENS = (
     (
         "MODELMILL_TOKENS",
         "",
-        "File of the tokens; set by `up`, for servers that you start yourself",
+        "File of the tokens, for a server that you start yourself",
     ),
     ("MODELMILL_TOKEN", "", "Token that `./modelmill predict` sends"),
 )
