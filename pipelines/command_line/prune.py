@@ -67,9 +67,9 @@ def prune(keep: int, yes: bool, dry_run: bool, as_json: bool) -> None:
     Stays, whatever --keep says: what a deployment and its previous version need, everything of
     the last day, runs that Airflow has not ended (where it does not answer: all), datasets and
     snapshots. Reports of removed runs are gone; their numbers stay in MLflow. A feature cache
-    that goes is made again when a run wants it; the image below the models' goes once none stands
-    on it. What killed jobs left half written goes after a day; reports of imports stay. Exit code
-    1 where something stayed that should have gone.
+    that goes is made again when a run wants it; an image below the models' goes once none stands
+    on it, a gateway's once none runs. What killed jobs left half written goes after a day; reports
+    of imports stay. Exit code 1 where something stayed that should have gone.
     """
     installation = use_installation()
     with use_engine(installation) as client:

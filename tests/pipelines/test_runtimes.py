@@ -11,9 +11,10 @@ import pytest
 
 from pipelines.context import read_installation
 from pipelines.images import remove_image, use_engine
-from pipelines.runtimes import REPOSITORY, RuntimeImage, choose_old_runtimes, list_runtimes
+from pipelines.runtimes import REPOSITORIES, RuntimeImage, choose_old_runtimes, list_runtimes
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+RUNTIME, GATEWAY = REPOSITORIES
 BELOW, ABOVE = b"x" * 4000, b"y" * 3000
 Build = Callable[[str, str, bytes], None]
 
@@ -33,6 +34,18 @@ def test_only_what_nothing_will_stand_on_goes() -> None:
     ]
     chosen = choose_old_runtimes(runtimes, ["modelmill/boards:1"], NOW)
     assert [one.tag for one in chosen] == ["both go", "unused"]
+
+
+def test_a_gateway_is_no_newer_runtime() -> None:
+    runtimes = [
+        make(f"{RUNTIME}:1", 30),
+        make(f"{RUNTIME}:2", 20),
+        make(f"{GATEWAY}:1", 15),
+        make(f"{GATEWAY}:2", 12, "modelmill-boards-gateway-0a1b2c"),
+        make(f"{GATEWAY}:3", 10),
+    ]
+    chosen = choose_old_runtimes(runtimes, [], NOW)
+    assert [one.tag for one in chosen] == [f"{RUNTIME}:1", f"{GATEWAY}:1"]
 
 
 def test_one_of_the_last_day_stays() -> None:
@@ -76,7 +89,7 @@ def test_what_stands_on_a_runtime_keeps_it(engine: Any, build: Build) -> None:
     base, old, newer = (
         f"{name}{one}"
         for name, one in zip(
-            ("modelmill/test-base:", f"{REPOSITORY}:", f"{REPOSITORY}:"), ids, strict=False
+            ("modelmill/test-base:", f"{RUNTIME}:", f"{RUNTIME}:"), ids, strict=False
         )
     )
     model = f"modelmill/test-model:{ids[3]}"
@@ -97,6 +110,9 @@ def test_what_stands_on_a_runtime_keeps_it(engine: Any, build: Build) -> None:
     assert newer not in choose()
     assert old in choose(model)
     assert remove_image(engine, model) == ""
+    container = engine.containers.create(old)
+    assert old not in choose(model)
+    container.remove()
     assert old in choose()
     assert remove_image(engine, old) == ""
     assert old not in {one.tag for one in list_runtimes(engine)}
