@@ -189,6 +189,7 @@ def evaluate_spec(
         val_learned=train.folds > 1,
         snapshots_uri=plan.artifacts.snapshots,
         search_uri=train.search_uri,
+        out_of_fold_uri=train.out_of_fold_uri,
         train_cost=train.cost,
         seed=plan.seeds.training,
     )

@@ -19,7 +19,7 @@ from spark_jobs.reference import HeldTo, measure_reference
 from spark_jobs.scored import pick_worst
 from spark_jobs.slices import add_facts, find_worst_slices
 from spark_jobs.spec import Champion, ClassMetrics, EvaluateSpec
-from spark_jobs.suspects import find_suspects
+from spark_jobs.suspects import find_suspects, read_out_of_fold
 
 # More mistakes than anybody looks at; the predictions hold all of them.
 MOST_BAD_CASES = 10_000
@@ -84,10 +84,17 @@ def choose_operating_point(
 
 
 def _find_suspects(spec: EvaluateSpec, scored: DataFrame, classes: tuple[str, ...]) -> Suspects:
-    """On the sides that the model has not learned from."""
-    sides = ("test",) if spec.val_learned else ("val", "test")
-    rows = scored.where(F.col("side").isin(*sides))
-    return Suspects(suspects=find_suspects(rows, classes, MOST_BAD_CASES), sides=sides)
+    """By scores of a model that has not learned from the sample."""
+    if not spec.out_of_fold_uri:
+        sides = ("test",) if spec.val_learned else ("val", "test")
+        rows = scored.where(F.col("side").isin(*sides))
+        return Suspects(suspects=find_suspects(rows, classes, MOST_BAD_CASES), sides=sides)
+    learned = read_out_of_fold(scored.sparkSession, spec.out_of_fold_uri, spec.labels_uri)
+    # Each by what is usual there: a model of all samples is surer than one of a part.
+    found = find_suspects(learned, classes, MOST_BAD_CASES)
+    found += find_suspects(scored.where(F.col("side") == "test"), classes, MOST_BAD_CASES)
+    ranked = sorted(found, key=lambda one: (-one.suspicion, one.sha256))
+    return Suspects(suspects=tuple(ranked[:MOST_BAD_CASES]), sides=("train", "val", "test"))
 
 
 def _explain(

@@ -161,6 +161,8 @@ class EvaluateSpec(JobSpec):
     features: those that the bundle was trained on. val_learned: it has learned from val, too.
     snapshots_uri: root of the snapshots, among which is what the champion was trained on.
     search_uri (a file of serving.job.search.Search, or empty), train_cost: for the report.
+    out_of_fold_uri: scores of the train and val side by heads that have not learned from the
+    sample, Parquet (sha256, scores as the bundle's); empty where there are none.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -182,6 +184,7 @@ class EvaluateSpec(JobSpec):
     snapshots_uri: str = ""
     seed: int = 0
     search_uri: str = ""
+    out_of_fold_uri: str = ""
     train_cost: Cost | None = None
 
 

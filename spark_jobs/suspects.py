@@ -5,7 +5,8 @@ Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Data
 of it than this one is; where that is not its label, the label is suspect. Ranked by the margin
 between the two (their "normalized margin").
 
-Only for samples that the model has not learned from: else it believes any label.
+Only by scores of a model that has not learned from the sample: else it believes any label. The test
+side has those of the bundle, train and val those of heads that were fitted without the sample.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from serving.job.evaluation import Suspect
@@ -24,6 +25,14 @@ Batches = Iterator[pa.RecordBatch]
 NAMES = ("sha256", "name", "side", "label")
 FOUND = "sha256 string, name string, side string, label string, suspected string, suspicion double"
 SELF = "place int, samples long, total double"
+OUT_OF_FOLD = "sha256 string, scores array<float>"
+
+
+def read_out_of_fold(spark: SparkSession, scores_uri: str, labels_uri: str) -> DataFrame:
+    """sha256, name, side, label, scores of the snapshot's train and val side, where scored."""
+    scores = spark.read.schema(OUT_OF_FOLD).parquet(scores_uri)
+    labels = spark.read.parquet(labels_uri).where(F.col("side").isin("train", "val"))
+    return labels.select(*NAMES).join(scores, on="sha256").select(*NAMES, "scores")
 
 
 def doubt_labels(

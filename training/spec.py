@@ -103,7 +103,9 @@ class TrainOutcome(Spec):
     |ONNX − Paddle| over the class scores of the probe pictures. reused_from: id of the run that
     trained this, where data and settings were those of an earlier run; its files lie there.
     resolved: None in what versions left that did not note it. head_uri: the head alone, for a
-    training that goes on from it; empty in what earlier versions left.
+    training that goes on from it; empty in what earlier versions left. out_of_fold_uri: scores of
+    the train and val samples by heads that have not learned from them (sha256, scores in the order
+    of the classes), Parquet; empty where there are none.
     """
 
     bundle_uri: str
@@ -124,6 +126,7 @@ class TrainOutcome(Spec):
     reused_from: str = ""
     resolved: Resolved | None = None
     head_uri: str = ""
+    out_of_fold_uri: str = ""
 
 
 class ReplaySpec(JobSpec):

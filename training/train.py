@@ -6,18 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from serving.job import store
-from serving.job.search import SEARCH_FILE, Search
+from serving.job.search import SEARCH_FILE, Cost, Search
 from training import checkpoint
 from training.cost import Meter
 from training.deepen import clear_maps, find_deepest, split_network
 from training.export import export_bundle, read_backbones, upload
 from training.head_weights import HEAD_FILE, hash_weights, write_head
+from training.out_of_fold import write_out_of_fold
 from training.ranks import join_ranks
 from training.search.search import choose_inputs, gather_material
 from training.search.study import find_study_file
 from training.spec import TrainOutcome, TrainSpec
 from training.tasks.protocol import load_task
 from training.tracking import TrackingError, find_server, open_run
+from training.winner import Winner
 
 BUNDLE_FOLDER = "bundle"
 
@@ -47,6 +49,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         try:
             winner = find_deepest(spec, ranks, material, task)
             head, tail = split_network(winner.trained.head)
+            out_of_fold_uri = write_out_of_fold(spec, winner.found.search, material, task)
             cost = meter.read(ranks)
             with tempfile.TemporaryDirectory() as folder:
                 bundle = export_bundle(
@@ -79,13 +82,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         tracking.finish()
     _clear_scratch(spec)
     search, measured = winner.found.search, winner.measured
-    print(
-        f"Best epoch {winner.best_epoch}: val accuracy {measured.accuracy:.4f}, "
-        f"val loss {measured.loss:.4f}. ONNX and Paddle agree within {bundle.agreement:.1e}. "
-        f"Took {cost.cpu_seconds:.0f} CPU-seconds, {cost.gpu_seconds:.0f} GPU-seconds, and "
-        f"{cost.peak_mb:.0f} MB in the largest process.",
-        flush=True,
-    )
+    print(_describe(winner, bundle.agreement, cost), flush=True)
     return TrainOutcome(
         bundle_uri=bundle_uri,
         search_uri=search_uri,
@@ -104,6 +101,17 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         cost=cost,
         resolved=winner.resolved,
         head_uri=head_uri,
+        out_of_fold_uri=out_of_fold_uri,
+    )
+
+
+def _describe(winner: Winner, agreement: float, cost: Cost) -> str:
+    measured = winner.measured
+    return (
+        f"Best epoch {winner.best_epoch}: val accuracy {measured.accuracy:.4f}, "
+        f"val loss {measured.loss:.4f}. ONNX and Paddle agree within {agreement:.1e}. "
+        f"Took {cost.cpu_seconds:.0f} CPU-seconds, {cost.gpu_seconds:.0f} GPU-seconds, and "
+        f"{cost.peak_mb:.0f} MB in the largest process."
     )
 
 

@@ -25,7 +25,10 @@ SHOWN = 10
 
 
 class Deletion(BaseModel):
-    """What `delete` answers. deleted: new tombstones; snapshots: those that held a purged one."""
+    """What `delete` answers. deleted: new tombstones; snapshots: those that held a purged one.
+
+    left_out: pictures that a person had left out of the review queue, whose bytes are gone, too.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +37,7 @@ class Deletion(BaseModel):
     already_deleted: int
     purged: int
     snapshots: tuple[str, ...]
+    left_out: int = 0
 
 
 @click.command()
@@ -60,7 +64,8 @@ def delete(
     was deleted can come back by ./modelmill relabel, unless it was purged. Snapshots stay as they
     are, but one that held a purged sample cannot be trained on again.
 
-    A purge covers the raw segments. Pictures shown in reports of earlier runs and the test pictures
+    A purge covers the raw segments, and takes along the bytes of pictures that were left out of the
+    review queue. Pictures shown in reports of earlier runs and the test pictures
     that a deployment is checked with stay until ./modelmill prune removes those runs. What is kept
     by the picture's hash stays, too: its vector, and a grey thumbnail of 96 by 96 pixels.
     """
@@ -127,6 +132,7 @@ def delete_samples(
         already_deleted=len(found) - new,
         purged=purged.purged,
         snapshots=purged.snapshots,
+        left_out=purged.left_out,
     )
 
 
@@ -136,5 +142,7 @@ def show_deletion(answer: Deletion) -> None:
         f"{answer.dataset}: {answer.deleted} deleted, {answer.already_deleted} were so already, "
         f"{answer.purged} purged"
     )
+    if answer.left_out:
+        click.echo(f"  and {answer.left_out} that were left out of the review queue")
     for snapshot in answer.snapshots:
         click.echo(f"  snapshot {snapshot} held purged samples: it cannot be trained on again")

@@ -119,6 +119,8 @@ def queue_reviews(database: Any, items: Iterable[ReviewItem]) -> Queued:
     if chosen:
         # The order of list_reviews.
         database[COLLECTION].create_index([("dataset", 1), ("suspicion", -1), ("sha256", 1)])
+        # Of counting: few items wait among all that were ever decided.
+        database[COLLECTION].create_index([("decision", 1), ("dataset", 1)])
     waiting = list(chosen.values())
     batches = (waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH))
     return Queued(**Counter(kind for batch in batches for kind in _queue_batch(database, batch)))

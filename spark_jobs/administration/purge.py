@@ -1,8 +1,10 @@
 """The purge job: bytes of deleted samples leave the raw segments for good.
 
 Of each segment that holds one, the others are written to a new segment; samples are pointed
-there; then the old one is removed. One purge of a dataset works at a time: another would write
-anew what this one takes out. Killed at any line, it is complete when it runs again.
+there; then the old one is removed. Pictures of the review queue that are no samples lie there,
+too: those that wait are kept, those that a person left out go with the purge. One purge of a
+dataset works at a time: another would write anew what this one takes out. Killed at any line, it
+is complete when it runs again.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.progress import Progress
+from serving.job.reviews import COLLECTION
 from serving.job.samples import name_sample
 from serving.job.segments import SegmentWriter
 from spark_jobs.administration.lease import Lease, hold_lease
@@ -30,8 +33,11 @@ class Purge:
 
     def __init__(self, database: Any, spec: PurgeSpec, lease: Lease) -> None:
         self._database, self._samples, self._spec = database, database["samples"], spec
+        self._reviews = database[COLLECTION]
         self._lease = lease
         self._gone = frozenset(spec.sha256s)
+        self._left_out = self._find_left_out()
+        self.left_out: set[str] = set()
 
     @property
     def size(self) -> int:
@@ -51,6 +57,21 @@ class Purge:
             for part in self._batch_ids(self._gone)
             for one in self._samples.find(part | condition, {"sha256": 1})
         }
+
+    def _find_left_out(self) -> frozenset[str]:
+        """Served pictures that a person deleted from the queue; samples since then are none."""
+        left = {
+            "dataset": self._spec.dataset,
+            "decision.verdict": "delete",
+            "served": {"$ne": None},
+        }
+        found = {one["sha256"] for one in self._reviews.find(left, {"sha256": 1})}
+        there = {
+            one["sha256"]
+            for part in self._batch_ids(found)
+            for one in self._samples.find(part, {"sha256": 1})
+        }
+        return frozenset(found - there)
 
     def check_deleted(self) -> None:
         """UserError unless each is there and has a tombstone."""
@@ -74,15 +95,18 @@ class Purge:
     def purge_segment(self, uri: str) -> bool:
         """Take the samples out of one segment; False where it holds none of them."""
         segment = open_segment(uri)
-        hashes = segment.read(columns=["sha256"])["sha256"].to_pylist()
-        if not self._gone & set(hashes):
+        hashes = set(segment.read(columns=["sha256"])["sha256"].to_pylist())
+        if not (self._gone | self._left_out) & hashes:
             return False
         addresses = self._find_addresses(uri)
-        pointed = self._samples.find(
-            {"dataset": self._spec.dataset, "segment": {"$in": addresses}}, {"sha256": 1}
+        there = {"dataset": self._spec.dataset}
+        pointed = self._samples.find(there | {"segment": {"$in": addresses}}, {"sha256": 1})
+        waiting = self._reviews.find(
+            there | {"decision": None, "served.segment": {"$in": addresses}}, {"sha256": 1}
         )
-        # A row that no sample points to is another import's leftover.
-        kept = {one["sha256"] for one in pointed} - self._gone
+        # A row that neither a sample nor an open question points to is another import's leftover.
+        kept = {one["sha256"] for found in (pointed, waiting) for one in found} - self._gone
+        self.left_out |= (self._left_out & hashes) - kept
         if kept:
             self._move(segment, kept, addresses)
         self._lease.confirm()
@@ -90,8 +114,10 @@ class Purge:
         return True
 
     def _find_addresses(self, uri: str) -> list[str]:
-        """What samples call this segment: the store's address may have changed since."""
-        known = self._samples.distinct("segment", {"dataset": self._spec.dataset})
+        """What samples and reviews call it: the store's address may have changed since."""
+        own = {"dataset": self._spec.dataset}
+        known = set(self._samples.distinct("segment", own))
+        known |= set(self._reviews.distinct("served.segment", own | {"served": {"$ne": None}}))
         return [one for one in known if name_segment(one) == name_segment(uri)]
 
     def _move(self, segment: Any, kept: Collection[str], addresses: list[str]) -> None:
@@ -109,12 +135,13 @@ class Purge:
         self._point(written, addresses, writer.write(self._spec.raw_uri))
 
     def _point(self, hashes: Collection[str], addresses: list[str], moved: str) -> None:
-        """Samples that lie in the old segment lie in the new one."""
-        for part in self._batch_ids(hashes):
-            self._lease.confirm()
-            self._samples.update_many(
-                part | {"segment": {"$in": addresses}}, {"$set": {"segment": moved}}
-            )
+        """What lies in the old segment lies in the new one."""
+        # A question first: whoever decides it meanwhile makes a sample that points where it does.
+        for collection, field in ((self._reviews, "served.segment"), (self._samples, "segment")):
+            for part in self._batch_ids(hashes):
+                self._lease.confirm()
+                old = part | {field: {"$in": addresses}}
+                collection.update_many(old, {"$set": {field: moved}})
 
     def mark_samples(self) -> None:
         """Their tombstones point nowhere from here on."""
@@ -158,4 +185,9 @@ def purge_samples(spec: PurgeSpec) -> PurgeOutcome:
             progress.advance()
         progress.close()
         purge.mark_samples()
-        return PurgeOutcome(purged=purge.size, segments=rewritten, snapshots=snapshots)
+        return PurgeOutcome(
+            purged=purge.size,
+            segments=rewritten,
+            snapshots=snapshots,
+            left_out=len(purge.left_out),
+        )

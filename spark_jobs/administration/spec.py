@@ -92,11 +92,15 @@ class PurgeSpec(AdministrationJob):
 
 
 class PurgeOutcome(Spec):
-    """segments: how many were written anew or removed; snapshots: ids of those that held one."""
+    """segments: how many were written anew or removed; snapshots: ids of those that held one.
+
+    left_out: pictures that a person had left out of the review queue; their bytes are gone, too.
+    """
 
     purged: int
     segments: int
     snapshots: tuple[str, ...]
+    left_out: int = 0
 
 
 class ListStagesSpec(AdministrationJob):

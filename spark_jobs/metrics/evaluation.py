@@ -87,7 +87,10 @@ def choose_thresholds(
     """
     scored = val.where(F.col("scores").isNotNull())
     with use_wide_batches(val.sparkSession, len(classes)):
-        ranked = rank_classes(scored, classes, samples=scored.count(), exact_up_to=exact_up_to)
+        samples = scored.count()
+        ranked = rank_classes(
+            scored, classes, samples=samples, exact_up_to=exact_up_to, curves=False
+        )
     return {name: one.threshold for name, one in ranked.items() if one.threshold is not None}
 
 

@@ -121,8 +121,12 @@ def count_points(classes: int) -> int:
 Rank = Callable[[tuple[Any, ...], pa.Table], pa.Table]
 
 
-def make_ranker(given: tuple[float | None, ...]) -> Rank:
-    """All BLOCKS of a class → its row of RANKED."""
+def _trace(steps: Steps, points: int) -> dict[str, list[float]]:
+    return trace_curve(steps, points) if points else {}
+
+
+def make_ranker(given: tuple[float | None, ...], points: int) -> Rank:
+    """All BLOCKS of a class → its row of RANKED. points: of its curve; 0: it has none."""
 
     def rank(key: tuple[Any, ...], blocks: pa.Table) -> pa.Table:
         number = int(key[0].as_py())
@@ -130,8 +134,7 @@ def make_ranker(given: tuple[float | None, ...]) -> Rank:
         steps = find_steps(scores, _join(blocks["positives"], np.float32))
         threshold = given[number]
         called = 0 if threshold is None else int((scores >= np.float32(threshold)).sum())
-        found = rank_class(steps, threshold, called) | trace_curve(steps, count_points(len(given)))
-        return _answer(number, found)
+        return _answer(number, rank_class(steps, threshold, called) | _trace(steps, points))
 
     return rank
 
@@ -148,8 +151,8 @@ def fold_blocks(key: tuple[Any, ...], blocks: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(arrays, ["class", "bins", "every", "positives"])
 
 
-def make_merger(given: tuple[float | None, ...]) -> Rank:
-    """All BINNED of a class → its row of RANKED."""
+def make_merger(given: tuple[float | None, ...], points: int) -> Rank:
+    """All BINNED of a class → its row of RANKED. points: as of make_ranker."""
 
     def merge(key: tuple[Any, ...], parts: pa.Table) -> pa.Table:
         number = int(key[0].as_py())
@@ -163,8 +166,7 @@ def make_merger(given: tuple[float | None, ...]) -> Rank:
         threshold = given[number]
         reached = values >= np.float32(0 if threshold is None else threshold)
         found = rank_class(steps, threshold, int(every[reached].sum()))
-        curve = trace_curve(steps, count_points(len(given)))
-        return _answer(number, found | curve | {"error": bound_error(steps)})
+        return _answer(number, found | _trace(steps, points) | {"error": bound_error(steps)})
 
     return merge
 
@@ -176,14 +178,16 @@ def rank_classes(
     samples: int,
     thresholds: Mapping[str, float] | None = None,
     exact_up_to: int = EXACT_UP_TO,
+    curves: bool = True,
 ) -> dict[str, Ranked]:
     """One action over label, scores; samples: how many have scores. Empty where none has."""
+    points = count_points(len(classes)) if curves else 0
     given = tuple((thresholds or {}).get(name) for name in classes)
     blocks = scored.select("label", "scores").mapInArrow(make_blocks(classes), BLOCKS)
     if samples <= exact_up_to:
-        ranked = blocks.groupBy("class").applyInArrow(make_ranker(given), RANKED)
+        ranked = blocks.groupBy("class").applyInArrow(make_ranker(given, points), RANKED)
     else:
         binned = blocks.groupBy("class", "part").applyInArrow(fold_blocks, BINNED)
-        ranked = binned.groupBy("class").applyInArrow(make_merger(given), RANKED)
+        ranked = binned.groupBy("class").applyInArrow(make_merger(given, points), RANKED)
     rows = [row.asDict() for row in ranked.collect()]
     return {classes[row.pop("class")]: Ranked(**row) for row in rows}

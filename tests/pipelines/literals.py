@@ -64,6 +64,7 @@ ETL = EtlOutcome(
 TRAIN = TrainOutcome(
     bundle_uri=f"{ROOT}/runs/{RUN_ID}/train/attempt-1/bundle",
     search_uri=f"{ROOT}/runs/{RUN_ID}/train/attempt-1/search.json",
+    out_of_fold_uri=f"{ROOT}/runs/{RUN_ID}/train/attempt-1/out_of_fold.parquet",
     mlflow_run_id="0123abc",
     ranks=2,
     device="cpu",

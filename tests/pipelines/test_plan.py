@@ -37,7 +37,7 @@ from tests.pipelines.literals import (
     TRAIN,
     plan_of,
 )
-from training.spec import TRAINING_SPEC
+from training.spec import TRAINING_SPEC, TrainOutcome
 
 PLAN = plan_of(RunRequest(dataset="boards", seed=11))
 IMPORT = import_spec(
@@ -120,6 +120,9 @@ def test_deployment_is_the_dataset_unless_named(given_name: str, served_as: str)
 
 def test_evaluation_sees_what_the_winner_saw() -> None:
     evaluate = evaluate_spec(PLAN, ETL, TRAIN, ATTEMPT)
+    assert evaluate.out_of_fold_uri == TRAIN.out_of_fold_uri
+    old = TrainOutcome(**TRAIN.model_dump(exclude={"out_of_fold_uri"}))
+    assert evaluate_spec(PLAN, ETL, old, ATTEMPT).out_of_fold_uri == ""
     assert evaluate.features == ETL.features[0]
     assert evaluate.facts_uri == ARTIFACTS.facts
     # Judged by folds, the final training has the val side, too.

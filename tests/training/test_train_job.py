@@ -8,6 +8,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import paddle
+import pyarrow.parquet as pq
 import pytest
 
 from serving.bundle import codec
@@ -88,6 +89,10 @@ def test_bundle_is_what_was_trained(job_spec: MakeSpec, tmp_path: Path, tracking
     assert (outcome.ranks, outcome.folds, outcome.trials) == (2, 5, 4)
     search = Search.model_validate_json((output(spec) / "search.json").read_bytes())
     assert search.chosen.recipe == outcome.recipe
+    scored = pq.read_table(outcome.out_of_fold_uri.removeprefix("file://"))
+    # Three classes, of 20 train and 8 val samples each.
+    assert len(set(scored["sha256"].to_pylist())) == scored.num_rows == 84
+    assert "84 samples scored out of fold in " in printed
     assert outcome.ended_because == search.ended_because == "max_trials"
     assert not search.repeats
     assert outcome.cost.cpu_seconds > 0

@@ -12,7 +12,10 @@ from serving.job.search import Recipe
 from training.batches import choose_batch_size
 from training.optimizer import make_optimizer
 from training.search.folds import Folds
-from training.tasks.protocol import Integers, Measured, Samples, Scaling, TaskModel
+from training.tasks.protocol import Floats, Integers, Measured, Samples, Scaling, TaskModel
+
+# Rows of each copy; their features are copied out of the matrix of all.
+MOST_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,23 @@ class FoldFit:
 
     def measure(self) -> Measured:
         """Judge all copies together, each by the samples it did not learn from."""
+        targets = self._data.samples.targets[self._data.folds.held_out]
+        return self._task.measure(self.predict(), targets)
+
+    def predict(self) -> Floats:
+        """Outputs for all held-out rows, fold after fold, each by its own copy."""
         self._head.eval()
         held = [fold.held_out for fold in self._data.folds.folds]
         longest = max(map(len, held))
         rows = np.stack([np.resize(mine, longest) for mine in held])
         with paddle.no_grad():
-            outputs = self._head(self._gather(rows)).numpy()
-        parts = [outputs[copy, : len(mine)] for copy, mine in enumerate(held)]
-        targets = self._data.samples.targets[self._data.folds.held_out]
-        return self._task.measure(np.concatenate(parts), targets)
+            parts = [
+                self._head(self._gather(rows[:, start : start + MOST_AT_ONCE])).numpy()
+                for start in range(0, longest, MOST_AT_ONCE)
+            ]
+        outputs = np.concatenate(parts, axis=1)
+        own = [outputs[copy, : len(mine)] for copy, mine in enumerate(held)]
+        return np.concatenate(own)
 
     def _gather(self, rows: Integers) -> paddle.Tensor:
         picked = paddle.gather(self._data.features, paddle.to_tensor(rows.reshape(-1)))

@@ -58,6 +58,11 @@ def make_folds(samples: Samples, seed: int) -> Folds:
         train = np.flatnonzero(~samples.val)
         fold = Fold(np.repeat(train, samples.repeats[train]), np.flatnonzero(samples.val))
         return Folds((fold,), samples.weights, samples.repeats, joined=False)
+    return deal_all(samples, seed)
+
+
+def deal_all(samples: Samples, seed: int) -> Folds:
+    """Up to five folds of train and val, however large the val side is."""
     weights, repeats = _treat_alike(samples)
     folds = []
     for train, held_out in _deal(samples, seed):

@@ -115,6 +115,9 @@ class TaskModel(Protocol):
     def measure(self, outputs: Floats, targets: Integers) -> Measured:
         """Judge outputs [n, classes] for samples that were not learned from."""
 
+    def to_scores(self, outputs: Floats, temperature: float) -> Floats:
+        """What the whole network would answer for outputs [n, classes]."""
+
     def join(
         self, extractor: paddle.nn.Layer, head: paddle.nn.Layer, temperature: float
     ) -> paddle.nn.Layer:

@@ -6,7 +6,14 @@ from serving.job.review_decisions import (
     decide,
     find_item,
 )
-from serving.job.reviews import Place, Queued, list_reviews, queue_reviews
+from serving.job.reviews import (
+    Place,
+    Queued,
+    count_all_open,
+    count_open,
+    list_reviews,
+    queue_reviews,
+)
 from serving.job.samples import read_sample, relabel_sample
 from tests.serving.reviewing import insert_sample, make_item, open_ones, sha_of
 
@@ -18,6 +25,13 @@ def test_most_suspicious_first_in_pages(database: Any, pets: str) -> None:
     last = first.items[-1]
     second = list_reviews(database, pets, Place(last.suspicion, last.sha256), limit=3)
     assert [int(one.sha256, 16) for one in second.items] == [0]
+
+
+def test_open_ones_are_counted_by_an_index(database: Any, pets: str) -> None:
+    decide(database, pets, sha_of(0), "hard", by="ann")
+    assert count_open(database, pets) == count_all_open(database)[pets] == 3
+    keys = [one["key"] for one in database["reviews"].index_information().values()]
+    assert [("decision", 1), ("dataset", 1)] in keys
 
 
 def test_equal_suspicion_is_paged_without_loss(database: Any, dataset: str) -> None:

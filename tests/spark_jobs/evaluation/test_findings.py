@@ -99,3 +99,34 @@ def test_nothing_is_chosen_on_what_the_model_has_learned_from(spec: EvaluateSpec
     assert cases
     assert "none of the classes" not in " ".join(told for one in cases for told in one.reasons)
     assert store.read_model(outcome.suspects_uri, Suspects).sides == ("test",)
+
+
+def test_train_and_val_labels_are_doubted_out_of_fold(
+    spec: EvaluateSpec, tmp_path: Path, database: Any
+) -> None:
+    """The scores of the bundle itself, which has learned from val here, do not count there."""
+    labels = pq.read_table(tmp_path / "snapshots" / spec.snapshot_id / LABELS_FILE).to_pylist()
+    learned = [one for one in labels if one["side"] != "test"]
+    doubted = next(one for one in learned if one["side"] == "val" and one["label"] == CLASSES[0])
+    scores = []
+    for one in learned:
+        sure = 0.98 if one is doubted else 0.9
+        shown = 2 if one is doubted else CLASSES.index(one["label"])
+        rest = (1 - sure) / 2
+        scores.append([sure if place == shown else rest for place in range(len(CLASSES))])
+    table = pa.table(
+        {
+            "sha256": [one["sha256"] for one in learned],
+            "scores": pa.array(scores, pa.list_(pa.float32())),
+        }
+    )
+    file = tmp_path / "out_of_fold.parquet"
+    pq.write_table(table, file)
+    change = {"val_learned": True, "out_of_fold_uri": file.as_uri()}
+    outcome = run_evaluate(spec.model_copy(update=change))
+    suspects = store.read_model(outcome.suspects_uri, Suspects)
+    assert suspects.sides == ("train", "val", "test")
+    (found,) = (one for one in suspects.suspects if one.side != "test")
+    assert (found.sha256, found.suspected) == (doubted["sha256"], CLASSES[2])
+    queue = {one.sha256: one for one in list_reviews(database, spec.dataset, limit=10).items}
+    assert queue[doubted["sha256"]].source == "label_suspect"

@@ -63,14 +63,15 @@ def open_two_cores(memory: str) -> SparkSession:
     return open_session("bench evaluate")
 
 
-def write_predictions(folder: Path, samples: int, classes: int, memory: str) -> None:
-    """Parquet files as the scorer writes them."""
+def write_predictions(folder: Path, samples: int, classes: int, memory: str) -> bool:
+    """Parquet files as the scorer writes them; True once they are there."""
     spark = open_two_cores(memory)
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS))
     numbers = spark.range(0, samples, numPartitions=max(2, samples // 125_000))
     rows = numbers.mapInArrow(make_maker(name_classes(classes)), SCHEMA)
     rows.write.parquet(folder.as_uri())
     spark.stop()
+    return True
 
 
 def measure_predictions(folder: Path, classes: int, memory: str) -> tuple[Cost, int, Evaluation]:

@@ -1,13 +1,17 @@
 """A whole evaluation by Spark: every number against scikit-learn's, and against what is known."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from serving.job.evaluation import Evaluation
+from spark_jobs.metrics import evaluation
 from spark_jobs.metrics.classification import compute_metrics
 from spark_jobs.metrics.evaluation import evaluate_scores
+from spark_jobs.metrics.ranking import Ranked, rank_classes
 from spark_jobs.metrics.sureness import bootstrap_groups, bootstrap_macro_f1
 from spark_jobs.session import make_frame
 from tests.spark_jobs.metrics.answers import Answers, judge, make_answers
@@ -113,3 +117,22 @@ def test_groups_make_numbers_less_sure(spark: SparkSession) -> None:
     assert alone.high == pytest.approx(drawn.high, abs=0.02)
     assert together == bootstrap_groups(frame.repartition(2), answers.classes, seed=1)
     assert evaluate_scores(frame, answers.classes, seed=1).macro_f1_interval == together
+
+
+def test_thresholds_are_chosen_without_curves(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = make_answers(200, 3, seed=2)
+    frame = to_frame(spark, answers, [None] * 200)
+    asked: dict[str, Ranked] = {}
+
+    def watch(*given: Any, **options: Any) -> dict[str, Ranked]:
+        asked.update(rank_classes(*given, **options))
+        return asked
+
+    monkeypatch.setattr(evaluation, "rank_classes", watch)
+    chosen = evaluation.choose_thresholds(frame, answers.classes)
+    assert {one.recall for one in asked.values()} == {None}
+    whole = rank_classes(frame, answers.classes, samples=200)
+    assert all(one.recall for one in whole.values())
+    assert chosen == {name: one.threshold for name, one in whole.items()}

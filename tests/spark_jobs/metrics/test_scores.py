@@ -15,9 +15,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from spark_jobs.arrays import make_array
-from spark_jobs.metrics.ranking import Ranked, fold_blocks, make_blocks, make_merger, make_ranker
+from spark_jobs.metrics.ranking import (
+    MOST_POINTS,
+    Ranked,
+    fold_blocks,
+    make_blocks,
+    make_merger,
+    make_ranker,
+)
 from spark_jobs.metrics.rows import make_measurer
-from spark_jobs.metrics.steps import bin_scores, find_steps, start_of_bin, trace_curve
+from spark_jobs.metrics.steps import Steps, bin_scores, find_steps, start_of_bin, trace_curve
 from tests.spark_jobs.metrics.answers import Answers, draw_answers, judge, make_answers
 
 
@@ -35,7 +42,9 @@ def to_points(*columns: npt.NDArray[Any]) -> set[tuple[float, ...]]:
     return set(zip(*(np.round(column, 6).tolist() for column in columns), strict=True))
 
 
-def rank(answers: Answers, size: int = 7, binned: bool = False) -> dict[str, Ranked]:
+def rank(
+    answers: Answers, size: int = 7, binned: bool = False, points: int = MOST_POINTS
+) -> dict[str, Ranked]:
     blocks = pa.Table.from_batches(make_blocks(answers.classes)(iter(to_batches(answers, size))))
     given: tuple[float | None, ...] = (0.5,) * len(answers.classes)
     found = {}
@@ -43,9 +52,9 @@ def rank(answers: Answers, size: int = 7, binned: bool = False) -> dict[str, Ran
         key = (pa.scalar(number, pa.int32()),)
         mine = blocks.filter(pa.compute.equal(blocks["class"], key[0]))
         if binned:
-            row = make_merger(given)(key, fold_blocks(key, mine))
+            row = make_merger(given, points)(key, fold_blocks(key, mine))
         else:
-            row = make_ranker(given)(key, mine)
+            row = make_ranker(given, points)(key, mine)
         found[name] = Ranked(**row.drop_columns(["class"]).to_pylist()[0])
     return found
 
@@ -104,6 +113,23 @@ def test_curves_are_scikit_learns(answers: Answers) -> None:
         assert np.trapezoid(recall, wrong) == pytest.approx(found.roc_auc, abs=1e-5), name
         area = (np.diff(recall) * precision[1:]).sum()
         assert area == pytest.approx(found.average_precision, abs=1e-5)
+
+
+@pytest.mark.parametrize("binned", [False, True])
+def test_where_nobody_reads_a_curve_none_is_traced(
+    binned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(steps: Steps, most: int) -> dict[str, list[float]]:
+        raise AssertionError((steps, most))
+
+    answers = make_answers(60, 3, seed=4)
+    traced = rank(answers, binned=binned)
+    monkeypatch.setattr("spark_jobs.metrics.ranking.trace_curve", refuse)
+    found = rank(answers, binned=binned, points=0)
+    assert {name: one.threshold for name, one in found.items()} == {
+        name: one.threshold for name, one in traced.items()
+    }
+    assert {one.recall for one in found.values()} == {None}
 
 
 def test_long_curves_are_thinned_out() -> None:
@@ -165,6 +191,8 @@ def test_pictures_without_scores_and_unknown_labels() -> None:
     assert [row["best"] for row in rows] == [0.75, 0.75, None]
     assert rows[1]["log_loss"] > 30
     blocks = pa.Table.from_batches(make_blocks(("a", "b"))(iter(table.to_batches())))
-    found = make_ranker((None, None))((pa.scalar(0, pa.int32()),), blocks.slice(0, 1)).to_pylist()
+    found = make_ranker((None, None), MOST_POINTS)(
+        (pa.scalar(0, pa.int32()),), blocks.slice(0, 1)
+    ).to_pylist()
     assert (found[0]["positives"], found[0]["negatives"], found[0]["roc_auc"]) == (1, 1, 1.0)
     assert make_array([], pa.int32()).type == pa.int32()

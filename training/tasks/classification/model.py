@@ -8,7 +8,7 @@ import paddle
 from onnx import TensorProto, helper
 from paddle import nn
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from serving.job.search import Recipe
 from training.tasks.classification.heads import KINDS, Head
@@ -100,6 +100,12 @@ def _losses(logits: Doubles, targets: Integers, log_temperature: float) -> Doubl
     rest = 1 - little * classes
     found: Doubles = -rest * scores[np.arange(count), targets] - little * scores.sum(axis=1)
     return found
+
+
+def to_scores(outputs: Floats, temperature: float) -> Floats:
+    """Probabilities; see TaskModel."""
+    scores: Floats = softmax(outputs / np.float32(temperature), axis=1)
+    return scores
 
 
 def join(extractor: nn.Layer, head: Head, temperature: float) -> Network:
