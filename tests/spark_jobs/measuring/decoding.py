@@ -96,7 +96,8 @@ def decode_with_spark(spark: SparkSession, folder: Path) -> None:
     samples = mark_cached(have.select("*", *empty), [context.inputs[0].cache])
     samples = samples.withColumn("cached", F.size("cached") > 0)
     work = partial(_decode_and_hash, decode_image.make_decoder(PREPROCESSING, 1))
-    samples.mapInArrow(work, samples.schema).drop("content").write.format("noop").mode("overwrite").save()
+    made = samples.mapInArrow(work, samples.schema).drop("content")
+    made.write.format("noop").mode("overwrite").save()
 
 
 def _decode_chunk(contents: list[bytes]) -> list[tuple[str, object]]:
