@@ -10,6 +10,8 @@ from paddle import nn
 
 from training.backbones.efficientnet_lite import ConvNorm, FeatureExtractor, InvertedResidual
 from training.backbones.products import run_block, run_pointwise, to_columns
+from training.head_weights import set_weights
+from training.tasks.protocol import Arrays
 
 # On a CPU one block is trained twenty times as fast as all of them.
 LAST_BLOCKS = 1
@@ -86,6 +88,15 @@ def replace_tail(backbone: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
             weights[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), name))
     onnx.checker.check_model(model)
     return model
+
+
+def put_back(
+    backbone: onnx.ModelProto, extractor: FeatureExtractor, weights: Arrays
+) -> onnx.ModelProto:
+    """Give the extractor trained last blocks, and return the ONNX network that has them, too."""
+    tail = Tail(extractor)
+    set_weights(tail, weights)
+    return replace_tail(backbone, tail)
 
 
 def _find_nodes(model: onnx.ModelProto, tail: Tail) -> list[onnx.NodeProto]:
