@@ -15,7 +15,7 @@ from training.checkpoint import Checkpoint, Epoch, Progress
 from training.early_stopping import EarlyStopping
 from training.fit import Fit, Rows, Trained, checkpoint_key
 from training.head_weights import copy_weights, set_weights
-from training.optimizer import make_optimizer
+from training.optimizer import find_share, make_optimizer
 from training.progress import EpochLines
 from training.ranks import Ranks
 from training.tasks.protocol import Arrays, Floats, Integers, Measured, TaskModel
@@ -73,16 +73,20 @@ class Trainer:
         order = chance.permutation(self.rows.learned)
         total = paddle.zeros([], dtype="float32")
         self.network.train()
-        for batch in make_batches(samples, self.batch_size, order, self.ranks):
+        steps = math.ceil(samples / self.batch_size)
+        batches = make_batches(samples, self.batch_size, order, self.ranks)
+        for step, batch in enumerate(batches, start=1):
+            share = find_share(len(self.epochs) + step / steps, self.fit.horizon)
+            self.optimizer.set_lr(self.fit.recipe.learning_rate * share)
             rows = paddle.to_tensor(batch.rows)
-            share = paddle.to_tensor(batch.weights)
+            parts = paddle.to_tensor(batch.weights)
             outputs = self.network(self._pick(batch.rows))
             losses = self.task.find_losses(outputs, self.targets[rows], self.fit.recipe)
             losses = losses * self.weights[rows]
-            (losses * share).sum().backward()
+            (losses * parts).sum().backward()
             self.optimizer.step()
             self.optimizer.clear_grad()
-            total += (losses.detach() * (share > 0).astype("float32")).sum()
+            total += (losses.detach() * (parts > 0).astype("float32")).sum()
         loss = float(self.ranks.sum(np.array([float(total)]))[0]) / samples
         measured = self.measure()
         epoch = Epoch(
