@@ -13,11 +13,15 @@ CLOCK_FILE, CLOCK_PATTERN = "clock.json", "clock.*"
 
 
 class Used(Spec):
-    """What earlier attempts left. key: hash of all that decides the training. horizon: epochs."""
+    """What earlier attempts left; horizon, over: what they found.
+
+    key: hash of all that decides the training.
+    """
 
     key: str
     seconds: float
     horizon: int | None = None
+    over: bool = False
 
 
 class Clock:
@@ -32,7 +36,7 @@ class Clock:
         self._before, self._horizon = used.seconds, used.horizon
         self._began = time.monotonic()
         self._started, self._epochs = self._began, 0
-        self.over = False
+        self.over = used.over
 
     @property
     def limited(self) -> bool:
@@ -56,17 +60,20 @@ class Clock:
         return self._horizon
 
     def is_over(self, progress: Progress) -> bool:
-        """Asked after each epoch: whether one more would leave too little for the final one."""
-        self._write()
+        """Whether one more epoch would leave too little for the final training.
+
+        Asked after each epoch, and before the first one of a retry.
+        """
         self._epochs += 1
         each = (time.monotonic() - self._started) / self._epochs
         still = each * (1 + self._again * (len(progress.epochs) + 1))
-        self.over = bool(self._seconds) and self.used + still > self._seconds
+        self.over = self.over or (self.limited and self.used + still > self._seconds)
+        self._write()
         return self.over
 
     def _write(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        used = Used(key=self._key, seconds=self.used, horizon=self._horizon)
+        used = Used(key=self._key, seconds=self.used, horizon=self._horizon, over=self.over)
         draft = self._path.with_suffix(f".{os.getpid()}.draft")
         draft.write_text(used.model_dump_json(), encoding="utf-8")
         draft.replace(self._path)

@@ -44,6 +44,8 @@ def test_a_retry_goes_on_with_what_was_left(tmp_path: Path, time: Time) -> None:
     assert not retry.is_over(Progress(epochs=(EPOCH,) * 2))
     time.now += 9
     assert retry.is_over(Progress(epochs=(EPOCH,) * 3))
+    # Killed after that, in the final training: nothing more is trained before it.
+    assert Clock(path, "key", 1e9, 0.0).is_over(Progress(epochs=(EPOCH,) * 3))
     assert Clock(path, "other data", 100, 0.0).used == 0
     path.write_text("{")
     assert Clock(path, "key", 100, 0.0).used == 0

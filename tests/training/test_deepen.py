@@ -67,6 +67,8 @@ def test_resumed_is_as_uninterrupted(
     other = spec.model_copy(update={"scratch_uri": (tmp_path / "other").as_uri()})
     with pytest.raises(KilledError):
         deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=kill)
+    early = deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=lambda _: True)
+    assert len(early.progress.epochs) == 2
     resumed = deepen.train_deep(other, fit, ALONE, rows, task, head=head)
     assert hash_weights(resumed.head) == hash_weights(whole.head)
     assert resumed.progress == whole.progress
