@@ -27,6 +27,7 @@ from training.loop import Trainer, train_head
 from training.maps import PATTERN, open_maps
 from training.ranks import Ranks
 from training.resolved import resolve
+from training.search.folds import Folds
 from training.search.search import Found, Material
 from training.spec import TrainSpec
 from training.tasks.protocol import Arrays, TaskModel
@@ -80,13 +81,16 @@ def _is_promising(
     # Maps lie on one machine's disk; on cards the whole network would be trained.
     if ranks.device != "cpu" or int(os.environ.get(NODES_VARIABLE, "1").split(":")[0]) > 1:
         return False
-    judging = material.folds.folds[0].held_out
-    mistakes = (1 - winner.found.fitted.best.accuracy) * len(judging)
-    if round(mistakes) < LEAST_MISTAKES:
+    if not has_gain_in_sight(material.folds, winner.found.fitted.best.accuracy):
         return False
     each = winner.given.backbone.latency_ms / 1e3 / ranks.size
     least = LEAST_PASSES * each * len(material.samples)
     return not spec.search_seconds or left >= least
+
+
+def has_gain_in_sight(folds: Folds, accuracy: float) -> bool:
+    """Whether a head of some accuracy leaves enough mistakes in the fold that judges."""
+    return round((1 - accuracy) * len(folds.folds[0].held_out)) >= LEAST_MISTAKES
 
 
 def _deepen(

@@ -17,8 +17,9 @@ from training.checkpoint import Progress
 from training.fit import Fit, Rows, Trained
 from training.head_weights import hash_weights
 from training.loop import train_head
+from training.search.folds import make_folds
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
-from training.tasks.protocol import load_task
+from training.tasks.protocol import Samples, load_task
 from training.winner import find_winner
 
 MakeSpec = Callable[..., TrainSpec]
@@ -90,6 +91,35 @@ def test_few_mistakes_are_left_alone(deep_spec: MakeSpec) -> None:
     again = deepen.find_deepest(spec, ALONE, replace(material, contents=refuse), task)
     assert hash_weights(again.trained.head) == hash_weights(winner.trained.head)
     assert again.found.search.trials[-1].recipe.depth == "head"
+
+
+@pytest.mark.parametrize(
+    ("samples", "val", "accuracy", "goes_deeper"),
+    [
+        # Photos that a pretrained backbone knows well, as many as one has at hand.
+        (245, 0, 0.96, False),
+        (245, 0, 0.90, False),
+        (245, 0, 0.80, True),
+        # Pictures unlike photos.
+        (1528, 258, 0.95, True),
+        (1528, 0, 0.95, True),
+        (1528, 258, 0.98, False),
+    ],
+)
+def test_gain_is_in_sight(samples: int, val: int, accuracy: float, goes_deeper: bool) -> None:
+    folds = make_folds(make_samples(samples, val), seed=0)
+    assert deepen.has_gain_in_sight(folds, accuracy) == goes_deeper
+
+
+def make_samples(count: int, val: int) -> Samples:
+    return Samples(
+        sha256=tuple(map(str, range(count))),
+        targets=np.arange(count) % 2,
+        val=np.arange(count) < val,
+        groups=np.arange(count),
+        weights=np.ones(count, np.float32),
+        repeats=np.ones(count, np.int64),
+    )
 
 
 def test_no_time_no_maps(deep_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
