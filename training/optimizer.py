@@ -1,44 +1,27 @@
 """The one optimizer of all depths."""
 
 import math
-from typing import Any
 
 import paddle
 
 from serving.job.search import Recipe
 
-PRETRAINED = "tail."
-# Steps that are small for a head are large for weights that know something.
-SHARE_OF_PRETRAINED = 0.5
 WARM_EPOCHS = 1.0
 
 
 def make_optimizer(network: paddle.nn.Layer, recipe: Recipe) -> paddle.optimizer.Optimizer:
-    """AdamW that pulls only matrices towards zero: a bias or a gain has nothing to overfit with.
-
-    What was pretrained takes smaller steps than what was not.
-    """
-    named = list(network.named_parameters())
-    pretrained = [one for name, one in named if name.startswith(PRETRAINED)]
-    others = [one for name, one in named if not name.startswith(PRETRAINED)]
+    """AdamW that pulls only matrices towards zero: a bias or a gain has nothing to overfit with."""
     decayed = {
         one.name
-        for name, one in named
+        for name, one in network.named_parameters()
         if name.endswith("weight") and not name.endswith("norm.weight")
     }
     return paddle.optimizer.AdamW(
         learning_rate=recipe.learning_rate,
-        parameters=_group(others, pretrained) if pretrained else others,
+        parameters=network.parameters(),
         weight_decay=recipe.weight_decay,
         apply_decay_param_fun=decayed.__contains__,
     )
-
-
-def _group(others: list[paddle.Tensor], pretrained: list[paddle.Tensor]) -> list[Any]:
-    return [
-        {"params": others},
-        {"params": pretrained, "learning_rate": SHARE_OF_PRETRAINED},
-    ]
 
 
 def find_share(epochs: float, horizon: int) -> float:
