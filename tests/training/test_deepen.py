@@ -130,6 +130,25 @@ def test_no_time_no_maps(deep_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -
     assert winner.found.search.chosen.recipe.depth == "head"
 
 
+@pytest.mark.parametrize(("least", "depth"), [(1, "last_blocks"), (3, "head")])
+def test_epochs_are_planned_from_timed_steps(
+    deep_spec: MakeSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    least: int,
+    depth: str,
+) -> None:
+    for name, value in {"LEAST_MISTAKES": 0, "MOST_EPOCHS": 2, "LEAST_EPOCHS": least}.items():
+        monkeypatch.setattr(deepen, name, value)
+    spec = deep_spec(search_seconds=600, max_trials=1)
+    winner = deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
+    printed = capsys.readouterr().out
+    assert winner.found.search.trials[-1].recipe.depth == depth
+    assert ("There is time for 2 epochs, too few" in printed) == (depth == "head")
+    # Nothing was cut: the same again where there is as much time.
+    assert winner.found.search.repeats
+
+
 def test_old_accounts_are_readable(deep_spec: MakeSpec) -> None:
     spec = deep_spec()
     winner = find_winner(spec, ALONE, material_of(spec), load_task(spec.task)[1])
