@@ -198,7 +198,7 @@ class RunRequest(Form):
         },
     )
     deepest: Depth = Field(
-        default="head",
+        default="last_blocks",
         title="Train",
         description=(
             "The head alone takes seconds. The backbone's last block is tried after it where "

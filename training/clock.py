@@ -1,36 +1,87 @@
-"""Whether a time budget has room for one more epoch."""
+"""How many epochs a time budget has room for, over all attempts of a training."""
 
+import os
 import time
-from dataclasses import dataclass
+from pathlib import Path
 
+from pydantic import ValidationError
+
+from serving.job.spec import Spec
 from training.checkpoint import Progress
 
+CLOCK_FILE, CLOCK_PATTERN = "clock.json", "clock.*"
 
-@dataclass
-class Clock:
-    """Whether another epoch would leave too little for the final training; 0 seconds: no limit.
 
-    again: how long an epoch of that takes, in epochs of this.
+class Used(Spec):
+    """What earlier attempts left; horizon, over: what they found.
+
+    key: hash of all that decides the training.
     """
 
+    key: str
     seconds: float
-    again: float
+    horizon: int | None = None
     over: bool = False
 
-    def __post_init__(self) -> None:
-        self._began = time.monotonic()
-        self._started = self._began
 
-    def start(self) -> None:
-        """From here on epochs are trained."""
+class Clock:
+    """How much of some seconds is left, 0: no limit; a retry goes on with what was left.
+
+    again: how long an epoch of the final training takes, in epochs of this.
+    """
+
+    def __init__(self, path: Path, key: str, seconds: float, again: float) -> None:
+        self._path, self._key, self._seconds, self._again = path, key, seconds, again
+        used = _read(path, key)
+        self._before, self._horizon = used.seconds, used.horizon
+        self._began = time.monotonic()
+        self._started, self._epochs = self._began, 0
+        self.over = used.over
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(self._seconds)
+
+    @property
+    def used(self) -> float:
+        """Seconds, those of killed attempts, too."""
+        return self._before + time.monotonic() - self._began
+
+    def plan(self, each: float, most: int) -> int:
+        """How many epochs of `each` seconds there is room for, at most; the same at a retry."""
+        if self._horizon is None and self._seconds:
+            room = (self._seconds - self.used) / (each * (1 + self._again))
+            self._horizon = max(0, min(most, int(room)))
+        elif self._horizon is None:
+            self._horizon = most
+        self._write()
         self._started = time.monotonic()
-        self._epochs = 0
+        return self._horizon
 
     def is_over(self, progress: Progress) -> bool:
-        """Asked after each epoch."""
+        """Whether one more epoch would leave too little for the final training.
+
+        Asked after each epoch, and before the first one of a retry.
+        """
         self._epochs += 1
-        now = time.monotonic()
-        each = (now - self._started) / self._epochs
-        still = each * (1 + self.again * (len(progress.epochs) + 1))
-        self.over = bool(self.seconds) and now - self._began + still > self.seconds
+        each = (time.monotonic() - self._started) / self._epochs
+        still = each * (1 + self._again * (len(progress.epochs) + 1))
+        self.over = self.over or (self.limited and self.used + still > self._seconds)
+        self._write()
         return self.over
+
+    def _write(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        used = Used(key=self._key, seconds=self.used, horizon=self._horizon, over=self.over)
+        draft = self._path.with_suffix(f".{os.getpid()}.draft")
+        draft.write_text(used.model_dump_json(), encoding="utf-8")
+        draft.replace(self._path)
+
+
+def _read(path: Path, key: str) -> Used:
+    try:
+        used = Used.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return Used(key=key, seconds=0)
+    return used if used.key == key else Used(key=key, seconds=0)

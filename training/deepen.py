@@ -1,9 +1,9 @@
 """After the search: the backbone's last blocks, trained from the winning head on all ranks."""
 
 import copy
-import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,33 +12,40 @@ import paddle
 from paddle import nn
 
 from serving.job.inputs import InputFeatures
-from serving.job.search import Recipe, Search, Trial
+from serving.job.search import Recipe
 from training import checkpoint
 from training.backbones.catalogue import find_backbone, load_pretrained
 from training.backbones.tail import Tail, cut_tail
-from training.clock import Clock
+from training.batches import SMALLEST
+from training.checkpoint import Progress
+from training.clock import CLOCK_FILE, CLOCK_PATTERN, Clock
+from training.comparison import add_trial, describe, find_measured, is_better
 from training.export import read_backbone
 from training.fit import Fit, Rows, Trained
 from training.head_weights import copy_weights
-from training.loop import train_head
+from training.loop import Trainer, train_head
 from training.maps import PATTERN, open_maps
 from training.ranks import Ranks
 from training.resolved import resolve
+from training.search.folds import Folds
 from training.search.search import Found, Material
-from training.search.trial import Fitted
 from training.spec import TrainSpec
-from training.tasks.protocol import Arrays, Measured, TaskModel
+from training.tasks.protocol import Arrays, TaskModel
 from training.vectors import find_scaling
 from training.winner import Winner, find_winner, select_rows
 
-# Steps that are small for a head are large for weights that know something.
-LEARNING_RATE = 5e-4
-MOST_EPOCHS = 20
-PATIENCE = 3
-# With fewer mistakes left, what deeper training mends could not be told from chance.
-LEAST_MISTAKES = 20
-# Maps, and a few epochs twice, each about as long as a pass of all pictures through the backbone.
-LEAST_PASSES = 6.0
+# At its height, of head and blocks: smaller ones ended with a larger loss on digits.
+LEARNING_RATE = 1e-3
+MOST_EPOCHS = 12
+# With fewer, the learning rate would fall before anything is learned.
+LEAST_EPOCHS = 4
+# With fewer mistakes left among what judges, what is mended could not be told from chance.
+LEAST_MISTAKES = 8
+# Maps, and epochs twice, each about half as long as a pass of all pictures through the backbone.
+LEAST_PASSES = 1.0 + LEAST_EPOCHS
+TIMED_STEPS = 3
+# Of what a picture to learn from takes.
+SHARE_OF_JUDGING = 0.4
 NODES_VARIABLE = "PADDLE_NNODES"
 
 
@@ -74,12 +81,16 @@ def _is_promising(
     # Maps lie on one machine's disk; on cards the whole network would be trained.
     if ranks.device != "cpu" or int(os.environ.get(NODES_VARIABLE, "1").split(":")[0]) > 1:
         return False
-    mistakes = (1 - winner.found.fitted.best.accuracy) * len(material.folds.held_out)
-    if round(mistakes) < LEAST_MISTAKES:
+    if not has_gain_in_sight(material.folds, winner.found.fitted.best.accuracy):
         return False
     each = winner.given.backbone.latency_ms / 1e3 / ranks.size
     least = LEAST_PASSES * each * len(material.samples)
     return not spec.search_seconds or left >= least
+
+
+def has_gain_in_sight(folds: Folds, accuracy: float) -> bool:
+    """Whether a head of some accuracy leaves enough mistakes in the fold that judges."""
+    return round((1 - accuracy) * len(folds.folds[0].held_out)) >= LEAST_MISTAKES
 
 
 def _deepen(
@@ -91,9 +102,8 @@ def _deepen(
     winner: Winner,
     left: float,
 ) -> Winner:
-    started, joined = time.monotonic(), material.folds.joined
-    count = len(material.folds)
-    clock = Clock(left, count / (count - 1) if joined else 0.0)
+    joined = material.folds.joined
+    clock = make_clock(spec, len(material.folds) if joined else 0, left)
     if ranks.leads:
         print("Training the backbone's last blocks, too, from that head.", flush=True)
     given, recipe = winner.given, winner.resolved.recipe
@@ -104,23 +114,22 @@ def _deepen(
         scaling = find_scaling(rows.features, np.unique(fold.train))
         rows = replace(rows, learned=fold.train, judged=fold.held_out, scaling=scaling)
         head = train_head(_fit_head(spec, recipe), ranks, rows, task, spec.scratch_uri)
-    before = head.measured
-    if before is None:
-        raise RuntimeError("the head has nothing to be judged by")
     rows = move_to_maps(spec, ranks, material, given, rows)
-    fit = fit_deep(spec, recipe, MOST_EPOCHS)
-    clock.start()
-    deep = train_deep(spec, fit, ranks, rows, task, head=head, is_over=clock)
-    now = deep.measured
-    better = now is not None and now.loss < before.loss and now.accuracy > before.accuracy
-    if ranks.leads and now is not None:
-        print(_compare(before, now, better, clock.over), flush=True)
-    seconds = time.monotonic() - started
-    found = add_trial(winner.found, fit.recipe, deep, seconds, better=better, cut=clock.over)
+    fit = _plan(fit_deep(spec, recipe, MOST_EPOCHS), ranks, rows, task, clock=clock, head=head)
+    if fit.epochs < LEAST_EPOCHS:
+        if ranks.leads:
+            print(f"There is time for {fit.epochs} epochs, too few: the head alone is kept.")
+        return winner
+    deep = train_deep(spec, fit, ranks, rows, task, head=head, is_over=clock.is_over)
+    before, now = find_measured(head), find_measured(deep)
+    if ranks.leads:
+        print(describe(before, now, clock.over), flush=True)
+    cut = clock.over or fit.horizon < MOST_EPOCHS
+    found = add_trial(winner.found, fit.recipe, head, deep, seconds=clock.used, cut=cut)
     # The leading rank's seconds, as of all else in the account.
     told = ranks.broadcast(found.model_dump_json().encode())
     found = Found.model_validate_json(told)
-    if not better:
+    if not is_better(before, now):
         return replace(winner, found=found)
     epochs = len(deep.progress.epochs)
     if joined:
@@ -134,6 +143,37 @@ def _deepen(
     return Winner(found, given, deep, resolved)
 
 
+def make_clock(spec: TrainSpec, joined_folds: int, left: float) -> Clock:
+    """The clock of a training; joined_folds: 0 where the first training is the final one, too."""
+    path = checkpoint.find_scratch(spec.scratch_uri) / CLOCK_FILE
+    key = spec.model_copy(update={"output_uri": ""}).fingerprint()
+    again = joined_folds / (joined_folds - 1) if joined_folds else 0.0
+    return Clock(path, key, left, again)
+
+
+def _plan(
+    fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel, *, clock: Clock, head: Trained
+) -> Fit:
+    """As many epochs as there is time for: the learning rate falls until the last of them."""
+    each = _time_epoch(fit, ranks, rows, task, head) if clock.limited else 0.0
+    told = str(clock.plan(each, fit.epochs)) if ranks.leads else ""
+    epochs = int(ranks.broadcast(told.encode()))
+    return replace(fit, epochs=epochs, patience=max(1, epochs), horizon=epochs)
+
+
+def _time_epoch(fit: Fit, ranks: Ranks, rows: Rows, task: TaskModel, head: Trained) -> float:
+    """Seconds of an epoch, from a few steps of a training that is thrown away."""
+    few = rows.learned[: TIMED_STEPS * SMALLEST]
+    some = replace(rows, learned=few, judged=rows.judged[:0])
+    trainer = Trainer(fit, ranks, some, task, _build(fit, head))
+    # The first steps are slower.
+    trainer.run_epoch()
+    started = time.monotonic()
+    trainer.run_epoch()
+    learned = len(rows.learned) + SHARE_OF_JUDGING * len(rows.judged)
+    return (time.monotonic() - started) * learned / len(few)
+
+
 def _fit_head(spec: TrainSpec, recipe: Recipe) -> Fit:
     return Fit(recipe, spec.seed, spec.max_epochs, spec.patience, spec.min_delta, spec.classes)
 
@@ -142,7 +182,7 @@ def fit_deep(spec: TrainSpec, recipe: Recipe, epochs: int) -> Fit:
     """How the last blocks are trained with a head of some recipe."""
     update = {"depth": "last_blocks", "learning_rate": LEARNING_RATE}
     deep = recipe.model_copy(update=update)
-    return Fit(deep, spec.seed, epochs, PATIENCE, spec.min_delta, spec.classes)
+    return Fit(deep, spec.seed, epochs, epochs, spec.min_delta, spec.classes, horizon=epochs)
 
 
 def move_to_maps(
@@ -173,52 +213,19 @@ def train_deep(
     task: TaskModel,
     *,
     head: Trained,
-    is_over: Clock | None = None,
+    is_over: Callable[[Progress], bool] | None = None,
 ) -> Trained:
     """Train pretrained last blocks and a copy of a head together."""
+    rows = replace(rows, scaling=head.scaling)
+    network = _build(fit, head)
+    return train_head(fit, ranks, rows, task, spec.scratch_uri, network=network, is_over=is_over)
+
+
+def _build(fit: Fit, head: Trained) -> Deep:
+    """Pretrained last blocks with a copy of a head."""
     name = fit.recipe.input.split()[0]
     tail = Tail(load_pretrained(find_backbone(name)).extractor)
-    network = Deep(tail, copy.deepcopy(head.head))
-    rows = replace(rows, scaling=head.scaling)
-    ask = None if is_over is None else is_over.is_over
-    return train_head(fit, ranks, rows, task, spec.scratch_uri, network=network, is_over=ask)
-
-
-def add_trial(
-    found: Found, recipe: Recipe, deep: Trained, seconds: float, *, better: bool, cut: bool
-) -> Found:
-    """The account with the deeper trial; one that the clock has cut does not repeat."""
-    if deep.measured is None:
-        raise RuntimeError("the last blocks have nothing to be judged by")
-    search, chosen = found.search, found.search.chosen
-    number = 1 + max(trial.number for trial in search.trials)
-    update: dict[str, object] = {
-        "number": number,
-        "recipe": recipe,
-        "loss": deep.measured.loss,
-        "accuracy": deep.measured.accuracy,
-        "best_epoch": deep.progress.best_epoch,
-        "seconds": seconds,
-    }
-    trial: Trial = chosen.model_copy(update=update)
-    account: Search = search.model_copy(
-        update={
-            "trials": (*search.trials, trial),
-            "best": number if better else search.best,
-            "seconds": search.seconds + seconds,
-            "repeats": search.repeats and not cut,
-        }
-    )
-    if not better:
-        return Found(search=account, fitted=found.fitted)
-    epochs = deep.progress.epochs
-    fitted = Fitted(
-        best=deep.measured,
-        best_epoch=deep.progress.best_epoch,
-        val_loss=tuple(epoch.val_loss or math.nan for epoch in epochs),
-        val_accuracy=tuple(epoch.val_accuracy or 0.0 for epoch in epochs),
-    )
-    return Found(search=account, fitted=fitted)
+    return Deep(tail, copy.deepcopy(head.head))
 
 
 def split_network(network: nn.Layer) -> tuple[nn.Layer, Arrays | None]:
@@ -228,16 +235,7 @@ def split_network(network: nn.Layer) -> tuple[nn.Layer, Arrays | None]:
     return network, None
 
 
-def clear_maps(folder: Path) -> None:
-    """Remove a training's maps, and what a killed attempt left of them."""
-    for file in folder.glob(PATTERN):
+def clear_scratch(folder: Path) -> None:
+    """Remove a training's maps and its clock, and what a killed attempt left of them."""
+    for file in (*folder.glob(PATTERN), *folder.glob(CLOCK_PATTERN)):
         file.unlink(missing_ok=True)
-
-
-def _compare(before: Measured, now: Measured, better: bool, cut: bool) -> str:
-    ended = "its time was over" if cut else "nothing got better"
-    return (
-        f"Last blocks: accuracy {now.accuracy:.4f}, loss {now.loss:.4f}; the head alone on the "
-        f"same samples: {before.accuracy:.4f}, {before.loss:.4f}. Ended because {ended}; "
-        f"{'taken' if better else 'the head alone is kept'}."
-    )

@@ -24,8 +24,7 @@ from serving.job import store
 from serving.job.errors import UserError
 from serving.job.inputs import BackboneFile, Input, InputFeatures
 from training.backbones.catalogue import find_backbone, load_pretrained
-from training.backbones.tail import Tail, replace_tail
-from training.head_weights import set_weights
+from training.backbones.tail import put_back
 from training.paddle_files import load_network, save_network
 from training.spec import TrainSpec
 from training.tasks.protocol import Arrays, Measured, Probe, TaskModel
@@ -117,9 +116,7 @@ def export_bundle(
     """
     extractor = load_pretrained(find_backbone(chosen.backbone.name)).extractor
     if tail is not None:
-        trained = Tail(extractor)
-        set_weights(trained, tail)
-        backbone = replace_tail(backbone, trained)
+        backbone = put_back(backbone, extractor, tail)
     network = task.join(extractor, head, measured.temperature)
     (folder / PADDLE_FOLDER).mkdir(parents=True)
     save_network(network, folder / PADDLE_FOLDER, chosen.preprocessing.size)

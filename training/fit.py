@@ -19,7 +19,8 @@ class Fit:
 
     min_delta, patience: of early stopping, where there are samples to stop by. Where there are
     none, exactly `epochs` are trained. classes: their names, in the order of the outputs. start: a
-    head to go on from, of the same recipe on the same input.
+    head to go on from, of the same recipe on the same input. horizon: epochs until the learning
+    rate has fallen to 0; 0: it stays.
     """
 
     recipe: Recipe
@@ -29,6 +30,7 @@ class Fit:
     min_delta: float
     classes: tuple[str, ...]
     start: Start | None = None
+    horizon: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from training.checkpoint import Checkpoint, Epoch, Progress
 from training.early_stopping import EarlyStopping
 from training.fit import Fit, Rows, Trained, checkpoint_key
 from training.head_weights import copy_weights, set_weights
-from training.optimizer import make_optimizer
+from training.optimizer import find_share, make_optimizer
 from training.progress import EpochLines
 from training.ranks import Ranks
 from training.tasks.protocol import Arrays, Floats, Integers, Measured, TaskModel
@@ -73,16 +73,20 @@ class Trainer:
         order = chance.permutation(self.rows.learned)
         total = paddle.zeros([], dtype="float32")
         self.network.train()
-        for batch in make_batches(samples, self.batch_size, order, self.ranks):
+        steps = math.ceil(samples / self.batch_size)
+        batches = make_batches(samples, self.batch_size, order, self.ranks)
+        for step, batch in enumerate(batches, start=1):
+            share = find_share(len(self.epochs) + step / steps, self.fit.horizon)
+            self.optimizer.set_lr(self.fit.recipe.learning_rate * share)
             rows = paddle.to_tensor(batch.rows)
-            share = paddle.to_tensor(batch.weights)
+            parts = paddle.to_tensor(batch.weights)
             outputs = self.network(self._pick(batch.rows))
             losses = self.task.find_losses(outputs, self.targets[rows], self.fit.recipe)
             losses = losses * self.weights[rows]
-            (losses * share).sum().backward()
+            (losses * parts).sum().backward()
             self.optimizer.step()
             self.optimizer.clear_grad()
-            total += (losses.detach() * (share > 0).astype("float32")).sum()
+            total += (losses.detach() * (parts > 0).astype("float32")).sum()
         loss = float(self.ranks.sum(np.array([float(total)]))[0]) / samples
         measured = self.measure()
         epoch = Epoch(
@@ -193,7 +197,8 @@ def train_head(
     """Train until nothing gets better; goes on from the checkpoint of a killed attempt.
 
     network: what is trained instead of a new head. is_over: whether its time is up, asked after
-    each epoch; the leading rank's answer counts. UserError where the loss grows beyond all bounds.
+    each epoch, and before one where an earlier attempt had some. UserError where the loss grows
+    beyond all bounds.
     """
     key = checkpoint_key(fit, ranks, rows, network)
     trainer = Trainer(fit, ranks, rows, task, network)
@@ -206,7 +211,8 @@ def train_head(
             print(f"Going on after epoch {len(trainer.epochs)} of an earlier attempt.", flush=True)
     lines = EpochLines(fit.epochs, first_epoch=len(trainer.epochs))
     written = time.monotonic()
-    while not trainer.ended:
+    over = bool(saved) and _is_over(is_over, ranks, trainer)
+    while not (trainer.ended or over):
         epoch = trainer.run_epoch()
         if not math.isfinite(epoch.train_loss + (epoch.val_loss or 0.0)):
             raise UserError(
@@ -218,10 +224,7 @@ def train_head(
             if time.monotonic() - written >= CHECKPOINT_INTERVAL_S:
                 checkpoint.write(path, trainer.save())
                 written = time.monotonic()
-        if is_over is not None:
-            over = ranks.leads and is_over(trainer.progress())
-            if ranks.broadcast(b"1" if over else b"0") == b"1":
-                break
+        over = _is_over(is_over, ranks, trainer)
     if ranks.leads:
         lines.show(len(trainer.epochs), trainer.epochs[-1].train_loss, last=True)
     if ranks.leads:
@@ -231,3 +234,11 @@ def train_head(
     measured = trainer.measure()
     trainer.head.eval()
     return Trained(trainer.head, trainer.scaling, trainer.progress(), measured)
+
+
+def _is_over(is_over: Callable[[Progress], bool] | None, ranks: Ranks, trainer: Trainer) -> bool:
+    """The leading rank's answer, on all."""
+    if is_over is None:
+        return False
+    over = ranks.leads and is_over(trainer.progress())
+    return ranks.broadcast(b"1" if over else b"0") == b"1"

@@ -37,6 +37,7 @@ def _read_fit(spec: ReplaySpec, then: Resolved) -> Fit:
         patience=then.patience,
         min_delta=then.min_delta,
         classes=spec.train.classes,
+        horizon=then.horizon,
         start=None if then.start is None else read_start(then.start),
     )
 

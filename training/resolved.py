@@ -44,6 +44,7 @@ def resolve(fit: Fit, ranks: Ranks, code_version: str, start: WarmStart | None) 
         paddle=paddle.__version__,
         numpy=np.__version__,
         code_version=code_version,
+        horizon=fit.horizon,
         start=start if fit.start is not None else None,
     )
 

@@ -74,9 +74,9 @@ class TrainSpec(JobSpec):
 class Resolved(Spec):
     """All that decides the weights beside the samples: what a replay trains by.
 
-    epochs, patience, min_delta: of the final training (see training.loop.Fit). ranks, threads:
-    processes, and threads of each. cpu: its name and a hash of its features. start: a head that it
-    went on from. base: of the head that deeper training began with.
+    epochs, patience, min_delta, horizon: of the final training (see training.fit.Fit). ranks,
+    threads: processes, and threads of each. cpu: its name and a hash of its features. start: a head
+    that it went on from. base: of the head that deeper training began with.
     """
 
     recipe: Recipe
@@ -93,6 +93,7 @@ class Resolved(Spec):
     numpy: str
     code_version: str
     start: WarmStart | None = None
+    horizon: int = 0
     base: "Resolved | None" = None
 
 

@@ -9,7 +9,7 @@ from serving.job import store
 from serving.job.search import SEARCH_FILE, Cost, Search
 from training import checkpoint
 from training.cost import Meter
-from training.deepen import clear_maps, find_deepest, split_network
+from training.deepen import clear_scratch, find_deepest, split_network
 from training.export import export_bundle, read_backbones, upload
 from training.head_weights import HEAD_FILE, hash_weights, write_head
 from training.out_of_fold import write_out_of_fold
@@ -124,5 +124,5 @@ def _write_search(spec: TrainSpec, search: Search) -> str:
 def _clear_scratch(spec: TrainSpec) -> None:
     folder = checkpoint.find_scratch(spec.scratch_uri)
     checkpoint.remove_all(folder)
-    clear_maps(folder)
+    clear_scratch(folder)
     find_study_file(folder).unlink(missing_ok=True)

@@ -31,8 +31,9 @@ class Recipe(Spec):
 class Trial(Spec):
     """One attempt. loss: cross-entropy of samples it did not learn from; None if not finished.
 
-    One of last blocks is judged by the first fold alone. latency_ms: of one picture, without
-    decoding; model_mb: size of the ONNX file, 10⁶ bytes.
+    Last blocks are trained on the first fold alone: theirs are the head's over all folds and what
+    was gained on that one. latency_ms: of one picture, without decoding; model_mb: size of the ONNX
+    file, 10⁶ bytes.
     """
 
     number: int

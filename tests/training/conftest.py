@@ -155,3 +155,17 @@ def start_ranks(
         text=True,
         start_new_session=True,
     )
+
+
+def find_rank(launcher: int, rank: int) -> int:
+    """Process id of a rank, from what the launcher set in its environment."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                environment = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if parent == launcher and f"PADDLE_TRAINER_ID={rank}".encode() in environment:
+                return int(entry.name)
+    raise AssertionError(f"no rank {rank} below process {launcher}")

@@ -49,6 +49,7 @@ if __name__ == "__main__":
     with (
         patch.object(deepen, "LEAST_MISTAKES", -1),
         patch.object(deepen, "MOST_EPOCHS", 2),
+        patch.object(deepen, "LEAST_EPOCHS", 1),
         patch.object(deepen, "train_head", worst),
         patch.object(train, "find_deepest", always),
     ):

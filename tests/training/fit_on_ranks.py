@@ -1,16 +1,21 @@
-"""Script for the launcher: the final training only; leaves curves and weights in the output."""
+"""Script for the launcher: the final training only; last blocks, too, where the spec asks for them.
+
+Leaves curves and weights in the output.
+"""
 
 import sys
 from pathlib import Path
 
 from serving.job.main import parse_spec
-from tests.training.fitting import fit_of, material_of
+from tests.training.fitting import fit_deep_too, fit_of, material_of
 from training.checkpoint import Checkpoint, to_bytes
 from training.loop import train_head
 from training.ranks import join_ranks
 from training.spec import TRAINING_SPEC, TrainSpec
 from training.tasks.protocol import load_task
 from training.winner import select_rows
+
+DEEP_EPOCHS = 6
 
 
 def main() -> None:
@@ -20,6 +25,8 @@ def main() -> None:
     rows = select_rows(material_of(spec), fit.recipe)
     ranks = join_ranks(spec.devices)
     trained = train_head(fit, ranks, rows, load_task(spec.task)[1], spec.scratch_uri)
+    if spec.deepest == "last_blocks":
+        trained = fit_deep_too(spec, ranks, trained, DEEP_EPOCHS)
     weights = {name: value.numpy() for name, value in trained.head.state_dict().items()}
     target = Path(spec.output_uri.removeprefix("file://"))
     target.mkdir(parents=True, exist_ok=True)

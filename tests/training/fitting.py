@@ -1,11 +1,17 @@
-"""The final training of a tiny snapshot, without a search before it."""
+"""The final training of a tiny snapshot, and of last blocks, without a search before it."""
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from serving.job.search import Recipe
+from tests.training.conftest import start_ranks
+from training import checkpoint
+from training.checkpoint import Checkpoint
+from training.deepen import fit_deep, move_to_maps, train_deep
 from training.fit import Fit, Rows, Trained
 from training.loop import train_head
 from training.ranks import Ranks
@@ -41,3 +47,29 @@ def fit_alone(spec: TrainSpec, rows: Rows | None = None, **changes: Any) -> Trai
     task = load_task(spec.task)[1]
     chosen = rows_of(spec) if rows is None else rows
     return train_head(fit_of(spec, **changes), ALONE, chosen, task, spec.scratch_uri)
+
+
+def fit_deep_too(spec: TrainSpec, ranks: Ranks, head: Trained, epochs: int) -> Trained:
+    """Train last blocks with a head that was trained on all of a snapshot."""
+    material, task = material_of(spec), load_task(spec.task)[1]
+    fit = fit_deep(spec, fit_of(spec).recipe, epochs)
+    rows = select_rows(material, fit.recipe)
+    rows = move_to_maps(spec, ranks, material, spec.inputs[0], rows)
+    return train_deep(spec, fit, ranks, rows, task, head=head)
+
+
+def start_fit(spec: TrainSpec, ranks: int, folder: Path) -> tuple[subprocess.Popen[str], TrainSpec]:
+    """Start the same by Paddle's launcher; the spec with a folder's output and scratch."""
+    changes = {name: (folder / name).as_uri() for name in ("output_uri", "scratch_uri")}
+    spec = spec.model_copy(update=changes)
+    script = Path(__file__).with_name("fit_on_ranks.py")
+    return start_ranks(script, spec, ranks, folder), spec
+
+
+def fit_on_ranks(spec: TrainSpec, ranks: int, folder: Path) -> list[Checkpoint]:
+    """What each rank has at the end; what is killed before goes on from that folder."""
+    process, _ = start_fit(spec, ranks, folder)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    files = sorted((folder / "output_uri").glob("rank-*.npz"))
+    return [checkpoint.from_bytes(file.read_bytes()) for file in files]

@@ -14,12 +14,12 @@ from tests.training.conftest import CLASSES, REPO, make_input, start_ranks
 from tests.training.fitting import ALONE, fit_of, material_of, rows_of
 from training import deepen
 from training.checkpoint import Progress
-from training.clock import Clock
 from training.fit import Fit, Rows, Trained
 from training.head_weights import hash_weights
 from training.loop import train_head
+from training.search.folds import make_folds
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
-from training.tasks.protocol import load_task
+from training.tasks.protocol import Samples, load_task
 from training.winner import find_winner
 
 MakeSpec = Callable[..., TrainSpec]
@@ -47,13 +47,10 @@ class KilledError(Exception):
     """As if the process had ended here."""
 
 
-class Kill(Clock):
-    """Ends the training by an error after some epochs."""
-
-    def is_over(self, progress: Progress) -> bool:
-        if len(progress.epochs) == 2:
-            raise KilledError
-        return False
+def kill(progress: Progress) -> bool:
+    if len(progress.epochs) == 2:
+        raise KilledError
+    return False
 
 
 def test_resumed_is_as_uninterrupted(
@@ -70,19 +67,23 @@ def test_resumed_is_as_uninterrupted(
     monkeypatch.setattr("training.loop.CHECKPOINT_INTERVAL_S", 0.0)
     other = spec.model_copy(update={"scratch_uri": (tmp_path / "other").as_uri()})
     with pytest.raises(KilledError):
-        deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=Kill(0, 0))
+        deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=kill)
+    early = deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=lambda _: True)
+    assert len(early.progress.epochs) == 2
     resumed = deepen.train_deep(other, fit, ALONE, rows, task, head=head)
     assert hash_weights(resumed.head) == hash_weights(whole.head)
     assert resumed.progress == whole.progress
 
 
 def test_few_mistakes_are_left_alone(deep_spec: MakeSpec) -> None:
-    spec = deep_spec(max_epochs=30)
+    spec = deep_spec()
     task = load_task(spec.task)[1]
     material = material_of(spec)
     winner = find_winner(spec, ALONE, material, task)
-    mistakes = (1 - winner.found.fitted.best.accuracy) * len(material.samples)
-    assert round(mistakes) < deepen.LEAST_MISTAKES
+    wrong = 1 - winner.found.fitted.best.accuracy
+    # What judges is one fold: mistakes in the others tell nothing.
+    assert wrong * len(material.folds.folds[0].held_out) < deepen.LEAST_MISTAKES
+    assert wrong * len(material.samples) > deepen.LEAST_MISTAKES
 
     def refuse(wanted: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         raise AssertionError(wanted)
@@ -92,12 +93,60 @@ def test_few_mistakes_are_left_alone(deep_spec: MakeSpec) -> None:
     assert again.found.search.trials[-1].recipe.depth == "head"
 
 
+@pytest.mark.parametrize(
+    ("samples", "val", "accuracy", "goes_deeper"),
+    [
+        # Photos that a pretrained backbone knows well, as many as one has at hand.
+        (245, 0, 0.96, False),
+        (245, 0, 0.90, False),
+        (245, 0, 0.80, True),
+        # Pictures unlike photos.
+        (1528, 258, 0.95, True),
+        (1528, 0, 0.95, True),
+        (1528, 258, 0.98, False),
+    ],
+)
+def test_gain_is_in_sight(samples: int, val: int, accuracy: float, goes_deeper: bool) -> None:
+    folds = make_folds(make_samples(samples, val), seed=0)
+    assert deepen.has_gain_in_sight(folds, accuracy) == goes_deeper
+
+
+def make_samples(count: int, val: int) -> Samples:
+    return Samples(
+        sha256=tuple(map(str, range(count))),
+        targets=np.arange(count) % 2,
+        val=np.arange(count) < val,
+        groups=np.arange(count),
+        weights=np.ones(count, np.float32),
+        repeats=np.ones(count, np.int64),
+    )
+
+
 def test_no_time_no_maps(deep_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deepen, "LEAST_MISTAKES", 0)
     monkeypatch.setattr(deepen, "LEAST_PASSES", 1e9)
     spec = deep_spec(search_seconds=60)
     winner = deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
     assert winner.found.search.chosen.recipe.depth == "head"
+
+
+@pytest.mark.parametrize(("least", "depth"), [(1, "last_blocks"), (3, "head")])
+def test_epochs_are_planned_from_timed_steps(
+    deep_spec: MakeSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    least: int,
+    depth: str,
+) -> None:
+    for name, value in {"LEAST_MISTAKES": 0, "MOST_EPOCHS": 2, "LEAST_EPOCHS": least}.items():
+        monkeypatch.setattr(deepen, name, value)
+    spec = deep_spec(search_seconds=600, max_trials=1)
+    winner = deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
+    printed = capsys.readouterr().out
+    assert winner.found.search.trials[-1].recipe.depth == depth
+    assert ("There is time for 2 epochs, too few" in printed) == (depth == "head")
+    # Nothing was cut: the same again where there is as much time.
+    assert winner.found.search.repeats
 
 
 def test_old_accounts_are_readable(deep_spec: MakeSpec) -> None:

@@ -7,11 +7,16 @@ import pytest
 
 from serving.job.errors import UserError
 from serving.job.search import HeadKind
-from tests.training.conftest import start_ranks
-from tests.training.fitting import ALONE, fit_alone, fit_of, material_of, rows_of
+from tests.training.fitting import (
+    ALONE,
+    fit_alone,
+    fit_of,
+    fit_on_ranks,
+    material_of,
+    rows_of,
+)
 from training import checkpoint
 from training.batches import choose_batch_size, make_batches
-from training.checkpoint import Checkpoint
 from training.fit import checkpoint_key
 from training.head_weights import hash_weights
 from training.loop import Trainer
@@ -21,16 +26,6 @@ from training.tasks.protocol import load_task
 from training.winner import select_rows
 
 MakeSpec = Callable[..., TrainSpec]
-
-
-def fit_on_ranks(spec: TrainSpec, ranks: int, folder: Path) -> list[Checkpoint]:
-    changes = {name: (folder / name).as_uri() for name in ("output_uri", "scratch_uri")}
-    spec = spec.model_copy(update=changes)
-    process = start_ranks(Path(__file__).with_name("fit_on_ranks.py"), spec, ranks, folder)
-    printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, printed
-    files = sorted((folder / "output_uri").glob("rank-*.npz"))
-    return [checkpoint.from_bytes(file.read_bytes()) for file in files]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

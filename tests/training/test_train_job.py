@@ -15,7 +15,7 @@ from serving.bundle import codec
 from serving.bundle.predictor import Predictor
 from serving.job.search import Search
 from serving.job.spec import JobError
-from tests.training.conftest import CLASSES, REPO, make_input, start_ranks
+from tests.training.conftest import CLASSES, REPO, find_rank, make_input, start_ranks
 from training.paddle_files import load_network
 from training.search.study import find_finished, find_study_file, open_study
 from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec
@@ -54,20 +54,6 @@ def run(spec: TrainSpec, folder: Path, ranks: int = 2, **environment: str) -> tu
 
 def read_outcome(spec: TrainSpec) -> TrainOutcome:
     return TrainOutcome.model_validate_json((output(spec) / "outcome.json").read_bytes())
-
-
-def find_rank(launcher: int, rank: int) -> int:
-    """Process id of a rank, from what the launcher set in its environment."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                environment = (entry / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if parent == launcher and f"PADDLE_TRAINER_ID={rank}".encode() in environment:
-                return int(entry.name)
-    raise AssertionError(f"no rank {rank} below process {launcher}")
 
 
 def wait_for_trials(scratch: Path, trials: int) -> None:

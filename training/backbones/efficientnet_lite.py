@@ -121,6 +121,7 @@ class InvertedResidual(nn.Layer):
         )
         self.depthwise = ConvNorm(size, (inside, inside), stage.kernel, stride, groups=inside)
         self.project = ConvNorm(math.ceil(size / stride), (inside, channels[1]), activate=False)
+        self.stride = stride
         self.residual = stride == 1 and channels[0] == channels[1]
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:

@@ -1,12 +1,17 @@
 """The last blocks of a backbone: cut off, trained on cached maps, and put back."""
 
+from typing import cast
+
 import numpy as np
 import onnx
 import paddle
 from onnx import TensorProto, helper, numpy_helper
 from paddle import nn
 
-from training.backbones.efficientnet_lite import ConvNorm, FeatureExtractor
+from training.backbones.efficientnet_lite import ConvNorm, FeatureExtractor, InvertedResidual
+from training.backbones.products import run_block, run_pointwise, to_columns
+from training.head_weights import set_weights
+from training.tasks.protocol import Arrays
 
 # On a CPU one block is trained twenty times as fast as all of them.
 LAST_BLOCKS = 1
@@ -16,20 +21,23 @@ class Tail(nn.Layer):
     """What follows the frozen blocks; shares its layers with the extractor it is cut from.
 
     Norms keep the statistics they were pretrained with: those of small batches would be worse.
+    ValueError where one of the blocks halves its maps.
     """
 
     def __init__(self, extractor: FeatureExtractor, blocks: int = LAST_BLOCKS) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*list(extractor.blocks)[-blocks:])
+        last = [one for one in extractor.blocks if isinstance(one, InvertedResidual)][-blocks:]
+        self.blocks = nn.Sequential(*last)
         self.head = extractor.head
+        if any(block.stride != 1 for block in last):
+            raise ValueError(f"the last {blocks} blocks are on maps of different sizes")
 
     def forward(self, maps: paddle.Tensor) -> paddle.Tensor:
-        """[n, c, h, w] → features [n, d]."""
-        for layer in self.sublayers():
-            if isinstance(layer, nn.BatchNorm2D):
-                # The network around this one has set it for all its layers.
-                layer.training = False
-        features: paddle.Tensor = self.head(self.blocks(maps)).mean(axis=[2, 3])
+        """[n, c, side, side] → features [n, d]."""
+        columns = to_columns(maps)
+        for block in self.blocks:
+            columns = run_block(cast(InvertedResidual, block), columns, maps.shape[-1])
+        features: paddle.Tensor = run_pointwise(self.head, columns).mean(axis=2).transpose([1, 0])
         return features
 
     @property
@@ -80,6 +88,15 @@ def replace_tail(backbone: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
             weights[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), name))
     onnx.checker.check_model(model)
     return model
+
+
+def put_back(
+    backbone: onnx.ModelProto, extractor: FeatureExtractor, weights: Arrays
+) -> onnx.ModelProto:
+    """Give the extractor trained last blocks, and return the ONNX network that has them, too."""
+    tail = Tail(extractor)
+    set_weights(tail, weights)
+    return replace_tail(backbone, tail)
 
 
 def _find_nodes(model: onnx.ModelProto, tail: Tail) -> list[onnx.NodeProto]:

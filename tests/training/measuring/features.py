@@ -16,8 +16,7 @@ from serving.job.inputs import InputFeatures
 from tests.training.measuring.pictures import Picture
 from training.backbones.catalogue import find_backbone, load_pretrained
 from training.backbones.export import export_backbone
-from training.backbones.tail import Tail, replace_tail
-from training.head_weights import set_weights
+from training.backbones.tail import put_back
 from training.spec import ExportBackboneOutcome, ExportBackboneSpec
 from training.tasks.protocol import Arrays, Floats
 
@@ -73,9 +72,8 @@ def compute_features(
     """[n, d]; tail: weights of last blocks that were trained."""
     content = Path(urlsplit(given.backbone.onnx_uri).path).read_bytes()
     if tail is not None:
-        trained = Tail(load_pretrained(find_backbone(given.backbone.name)).extractor)
-        set_weights(trained, tail)
-        content = replace_tail(onnx.load_from_string(content), trained).SerializeToString()
+        extractor = load_pretrained(find_backbone(given.backbone.name)).extractor
+        content = put_back(onnx.load_from_string(content), extractor, tail).SerializeToString()
     network = OnnxNetwork(content)
     rows = []
     for start in range(0, len(pictures), BATCH):
