@@ -34,10 +34,9 @@ def _read_stats() -> dict[int, list[str]]:
     return {pid: stats[pid] for pid in found if pid in stats}
 
 
-def read_cpu_seconds() -> float:
-    """User and system time of the tree, and of its children that have ended."""
-    ticks = sum(sum(map(int, fields[11:15])) for fields in _read_stats().values())
-    return ticks / os.sysconf("SC_CLK_TCK")
+def _read_ticks() -> dict[tuple[int, str], int]:
+    """User and system time of each process of the tree, by its number and its start."""
+    return {(pid, stat[19]): int(stat[11]) + int(stat[12]) for pid, stat in _read_stats().items()}
 
 
 def _read_share(pid: int) -> int:
@@ -55,25 +54,46 @@ def read_memory() -> int:
 
 
 def measure(work: Callable[[], object]) -> Cost:
-    """Do it, once."""
-    begin, cpu = time.monotonic(), read_cpu_seconds()
-    work()
-    return Cost(time.monotonic() - begin, read_cpu_seconds() - cpu)
+    """Do it, once.
+
+    What a process took is what it was last seen with: Spark lets some of its workers go unmourned,
+    whose times then stand in no parent's account.
+    """
+    before = _read_ticks()
+    taken, begin = dict(before), time.monotonic()
+    with _sample(lambda: taken.update(_read_ticks())):
+        work()
+        seconds = time.monotonic() - begin
+    taken |= _read_ticks()
+    ticks = sum(spent - before.get(one, 0) for one, spent in taken.items())
+    return Cost(seconds, ticks / os.sysconf("SC_CLK_TCK"))
+
+
+@contextmanager
+def _sample(look: Callable[[], object]) -> Iterator[None]:
+    """Look every SAMPLING_SECONDS, in a thread."""
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.wait(SAMPLING_SECONDS):
+            look()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 @contextmanager
 def watch_memory() -> Iterator[list[int]]:
     """A list whose only element is the highest memory so far."""
-    peak, done = [0], threading.Event()
+    peak = [0]
 
-    def sample() -> None:
-        while not done.wait(SAMPLING_SECONDS):
-            peak[0] = max(peak[0], read_memory())
+    def look() -> None:
+        peak[0] = max(peak[0], read_memory())
 
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
+    with _sample(look):
         yield peak
-    finally:
-        done.set()
-        thread.join()
