@@ -18,6 +18,7 @@ from pipelines.images import ModelImage
 from pipelines.import_request import IMPORT_DAG
 from pipelines.leftovers import GRACE, Kind, find_leftovers, find_scratch
 from pipelines.predict_request import PREDICT_DAG
+from pipelines.runtimes import RuntimeImage, choose_old_runtimes
 from pipelines.steps import BUILD_IMAGE, TRAIN
 from serving.job import store
 from serving.job.errors import UserError
@@ -72,7 +73,7 @@ class Needs(_Fact):
 class Prunable(_Fact):
     """Something that may go; location: a URI, or an image's tag."""
 
-    kind: Literal["run", "features", "scratch", "image"] | Kind
+    kind: Literal["run", "features", "scratch", "image", "runtime"] | Kind
     location: str
     size_bytes: int
 
@@ -217,10 +218,11 @@ def find_prunable(
     images: Sequence[ModelImage],
     going: Sequence[DagRun] | None,
     *,
+    runtimes: Sequence[RuntimeImage] = (),
     keep: int,
     now: datetime,
 ) -> Found:
-    """Look at everything; nothing is changed.
+    """Look at everything; nothing is changed. Runtimes come last: what stands on them goes first.
 
     going: Airflow's runs that have not ended; None where that is not known: then all runs stay.
     """
@@ -242,8 +244,10 @@ def find_prunable(
         for which, uris in locations.items()
         for uri in uris
     ]
+    old = choose_old_images(images, needs, keep=keep)
+    items += [Prunable(kind="image", location=i.tag, size_bytes=i.size_bytes) for i in old]
     items += [
-        Prunable(kind="image", location=image.tag, size_bytes=image.size_bytes)
-        for image in choose_old_images(images, needs, keep=keep)
+        Prunable(kind="runtime", location=one.tag, size_bytes=one.size_bytes)
+        for one in choose_old_runtimes(runtimes, [image.tag for image in old], now)
     ]
     return Found(items=tuple(items), notes=tuple(notes))

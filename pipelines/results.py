@@ -120,6 +120,10 @@ def _judge(
         gate = read_decision(files)
     except FileNotFoundError:
         return "success", ""
+    if gate.passed and any(t.task_id == DEPLOY.task and t.state == "skipped" for t in tasks):
+        # Somebody froze the deployment after the gate had let the model in.
+        said = api.read_xcom(run, DEPLOY.task, REASON_KEY) or ""
+        return "success", f"{gate.reason} {said}".strip()
     return ("success" if gate.good_enough else "stopped_by_gate"), gate.reason
 
 

@@ -20,12 +20,12 @@ from serving.cores import count_cores
 from serving.door import Door
 from serving.keeping import Keeper, read_keeping
 from serving.limits import Limits, read_limits
-from serving.middleware import TelemetryMiddleware, TokenMiddleware
+from serving.middleware import METRICS_PATH, TelemetryMiddleware, TokenMiddleware
 from serving.request_errors import RequestError
 from serving.schemas import Health, Liveness
 from serving.service import Service, describe_model
 from serving.telemetry import Metrics
-from serving.tokens import TokenGate
+from serving.tokens import TokenGate, locate_watch
 
 # The native one is last: it words the errors of all paths that no other owns.
 FOREIGN = (easydl, easyedge, open_inference)
@@ -85,7 +85,7 @@ def _add_own_routes(app: FastAPI, service: Service) -> None:
     async def check_alive() -> Liveness:
         return Liveness()
 
-    @app.get("/metrics", include_in_schema=False)
+    @app.get(METRICS_PATH, include_in_schema=False)
     async def show_metrics() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -139,7 +139,8 @@ def create_app(
     for api in (native, *FOREIGN):
         app.include_router(api.make_router(service))
     _add_own_routes(app, service)
-    app.add_middleware(TokenMiddleware, gate=TokenGate(tokens), render=render_error)
+    watch = TokenGate(None if tokens is None else locate_watch(tokens), open_without=False)
+    app.add_middleware(TokenMiddleware, gate=TokenGate(tokens), watch=watch, render=render_error)
     app.add_middleware(TelemetryMiddleware, metrics=metrics, render=render_error)
     app.add_middleware(Door, service=service, render=render_error)
     return app

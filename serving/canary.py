@@ -19,6 +19,7 @@ from serving.docker_client import use_docker
 from serving.hosts import address_of
 from serving.job.errors import UserError
 from serving.reconcile import reconcile
+from serving.tokens import lend_token, locate_tokens, locate_watch
 
 LOOK_SECONDS = 1.0
 TELL_SECONDS = 10.0
@@ -39,18 +40,21 @@ def drive_canary(database: Any, deployment: str, request_id: str) -> tuple[Desir
     state = start_window(database, state, request_id)
     version = None if canary is None else canary.version
     verdict = Verdict(decision="wait")
-    watcher = _Watcher(deployment, state.port, whole=canary is not None and canary.taking)
-    while (canary := find_canary(state, request_id)) is not None:
-        verdict = watcher.judge(canary)
-        if verdict.decision == "return":
-            state = return_to_champion(database, state, verdict.why)
-            reconcile(database, deployment)
-        elif verdict.decision == "promote":
-            state = promote_canary(database, state, request_id)
-        else:
-            left = (canary.end - datetime.now(UTC)).total_seconds()
-            time.sleep(max(0.0, min(LOOK_SECONDS, left)))
-            state = _read(database, deployment)
+    address = address_of(environment.host(), state.port)
+    whole = canary is not None and canary.taking
+    with lend_token(locate_watch(locate_tokens(environment.home(), deployment))) as token:
+        watcher = _Watcher(deployment, Watch(address, whole=whole, token=token))
+        while (canary := find_canary(state, request_id)) is not None:
+            verdict = watcher.judge(canary)
+            if verdict.decision == "return":
+                state = return_to_champion(database, state, verdict.why)
+                reconcile(database, deployment)
+            elif verdict.decision == "promote":
+                state = promote_canary(database, state, request_id)
+            else:
+                left = (canary.end - datetime.now(UTC)).total_seconds()
+                time.sleep(max(0.0, min(LOOK_SECONDS, left)))
+                state = _read(database, deployment)
     if state.version != version:
         raise UserError(explain_end(state, request_id))
     return state, f"As a canary, {verdict.why}." if verdict.why else ""
@@ -67,9 +71,8 @@ def explain_end(state: DesiredState, request_id: str) -> str:
 
 
 class _Watcher:
-    def __init__(self, deployment: str, port: int, *, whole: bool) -> None:
-        self._deployment = deployment
-        self._watch = Watch(address_of(environment.host(), port), whole=whole)
+    def __init__(self, deployment: str, watch: Watch) -> None:
+        self._deployment, self._watch = deployment, watch
         self._down = 0
         self._told = -math.inf
 

@@ -34,10 +34,12 @@ class Watch:
 
     whole: take the times of the champion's whole life, as where an earlier watcher was killed; else
     of what comes from now on. Canaries and the gateway begin to count with the canary.
+    token: opens the replicas' metrics where the deployment asks for tokens.
     """
 
-    def __init__(self, address: str, *, whole: bool) -> None:
+    def __init__(self, address: str, *, whole: bool, token: str) -> None:
         self._address, self._whole = address, whole
+        self._headers = {"Authorization": f"Bearer {token}"}
         self._last: Counters = {}
         self._sum: Counters = defaultdict(float)
         self._times: dict[tuple[str, float], float] = defaultdict(float)
@@ -66,7 +68,9 @@ class Watch:
 
     def _read(self, path: str) -> Samples:
         try:
-            answer = requests.get(f"{self._address}{path}", timeout=TIMEOUT_SECONDS)
+            answer = requests.get(
+                f"{self._address}{path}", headers=self._headers, timeout=TIMEOUT_SECONDS
+            )
             answer.raise_for_status()
         except requests.RequestException as error:
             raise WatchError(str(error)) from None
@@ -77,7 +81,7 @@ class Watch:
         try:
             samples = self._read(f"/replicas/{server.removeprefix(CANARY)}/metrics")
         except WatchError:
-            # Where the deployment asks for tokens, this does, too: then only errors are compared.
+            # One that was made before there was such a token refuses it: errors are compared only.
             return
         now: dict[float, float] = defaultdict(float)
         for name, labels, value in samples:

@@ -1,20 +1,29 @@
 """The smoke test: a version answers beside the one in service before anything is sent to it."""
 
 import fcntl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from serving import environment
-from serving.hosts import Served
+from serving.desired import DesiredState
+from serving.hosts import Host, Served
 from serving.job.errors import UserError
-from serving.reconcile import choose_host, use_hosts
+from serving.reconcile import FAILURES, choose_host, use_hosts
+from serving.slowness import check_pace
 from serving.smoke import ServeError
 
 
-def check_candidate(served: Served, check: Callable[[str], None]) -> None:
-    """Start a server that takes no requests, and ask it; check raises ServeError.
+def check_candidate(
+    served: Served,
+    check: Callable[[str], None],
+    pictures: Sequence[bytes],
+    current: DesiredState | None,
+) -> None:
+    """Start a server that takes no requests, ask it, and time it; check raises ServeError.
 
-    Raises UserError where it does not come up, or fails the check. One at a time in this
-    installation: a host removes candidates that others have left.
+    pictures: what is timed. current: what is in service, and timed beside it; None: nothing is.
+    Raises UserError where it does not come up, or fails. One at a time in this installation: a host
+    removes candidates that others have left.
     """
     path = environment.home() / "serve" / ".candidate.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,8 +35,28 @@ def check_candidate(served: Served, check: Callable[[str], None]) -> None:
                 print("No Docker engine: a local process will serve the model.", flush=True)
             with host.candidate(served) as address:
                 check(address)
+                with _start_beside(hosts, current) as beside:
+                    check_pace(address, beside, pictures)
     except ServeError as error:
         raise UserError(
             f"Version {served.version} of {served.deployment} failed its smoke test and was "
             f"removed; what served before goes on. {error}"
         ) from None
+
+
+@contextmanager
+def _start_beside(hosts: tuple[Host, ...], current: DesiredState | None) -> Iterator[str | None]:
+    """One more server of the version in service, which nobody else keeps busy.
+
+    The one in service would answer the callers meanwhile, and may ask for a token.
+    """
+    with ExitStack() as stack:
+        address = None
+        if current is not None:
+            served = Served(deployment=current.deployment, **current.past.model_dump())
+            host = choose_host(hosts, served.image_tag)
+            try:
+                address = stack.enter_context(host.candidate(served))
+            except FAILURES as error:
+                print(f"Version {served.version} cannot be timed beside it: {error}", flush=True)
+        yield address

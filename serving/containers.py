@@ -35,6 +35,8 @@ STOP_SECONDS = 12
 MEMORY = "2g"
 # Where a container finds the tokens' folder.
 TOKENS = "/tokens"
+# And the folder in which it keeps requests.
+KEPT = "/kept"
 # After the gateway has turned away from a replica, a caller's kept connection may still use it.
 LINGER_SECONDS = KEEP_ALIVE_SECONDS + 0.5
 
@@ -44,6 +46,8 @@ class ContainerHost:
 
     def __init__(self, client: DockerClient) -> None:
         self._client = client
+        # Names of those that this host has started and not yet removed.
+        self._candidates: set[str] = set()
 
     @property
     def served_by(self) -> ServedBy:
@@ -57,10 +61,15 @@ class ContainerHost:
             self._client, served.image_tag, served.bundle_uri, served.deployment, served.version
         )
         candidate = role == "candidate"
-        options: dict[str, Any] = {"volumes": {} if candidate else _mount_tokens()}
+        given = environment.server_settings()
+        options: dict[str, Any] = {}
         if candidate:
             # Port 0: the engine takes a free one.
             options["ports"] = {PUBLISHED: (environment.host(), 0)}
+        else:
+            options["volumes"] = _mount_tokens() | _mount_kept(served.deployment)
+            given |= {"MODELMILL_TOKENS": f"{TOKENS}/{served.deployment}.json"}
+            given |= environment.keep_settings(served.deployment, KEPT)
         cores = self._client.info()["NCPU"]
         return create_container(
             self._client,
@@ -71,8 +80,7 @@ class ContainerHost:
             memory=MEMORY,
             # The server starts as many threads as it may use cores.
             cores=cores if candidate else max(1.0, cores / served.replicas),
-            environment=environment.server_settings()
-            | ({} if candidate else {"MODELMILL_TOKENS": f"{TOKENS}/{served.deployment}.json"}),
+            environment=given,
             **options,
         )
 
@@ -94,13 +102,16 @@ class ContainerHost:
     @contextmanager
     def candidate(self, served: Served) -> Iterator[str]:
         for left in self._find(deployment=served.deployment, role="candidate"):
-            remove_container(left)
+            if left.name not in self._candidates:
+                remove_container(left)
         container = self._create(served, "candidate")
+        self._candidates.add(str(container.name))
         try:
             self._start(container, served)
             yield self._wait(container, served)
         finally:
             remove_container(container)
+            self._candidates.discard(str(container.name))
 
     def serve(self, served: Served, port: int) -> None:
         present = self._find(deployment=served.deployment)
@@ -180,6 +191,19 @@ def _mount_tokens() -> dict[str, dict[str, str]]:
     folder = environment.home() / FOLDER
     folder.mkdir(exist_ok=True)
     return {str(folder): {"bind": TOKENS, "mode": "ro"}}
+
+
+def _mount_kept(deployment: str) -> dict[str, dict[str, str]]:
+    """Where requests are kept, the folder that all replicas write to; the only one."""
+    if not environment.keep_settings(deployment):
+        return {}
+    folder = environment.kept_folder(deployment)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The container's user is no user of this machine: others here are stopped a folder above.
+    folder.chmod(0o777)
+    if folder.parent == environment.home() / "kept":
+        folder.parent.chmod(0o700)
+    return {str(folder): {"bind": KEPT, "mode": "rw"}}
 
 
 def _read_url(container: Container) -> str:

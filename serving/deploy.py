@@ -1,5 +1,6 @@
 """Put one version in service: smoke test, compare-and-set, reconcile, audit."""
 
+import base64
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from serving.desired import (
 from serving.hosts import Served, address_of
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.freezing import explain_freeze
 from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.reference import choose_reference
@@ -45,7 +47,7 @@ def pick_port(database: Any, deployment: str) -> int:
     raise UserError(f"No free port from {first} on: set MODELMILL_PORT_SERVE to another.")
 
 
-def _check_candidate(spec: DeploySpec) -> None:
+def _check_candidate(spec: DeploySpec, current: DesiredState | None) -> None:
     served = Served(
         deployment=spec.deployment,
         version=spec.version,
@@ -53,7 +55,8 @@ def _check_candidate(spec: DeploySpec) -> None:
         bundle_uri=spec.bundle_uri,
     )
     samples = store.read_model(spec.smoke_uri, SmokeSamples)
-    check_candidate(served, lambda address: check_answers(address, samples))
+    pictures = [base64.b64decode(sample.content_base64) for sample in samples.samples]
+    check_candidate(served, lambda address: check_answers(address, samples), pictures, current)
     print(f"Smoke test: {len(samples.samples)} right answers", flush=True)
 
 
@@ -67,15 +70,12 @@ def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
     if current is not None and find_canary(current, _name_request(spec)) is not None:
         return current
     if current is not None and current.frozen:
-        raise UserError(
-            f"Deployment {spec.deployment!r} is frozen at version {current.version}: release it "
-            f"(./modelmill release {spec.deployment}) before a new version can take its place."
-        )
+        raise UserError(explain_freeze(database, spec.deployment))
     if _has_moved(spec, current):
         raise _moved(spec, current)
     if current is not None:
         current = _make_room(database, current, _name_request(spec))
-    _check_candidate(spec)
+    _check_candidate(spec, current)
     target = PastVersion(version=spec.version, image_tag=spec.image_tag, bundle_uri=spec.bundle_uri)
     if current is None:
         port = pick_port(database, spec.deployment)

@@ -33,12 +33,15 @@ def kept_folder(deployment: str) -> Path:
     return Path(os.environ.get("MODELMILL_KEEP_FOLDER") or home() / "kept" / deployment)
 
 
-def keep_settings(deployment: str) -> dict[str, str]:
-    """MODELMILL_KEEP_* variables of a server in service; none where nothing is kept."""
+def keep_settings(deployment: str, folder: str = "") -> dict[str, str]:
+    """MODELMILL_KEEP_* variables of a server in service; none where nothing is kept.
+
+    folder: where the server sees the kept ones, if that is elsewhere.
+    """
     if not os.environ.get("MODELMILL_KEEP_REQUESTS"):
         return {}
     given = {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_KEEP_") and v}
-    return {**given, "MODELMILL_KEEP_FOLDER": str(kept_folder(deployment))}
+    return {**given, "MODELMILL_KEEP_FOLDER": folder or str(kept_folder(deployment))}
 
 
 def host() -> str:

@@ -34,10 +34,12 @@ class Keeping(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    share: float = Field(ge=0, le=1, description="Of the confident answers")
-    folder: Path
-    below: float = Field(default=0.6, ge=0, le=1, description="Scores that are always kept")
-    megabytes: int = Field(default=500, ge=1, description="All kept pictures together")
+    share: float = Field(
+        ge=0, le=1, description="Share of the confident answers that is kept; unset: nothing is"
+    )
+    folder: Path = Field(description="Where; default: HOME/kept/NAME")
+    below: float = Field(default=0.6, ge=0, le=1, description="Answers below are always kept")
+    megabytes: int = Field(default=500, ge=1, description="Megabytes of all kept pictures")
 
 
 class KeptRequest(BaseModel):

@@ -18,7 +18,8 @@ from serving.tokens import TokenGate
 LOGGER = logging.getLogger("serving.requests")
 REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
-QUIET_PATHS = HEALTH_PATHS | {"/metrics"}
+METRICS_PATH = "/metrics"
+QUIET_PATHS = HEALTH_PATHS | {METRICS_PATH}
 UNAUTHORIZED = (
     "This deployment asks for a token: send the header Authorization: Bearer TOKEN. "
     "./modelmill token new NAME makes one."
@@ -36,16 +37,18 @@ def make_request_id(headers: Headers) -> str:
 
 
 class TokenMiddleware:
-    """Asks for a bearer token where the deployment has some."""
+    """Asks for a bearer token where the deployment has some; watch: who may see the metrics too."""
 
-    def __init__(self, app: ASGIApp, gate: TokenGate, render: Render) -> None:
-        self._app, self._gate, self._render = app, gate, render
+    def __init__(self, app: ASGIApp, gate: TokenGate, watch: TokenGate, render: Render) -> None:
+        self._app, self._gate, self._watch, self._render = app, gate, watch, render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _is_open(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
-        if self._gate.admits(Headers(scope=scope).get("Authorization", "")):
+        given = Headers(scope=scope).get("Authorization", "")
+        watches = scope["path"] == METRICS_PATH and self._watch.admits(given)
+        if watches or self._gate.admits(given):
             await self._app(scope, receive, send)
             return
         error = RequestError(401, "unauthorized", UNAUTHORIZED, {"WWW-Authenticate": "Bearer"})

@@ -21,7 +21,7 @@ from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.registry import Registry
-from serving.smoke import ServeError, check_sense
+from serving.smoke import ServeError, check_sense, make_pictures
 from serving.spec import PublishOutcome, PublishSpec, Rollout
 
 # Actions that put another version in service.
@@ -136,7 +136,8 @@ def _check_promoted(state: DesiredState, wanted: DesiredState) -> None:
     target = wanted.past if wanted.canary is None else wanted.canary.past
     if state.canary is not None and state.canary.past == target:
         return
-    check_candidate(Served(deployment=state.deployment, **target.model_dump()), check_sense)
+    served = Served(deployment=state.deployment, **target.model_dump())
+    check_candidate(served, check_sense, [content for _, content in make_pictures()], state)
 
 
 def _put_back(database: Any, wanted: DesiredState, before: DesiredState, why: str) -> None:

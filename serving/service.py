@@ -26,6 +26,9 @@ from serving.schemas import (
 )
 from serving.telemetry import Metrics
 
+NO_SCORES = "The model's scores for this picture are no numbers: it should not be in service."
+BAD_PIXELS = "For these pixels the model's scores are no numbers: are they as the metadata says?"
+
 
 def describe_model(predictor: Predictor, deployment: str, version: int) -> ModelInfo:
     """What GET /v1/model answers."""
@@ -136,7 +139,7 @@ class Service:
                 self._batcher.submit(partial(self._prepare, upload.data), deadline)
                 for upload in uploads
             ]
-            scores = await self._gather(futures, uploads)
+            scores = await self._gather(futures, uploads, RequestError(500, "no_scores", NO_SCORES))
         self._keep(uploads, scores, request_id)
         return scores
 
@@ -157,11 +160,13 @@ class Service:
                 self._batcher.submit(partial(_keep, rows[n : n + 1]), deadline)
                 for n in range(len(rows))
             ]
-            return await self._gather(futures, [Upload(b"")] * len(rows))
+            unusable = RequestError(400, "bad_tensor", BAD_PIXELS)
+            return await self._gather(futures, [Upload(b"")] * len(rows), unusable)
 
     async def _gather(
-        self, futures: Sequence["Future[Row]"], uploads: Sequence[Upload]
+        self, futures: Sequence["Future[Row]"], uploads: Sequence[Upload], unusable: RequestError
     ) -> list[Row]:
+        """unusable: what is said of scores that are no numbers."""
         scores = []
         try:
             for number, future in enumerate(futures):
@@ -178,6 +183,9 @@ class Service:
         finally:
             for future in futures:
                 future.cancel()
+        # Not every API would notice: some would answer null.
+        if not all(np.isfinite(row).all() for row in scores):
+            raise unusable
         for row in scores:
             self.metrics.count_label(self.classes[int(np.argmax(row))])
             if self._declines(row):

@@ -57,7 +57,7 @@ def check_answers(address: str, samples: SmokeSamples) -> None:
         raise ServeError("there are no smoke samples to check the new version with")
     for sample in samples.samples:
         name = f"sample {sample.sha256[:12]}"
-        answer = _ask(address, name, base64.b64decode(sample.content_base64))
+        answer = ask(address, name, base64.b64decode(sample.content_base64))
         best = answer.results[0].label if answer.results else None
         if best != sample.predicted:
             raise ServeError(
@@ -68,19 +68,20 @@ def check_answers(address: str, samples: SmokeSamples) -> None:
 
 def check_sense(address: str) -> None:
     """Whether it answers pictures at all, for who has no samples; raises ServeError."""
-    for name, content in _make_pictures():
-        if not _ask(address, name, content).results:
+    for name, content in make_pictures():
+        if not ask(address, name, content).results:
             raise ServeError(f"{name} was answered with no class at all")
 
 
-def _make_pictures() -> Iterator[tuple[str, bytes]]:
+def make_pictures() -> Iterator[tuple[str, bytes]]:
+    """Plain ones with their names, for who has no samples."""
     for name, level in (("a black picture", 0), ("a grey picture", 128), ("a white picture", 255)):
         buffer = io.BytesIO()
         Image.new("L", (64, 64), level).save(buffer, "PNG")
         yield name, buffer.getvalue()
 
 
-def _ask(address: str, name: str, content: bytes) -> PredictResponse:
+def ask(address: str, name: str, content: bytes) -> PredictResponse:
     """The answer to one picture; raises ServeError where there is none, or it is none."""
     try:
         response = requests.post(

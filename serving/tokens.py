@@ -10,6 +10,8 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +48,11 @@ def locate_tokens(home: Path, deployment: str) -> Path:
     return home / FOLDER / f"{deployment}.json"
 
 
+def locate_watch(path: Path) -> Path:
+    """Beside a deployment's file: the token that opens its metrics alone; mostly missing."""
+    return path.with_suffix(".watch.json")
+
+
 def hash_token(token: str) -> str:
     """What is kept of it."""
     return hashlib.sha256(token.encode()).hexdigest()
@@ -80,6 +87,20 @@ def add_token(path: Path, note: str) -> tuple[str, Token]:
     return text, token
 
 
+@contextmanager
+def lend_token(path: Path) -> Iterator[str]:
+    """A token for this installation's own watch over a deployment; gone at the end.
+
+    path: of locate_watch. What a watch that was killed has left opens nothing: nobody knows it.
+    """
+    path.unlink(missing_ok=True)
+    text, _ = add_token(path, "watch")
+    try:
+        yield text
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def revoke_tokens(path: Path, ids: tuple[str, ...]) -> tuple[Token, ...]:
     """Those that are left; raises KeyError with the ids that are not there."""
     known = (read_tokens(path) or TokenFile()).tokens
@@ -92,14 +113,18 @@ def revoke_tokens(path: Path, ids: tuple[str, ...]) -> tuple[Token, ...]:
 
 
 class TokenGate:
-    """The server's side: a revoked token is refused within FRESH_SECONDS, without a restart."""
+    """The server's side: a revoked token is refused within FRESH_SECONDS, without a restart.
 
-    def __init__(self, path: Path | None) -> None:
+    open_without: whether everybody may ask where there is no file; else nobody may.
+    """
+
+    def __init__(self, path: Path | None, *, open_without: bool = True) -> None:
         self._path = path
+        self._without: tuple[bytes, ...] | None = None if open_without else ()
         self._looked = -FRESH_SECONDS
         self._seen: tuple[int, int, int] | None = None
         # None: everybody may ask.
-        self._hashes: tuple[bytes, ...] | None = None
+        self._hashes: tuple[bytes, ...] | None = self._without
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -110,7 +135,7 @@ class TokenGate:
             stat = self._path.stat()
             seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         except FileNotFoundError:
-            self._seen, self._hashes = None, None
+            self._seen, self._hashes = None, self._without
             return
         if seen == self._seen:
             return
@@ -122,7 +147,8 @@ class TokenGate:
             self._seen, self._hashes = None, ()
             return
         self._seen = seen
-        self._hashes = None if found is None else tuple(t.sha256.encode() for t in found.tokens)
+        hashes = None if found is None else tuple(t.sha256.encode() for t in found.tokens)
+        self._hashes = self._without if hashes is None else hashes
 
     def admits(self, authorization: str) -> bool:
         """Whether an Authorization header opens the door; the time tells nothing of the tokens."""

@@ -29,6 +29,8 @@ CONTROL = ("dags", "pipelines", *(f"tests/{n}" for n in ("architecture", "dags",
 JOBS = ("serving", "spark_jobs", "training")
 JOB_TESTS = tuple(f"tests/{name}" for name in JOBS)
 INTEGRATION = "tests/integration"
+# Each run says what its time went to.
+SLOWEST = ("--durations=20", "--durations-min=5")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _pytest(
     *options: str,
     servers: Mapping[str, str] | None = None,
 ) -> Check:
-    argv = (str(binaries / "python"), "-m", "pytest", "-q", *options, *folders)
+    argv = (str(binaries / "python"), "-m", "pytest", "-q", *SLOWEST, *options, *folders)
     return Check(title, argv, servers or {})
 
 
@@ -71,13 +73,11 @@ def _list_on_stack(control: Path, jobs: Path, stack: Settings) -> list[list[Chec
         f"{PREFIX}WEBHDFS_URI": stack.webhdfs_address,
     }
     serving, spark, training = JOB_TESTS
-    commands = _pytest(
-        "control, on a stack", control, ("tests/pipelines",), "-m", "integration", servers=servers
-    )
+    marked = ("-m", "integration")
     return [
         [
             _pytest("Spark jobs", jobs, (spark,), servers=servers),
-            commands,
+            _pytest("control, on a stack", control, (CONTROL[-1],), *marked, servers=servers),
             _pytest("training", jobs, (training,), servers=servers),
         ],
         [

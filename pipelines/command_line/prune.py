@@ -14,6 +14,7 @@ from pipelines.command_line.runs import use_airflow
 from pipelines.context import Installation
 from pipelines.images import list_images, remove_image, use_engine
 from pipelines.pruning import Found, Prunable, find_prunable
+from pipelines.runtimes import list_runtimes
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
@@ -66,8 +67,9 @@ def prune(keep: int, yes: bool, dry_run: bool, as_json: bool) -> None:
     Stays, whatever --keep says: what a deployment and its previous version need, everything of
     the last day, runs that Airflow has not ended (where it does not answer: all), datasets and
     snapshots. Reports of removed runs are gone; their numbers stay in MLflow. A feature cache
-    that goes is made again when a run wants it. What killed jobs left half written goes after a
-    day; reports of imports stay. Exit code 1 where something stayed that should have gone.
+    that goes is made again when a run wants it; an image below the models' goes once none stands
+    on it, a gateway's once none runs. What killed jobs left half written goes after a day; reports
+    of imports stay. Exit code 1 where something stayed that should have gone.
     """
     installation = use_installation()
     with use_engine(installation) as client:
@@ -115,8 +117,15 @@ def look(
         images = (
             () if client is None else list_images(client, installation.layout.home_label, snapshots)
         )
-        now = datetime.now(UTC)
-        found = find_prunable(installation, database, images, going, keep=keep, now=now)
+        found = find_prunable(
+            installation,
+            database,
+            images,
+            going,
+            runtimes=() if client is None else list_runtimes(client),
+            keep=keep,
+            now=datetime.now(UTC),
+        )
     return found, failures
 
 
@@ -143,7 +152,7 @@ def remove_one(item: Prunable, client: "DockerClient | None") -> str:
     from hdfs import HdfsError
 
     try:
-        if item.kind != "image":
+        if item.kind not in ("image", "runtime"):
             store.delete(item.location)
         elif client is not None:
             return remove_image(client, item.location)

@@ -68,6 +68,17 @@ def decide_gate(
     )
 
 
+def note_frozen(decision: GateDecision, explained: str) -> GateDecision:
+    """A decision whose deployment lets nothing in; explained: who froze it, empty: nobody did.
+
+    Nobody is asked either: an answer would change nothing.
+    """
+    if not explained or not (decision.passed or decision.asks):
+        return decision
+    update = {"passed": False, "asks": False, "reason": f"{decision.reason} {explained}"}
+    return decision.model_copy(update=update)
+
+
 def _judge(
     evaluate: EvaluateOutcome, comparison: Comparison, request: RunRequest
 ) -> tuple[Verdict, str]:

@@ -16,6 +16,8 @@ KEPT = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX_URL", "UV_DEFAULT_INDEX"),
     CARDS,
 )
+# What only a model server reads.
+SERVER_PREFIXES = (f"{PREFIX}SERVE_", f"{PREFIX}KEEP_")
 
 
 # Marks every process that the installation started, so that `down` ends those and no others.
@@ -37,10 +39,11 @@ def bypass_proxy(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def base_environment(outer: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What KEPT names, PATH and a UTF-8 locale."""
+    """What KEPT names, the model servers' settings, PATH and a UTF-8 locale."""
     given = os.environ if outer is None else outer
     # Only here an empty value says something: it hides every card.
     kept = {n: given[n] for n in KEPT if given.get(n) or (n == CARDS and n in given)}
+    kept |= {n: v for n, v in given.items() if v and n.startswith(SERVER_PREFIXES)}
     return {
         "LANG": "C.UTF-8",
         **kept,

@@ -8,7 +8,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from pipelines.context import Installation
 from pipelines.form import read_form
 from pipelines.gate.audit import record_refusal
-from pipelines.gate.decision import decide_gate
+from pipelines.gate.decision import decide_gate, note_frozen
 from pipelines.gate.files import ASK, read_cost, write_decision
 from pipelines.gate.rules import find_misses
 from pipelines.planning import plan_run
@@ -17,6 +17,8 @@ from pipelines.tasks.base import Operator, actor_of, run_files
 from pipelines.unchanged import note_unchanged
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.freezing import explain_freeze
+from serving.job.mongo import use_database
 from spark_jobs.spec import EvaluateOutcome
 from training.spec import TrainOutcome
 
@@ -63,6 +65,9 @@ class GateOperator(Operator, SkipMixin):
         decision = decide_gate(evaluate, request, cost)
         if train is not None and not find_misses(evaluate, request, cost):
             decision = note_unchanged(decision, evaluate, train)
+        with use_database() as database:
+            explained = explain_freeze(database, request.served_as)
+        unfrozen, decision = decision, note_frozen(decision, explained)
         write_decision(files, decision)
         shown: dict[str, Any] = decision.model_dump(mode="json")
         if decision.asks:
@@ -74,7 +79,7 @@ class GateOperator(Operator, SkipMixin):
             followers = [task for task in followers if task.task_id == ASK]
         else:
             self.log.warning("Stopped here. %s", decision.reason)
-            if not decision.good_enough:
+            if not decision.good_enough or decision != unfrozen:
                 record_refusal(request.served_as, files.run_id, decision, who=plan.actor)
         # Skipping ends this method.
         context["ti"].xcom_push(key="return_value", value=shown)

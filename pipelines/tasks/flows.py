@@ -7,6 +7,7 @@ from pipelines.predict_request import PREDICT_TASK
 from pipelines.steps import BUILD_IMAGE, DEPLOY, ETL, EVALUATE, PLAN, TRAIN
 from pipelines.tasks.asking import AskOperator
 from pipelines.tasks.decisions import GateOperator, PlanOperator
+from pipelines.tasks.deploying import DeployOperator
 from pipelines.tasks.jobs import EvaluateOperator, ImportOperator, JobOperator, TrainOperator
 from pipelines.tasks.predict import PredictOperator
 from pipelines.tasks.publish import PublishOperator
@@ -34,7 +35,7 @@ def add_training() -> None:
         gate,
         ask,
         image,
-        JobOperator(step=DEPLOY),
+        DeployOperator(step=DEPLOY),
     )
     # So that an image which is cleared after the gate said no is not built all the same.
     gate >> image

@@ -5,27 +5,42 @@ difference decides, never the mean.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from spark_jobs.near_duplicates.align import (
+    BIAS,
+    GAIN,
+    MAX_GAIN,
+    Doubles,
+    Mask,
+    align,
+    gradient,
+    median,
+    relight,
+    warp,
+)
+from spark_jobs.near_duplicates.look import THUMBNAIL_SIDE
+
 Bytes = npt.NDArray[np.uint8]
-Doubles = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 # Part of the cache key: raise it whenever the same thumbnails may give another difference.
 COMPARE_VERSION = "1"
-# A fit's columns: a(x, y) ≈ gain · b((1 + sx)·x + tx, (1 + sy)·y + ty) + bias; x, y from -1 to 1.
-TX, TY, SX, SY, GAIN, BIAS = range(6)
 PAD = ((0, 0), (1, 1), (1, 1))
-# Pairs that are compared in one go: they fit into a core's cache.
+# Pairs that are compared in one go, finely and coarsely: they fit into a core's cache.
 CHUNK = 32
+COARSE_CHUNK = 128
 
-# Coarse to fine: the thumbnail's side is divided by these.
-LEVELS = ((4, 6), (2, 4), (1, 4))
-MAX_SCALE = 0.12
-MAX_SHIFT = 0.08
-MAX_GAIN = 1.8
+# Coarse to fine: the thumbnail's side is divided by these, and so many steps are made.
+COARSEST, COARSEST_STEPS = 4, 6
+COARSE_SIDE = THUMBNAIL_SIDE // COARSEST
+COARSE_RECORD = np.dtype(
+    [("picture", "<u2", (COARSE_SIDE, COARSE_SIDE)), ("mean", "<f8"), ("spread", "<f8")]
+)
+FINER_LEVELS = ((2, 4), (1, 4))
 # A crop or a shift may hide so much of one picture from the other.
 LEAST_OVERLAP = 0.8
 # Hopeless already on the coarsest level: median of the differences, grey levels.
@@ -34,43 +49,49 @@ HOPELESS = 12.0
 HOPELESS_PEAK = 4.0
 # Grey levels per pixel of slope at which a difference counts half: resampling blurs edges.
 EDGE_SLOPE = 24.0
-SATURATED = 250.0
 # A thumbnail's pixel below this is taken to hold no clipped light.
 CLIPPED_FROM = 150.0
 DIFFERENT = math.inf
 
 
-def _axis(side: int) -> Doubles:
-    """Centres of the pixels, -1 to 1 being the outer edges."""
-    return (2 * np.arange(side) + 1) / side - 1
+@dataclass(frozen=True)
+class Coarse:
+    """What the coarsest level sees of thumbnails.
 
-
-def _sampling(side: int, scale: Doubles, shift: Doubles) -> tuple[Doubles, Mask]:
-    """[n, side, side] matrices that sample along one axis, and which results lie inside.
-
-    Cubic convolution, a = -1/2 (Keys, "Cubic convolution interpolation for digital image
-    processing", 1981).
+    pictures: [n, 24, 24] grey levels. means, spreads: [n], of the whole thumbnails.
     """
-    at = ((1 + scale[:, None]) * _axis(side) + shift[:, None] + 1) * side / 2 - 0.5
-    distance = np.abs(at[:, :, None] - np.arange(side))
-    near = (1.5 * distance - 2.5) * distance * distance + 1
-    far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
-    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
-    total = weights.sum(axis=2, keepdims=True)
-    weights /= np.where(np.abs(total) < 1e-6, 1.0, total)
-    return weights, (at >= -0.25) & (at <= side - 0.75)
+
+    pictures: Doubles
+    means: Doubles
+    spreads: Doubles
+
+    def take(self, rows: slice) -> "Coarse":
+        """Some of them."""
+        return Coarse(self.pictures[rows], self.means[rows], self.spreads[rows])
 
 
-def _warp(b: Doubles, fits: Doubles) -> tuple[Doubles, Mask]:
-    """The second pictures in the first ones' frames, and where they have anything to show."""
-    across, inside_x = _sampling(b.shape[2], fits[:, SX], fits[:, TX])
-    down, inside_y = _sampling(b.shape[1], fits[:, SY], fits[:, TY])
-    return down @ b @ across.transpose(0, 2, 1), inside_y[:, :, None] & inside_x[:, None, :]
+def look_coarsely(thumbnails: Bytes) -> Coarse:
+    """[n, 96, 96]."""
+    pictures = thumbnails.astype(np.float64)
+    return Coarse(
+        pictures=_shrink(pictures, COARSEST),
+        means=pictures.mean(axis=(1, 2)),
+        spreads=pictures.std(axis=(1, 2)),
+    )
 
 
-def _relight(pictures: Doubles, fits: Doubles) -> Doubles:
-    lit: Doubles = fits[:, GAIN, None, None] * pictures + fits[:, BIAS, None, None]
-    return lit
+def pack_coarse(coarse: Coarse) -> npt.NDArray[np.void]:
+    """[n] records of COARSE_RECORD, nothing lost: a mean of 4 × 4 grey levels is so many 16ths."""
+    records = np.empty(len(coarse.means), COARSE_RECORD)
+    records["picture"] = coarse.pictures * COARSEST**2
+    records["mean"], records["spread"] = coarse.means, coarse.spreads
+    return records
+
+
+def unpack_coarse(records: Sequence[bytes]) -> Coarse:
+    """What was packed."""
+    found = np.frombuffer(b"".join(records), COARSE_RECORD)
+    return Coarse(found["picture"] / COARSEST**2, found["mean"], found["spread"])
 
 
 def _keep_clear(inside: Mask) -> Mask:
@@ -84,75 +105,19 @@ def _keep_clear(inside: Mask) -> Mask:
 
 
 def _shrink(pictures: Doubles, by: int) -> Doubles:
-    side = pictures.shape[1] // by
-    shrunk: Doubles = pictures.reshape(-1, side, by, side, by).mean(axis=(2, 4))
-    return shrunk
+    """Means of squares; sums of grey levels and their quarters are exact, in whatever order."""
+    down = np.add.reduce([pictures[:, place::by] for place in range(by)])
+    across: Doubles = np.add.reduce([down[:, :, place::by] for place in range(by)])
+    return across / by**2
 
 
-def _gradient(pictures: Doubles, step: float) -> tuple[Doubles, Doubles]:
-    down, across = np.gradient(pictures, step, axis=(1, 2))
-    return np.asarray(down), np.asarray(across)
-
-
-def _median(values: Doubles, used: Mask) -> Doubles:
-    """Of each row's used values; infinite where none is used."""
-    ordered = np.sort(np.where(used, values, np.inf), axis=1)
-    count = used.sum(axis=1)[:, None]
-    middle = np.concatenate([np.maximum(count - 1, 0) // 2, count // 2], axis=1)
-    median: Doubles = np.take_along_axis(ordered, middle, axis=1).mean(axis=1)
-    return median
-
-
-def _improve(a: Doubles, b: Doubles, fits: Doubles) -> Doubles:
-    """One step of Gauss-Newton (Lucas and Kanade, 1981), weighted so that a defect pulls little."""
-    count, side = a.shape[:2]
-    warped, inside = _warp(b, fits)
-    slope_y, slope_x = _gradient(warped, 2 / side)
-    x, y = np.meshgrid(_axis(side), _axis(side))
-    gain = fits[:, GAIN, None, None]
-    gx, gy = gain * slope_x, gain * slope_y
-    wanted = (a - _relight(warped, fits)).reshape(count, -1)
-    used = (inside & (a < SATURATED) & (warped < SATURATED)).reshape(count, -1)
-    columns = (gx, gy, gx * x, gy * y, warped, np.ones_like(warped))
-    jacobian = np.stack([column.reshape(count, -1) for column in columns], axis=1)
-    enough = used.sum(axis=1) >= 16
-    spread = 1.4826 * np.where(enough, _median(np.abs(wanted), used), 0.0) + 0.5
-    weights = used / (1 + (wanted / (2 * spread[:, None])) ** 2)
-    weighted = jacobian * weights[:, None, :]
-    left = weighted @ jacobian.transpose(0, 2, 1)
-    left[:, range(6), range(6)] *= 1 + 1e-6
-    left[:, range(6), range(6)] += 1e-6
-    steps = np.linalg.solve(left, weighted @ wanted[:, :, None])[:, :, 0]
-    improved: Doubles = fits + np.where(enough[:, None], steps, 0.0)
-    return improved
-
-
-def _match_light(a: Doubles, b: Doubles) -> Doubles:
+def _match_light(a: Coarse, b: Coarse) -> Doubles:
     """Gain and bias from spread and mean alone."""
-    fits = np.zeros((len(a), 6))
-    spreads = (a.std(axis=(1, 2)) + 1e-3) / (b.std(axis=(1, 2)) + 1e-3)
+    fits = np.zeros((len(a.means), 6))
+    spreads = (a.spreads + 1e-3) / (b.spreads + 1e-3)
     fits[:, GAIN] = np.clip(spreads, 1 / MAX_GAIN, MAX_GAIN)
-    fits[:, BIAS] = a.mean(axis=(1, 2)) - fits[:, GAIN] * b.mean(axis=(1, 2))
+    fits[:, BIAS] = a.means - fits[:, GAIN] * b.means
     return fits
-
-
-def _is_settled(fits: Doubles, before: Doubles) -> Mask:
-    """Apart by less than a tenth of a pixel of 96, and by less than a grey level."""
-    moved = np.abs(fits - before)
-    lit = moved[:, GAIN] * 128 + moved[:, BIAS]
-    settled: Mask = (moved[:, :GAIN].max(axis=1) < 0.001) & (lit < 0.5)
-    return settled
-
-
-def _is_small(fits: Doubles) -> Mask:
-    """Still what a crop, a shift or the light can have done; a shift is in half sides."""
-    small: Mask = (
-        (np.abs(fits[:, [SX, SY]]).max(axis=1) < MAX_SCALE)
-        & (np.abs(fits[:, [TX, TY]]).max(axis=1) < 2 * MAX_SHIFT)
-        & (fits[:, GAIN] > 1 / MAX_GAIN)
-        & (fits[:, GAIN] < MAX_GAIN)
-    )
-    return small
 
 
 def _smooth(pictures: Doubles) -> Doubles:
@@ -164,7 +129,7 @@ def _smooth(pictures: Doubles) -> Doubles:
 
 
 def _slope(pictures: Doubles) -> Doubles:
-    down, across = _gradient(pictures, 1.0)
+    down, across = gradient(pictures, 1.0)
     steepest: Doubles = np.hypot(down, across)
     return steepest
 
@@ -185,7 +150,7 @@ def _excuse_clipping(a: Doubles, b: Doubles, fits: Doubles) -> Doubles:
 
 
 def _largest_differences(a: Doubles, b: Doubles, fits: Doubles) -> Doubles:
-    warped, inside = _warp(b, fits)
+    warped, inside = warp(b, fits)
     gain, bias = fits[:, GAIN, None, None], fits[:, BIAS, None, None]
     one, other = _smooth(a), _smooth(np.clip(warped, 0, 255))
     # Light that was clipped in one picture only is no difference: compare in both frames.
@@ -200,38 +165,44 @@ def _largest_differences(a: Doubles, b: Doubles, fits: Doubles) -> Doubles:
     return np.where(inside.mean(axis=(1, 2)) < LEAST_OVERLAP, DIFFERENT, largest)
 
 
-def _align(a: Doubles, b: Doubles, fits: Doubles, most: int) -> tuple[Doubles, Mask]:
-    """At most so many steps on one level; the fits, and which of them stayed small."""
-    fits, small, moving = fits.copy(), np.ones(len(a), bool), np.arange(len(a))
-    for _ in range(most):
-        before = fits[moving]
-        fits[moving] = _improve(a[moving], b[moving], before)
-        small[moving] = _is_small(fits[moving])
-        moving = moving[small[moving] & ~_is_settled(fits[moving], before)]
-        if not len(moving):
-            break
-    return fits, small
-
-
 def _is_hopeless(a: Doubles, b: Doubles, fits: Doubles, allowed: float) -> Mask:
-    warped, inside = _warp(b, fits)
+    warped, inside = warp(b, fits)
     flat = (len(a), a.shape[1] * a.shape[2])
-    off = np.abs(a - _relight(warped, fits)).reshape(flat)
-    hopeless: Mask = _median(off, inside.reshape(flat)) > HOPELESS
+    off = np.abs(a - relight(warped, fits)).reshape(flat)
+    hopeless: Mask = median(off, inside.reshape(flat)) > HOPELESS
     return hopeless | (_largest_differences(a, b, fits) > HOPELESS_PEAK * allowed)
 
 
-def _compare_one_way(a: Doubles, b: Doubles, allowed: float) -> Doubles:
-    found = np.full(len(a), DIFFERENT)
-    alive, fits = np.arange(len(a)), _match_light(a, b)
-    for by, most in LEVELS:
+def _start(a: Coarse, b: Coarse, allowed: float) -> tuple[Doubles, Mask]:
+    """The coarsest level: fits, and which pairs may still be one shot."""
+    fits, kept = align(a.pictures, b.pictures, _match_light(a, b), COARSEST_STEPS)
+    kept[kept] = ~_is_hopeless(a.pictures[kept], b.pictures[kept], fits[kept], allowed)
+    return fits, kept
+
+
+def screen_pairs(first: Coarse, second: Coarse, allowed: float) -> Mask:
+    """[n]; False where compare_thumbnails would give up on the coarsest level, both ways."""
+    found = [np.empty(0, np.bool_)]
+    for at in range(0, len(first.means), COARSE_CHUNK):
+        a, b = (side.take(slice(at, at + COARSE_CHUNK)) for side in (first, second))
+        found.append(_start(a, b, allowed)[1] | _start(b, a, allowed)[1])
+    return np.concatenate(found)
+
+
+def _compare_one_way(
+    a: Doubles, b: Doubles, started: tuple[Doubles, Mask], allowed: float
+) -> Doubles:
+    found, (fits, kept) = np.full(len(a), DIFFERENT), started
+    (alive,) = np.nonzero(kept)
+    fits = fits[alive]
+    for by, most in FINER_LEVELS:
+        if not len(alive):
+            return found
         small_a, small_b = _shrink(a[alive], by), _shrink(b[alive], by)
-        fits, kept = _align(small_a, small_b, fits, most)
+        fits, kept = align(small_a, small_b, fits, most)
         if by > 1:
             kept[kept] = ~_is_hopeless(small_a[kept], small_b[kept], fits[kept], allowed)
         alive, fits = alive[kept], fits[kept]
-        if not len(alive):
-            return found
     found[alive] = _largest_differences(a[alive], b[alive], fits)
     return found
 
@@ -245,10 +216,15 @@ def compare_thumbnails(first: Bytes, second: Bytes, allowed: float) -> Doubles:
     work is done. Many at a time: most are told apart on the coarsest level, where the
     calls cost more than the work.
     """
-    found = []
+    found = [np.empty(0)]
     for at in range(0, len(first), CHUNK):
-        a, b = (side[at : at + CHUNK].astype(np.float64) for side in (first, second))
+        a, b = (side[at : at + CHUNK] for side in (first, second))
+        one, other = look_coarsely(a), look_coarsely(b)
+        fine_a, fine_b = (side.astype(np.float64) for side in (a, b))
         # Enlarging the whole to fit a crop blurs it, the other way round does not.
-        both_ways = _compare_one_way(a, b, allowed), _compare_one_way(b, a, allowed)
+        both_ways = (
+            _compare_one_way(fine_a, fine_b, _start(one, other, allowed), allowed),
+            _compare_one_way(fine_b, fine_a, _start(other, one, allowed), allowed),
+        )
         found.append(np.minimum(*both_ways))
-    return np.concatenate(found) if found else np.empty(0)
+    return np.concatenate(found)

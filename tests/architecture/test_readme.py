@@ -12,6 +12,9 @@ REPO = Path(__file__).parents[2]
 README = (REPO / "README.md").read_text()
 MARKS = re.compile(r"(<!-- settings: [^>]*-->\n)(.*)(<!-- /settings -->)", re.DOTALL)
 
+# What our processes tell one another.
+OWN = {"MODELMILL_OWNER", "MODELMILL_SOURCE_MONGO_URI", "MODELMILL_SUPERVISOR"}
+
 
 def render_settings() -> str:
     """The README's table of settings."""
@@ -34,6 +37,15 @@ def test_table_of_settings_is_derived() -> None:
     assert found
     wanted = render_settings()
     assert found[2] == wanted, f"put this between the marks:\n{wanted}"
+
+
+def test_every_variable_that_the_code_names_is_in_the_readme() -> None:
+    found = set()
+    for package in ("dags", "pipelines", "serving", "spark_jobs", "training"):
+        for path in (REPO / package).rglob("*.py"):
+            found |= set(re.findall(rf"{PREFIX}[A-Z][A-Z_]*[A-Z]\b", path.read_text()))
+    assert len(found) > 10
+    assert sorted(name for name in found - OWN if f"`{name}`" not in README) == []
 
 
 def test_nightly_recipe_is_a_preset(tmp_path: Path) -> None:

@@ -13,11 +13,14 @@ import pytest
 import requests
 from docker.client import DockerClient
 
+from serving.containers import ContainerHost
 from serving.docker_client import use_docker
 from serving.environment import find_free_port
 from serving.job.mongo import use_database
 from serving.processes import ProcessHost
+from serving.sandbox import find_containers
 from tests.serving.rooms import Room, call_mlflow
+from tests.serving.shops import Shop
 from tests.serving.tiny import write_bundle
 
 SUPERVISORD = """
@@ -134,3 +137,15 @@ def room(
         database["deployments"].delete_one({"_id": deployment})
         database["deployment_events"].delete_many({"deployment": deployment})
     call_mlflow("DELETE", "registered-models/delete", name=deployment)
+
+
+@pytest.fixture
+def shop(docker_client: DockerClient, tmp_path: Path, deployment: str) -> Iterator[Shop]:
+    """One deployment in containers, nothing of which is left."""
+    with use_database() as database:
+        yield Shop(tmp_path, deployment, database, docker_client)
+        ContainerHost(docker_client).stop(deployment)
+        database["deployments"].delete_one({"_id": deployment})
+        database["deployment_events"].delete_many({"deployment": deployment})
+    call_mlflow("DELETE", "registered-models/delete", name=deployment)
+    assert find_containers(docker_client, deployment=deployment) == []

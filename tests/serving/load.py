@@ -28,10 +28,15 @@ class Load:
 
 
 @contextmanager
-def run_load(address: str, callers: int = 4, kept: int = 2, grey: int = 255) -> Iterator[Load]:
+def run_load(
+    address: str, callers: int = 4, kept: int = 2, grey: int = 255, token: str = ""
+) -> Iterator[Load]:
     """So many callers at once; `kept` of them keep their connection, the others open new ones."""
     load, stop, lock = Load(), threading.Event(), threading.Lock()
     picture = plain(grey)
+    headers = {"Content-Type": "application/octet-stream"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
 
     def ask(session: requests.Session | None) -> None:
         while not stop.is_set():
@@ -40,7 +45,7 @@ def run_load(address: str, callers: int = 4, kept: int = 2, grey: int = 255) -> 
                 answer = (session or requests).post(
                     f"{address}/v1/predict",
                     data=picture,
-                    headers={"Content-Type": "application/octet-stream"},
+                    headers=headers,
                     timeout=30,
                 )
                 label = answer.json()["results"][0]["label"] if answer.ok else None

@@ -1,5 +1,6 @@
 """One deployment of a test in containers, and those who put versions in service meanwhile."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,11 +16,15 @@ from serving.containers import ContainerHost
 from serving.deploy import deploy
 from serving.desired import DesiredState, read_desired
 from serving.environment import REPO
+from serving.image import build_image, name_image
 from serving.job.errors import UserError
 from serving.job.spec import JobSpec
 from serving.publish import publish
 from serving.spec import DeployOutcome, DeploySpec, PublishAction, PublishOutcome, PublishSpec
+from tests.serving import nonsense
 from tests.serving.rooms import Room
+
+NONSENSE = ["python", "/nonsense.py", "/answer"]
 
 
 class Shop(Room):
@@ -34,6 +39,17 @@ class Shop(Room):
         made = deploy(self.register(sign=1))
         self.say("set", replicas=1, canary_percent=percent, canary_minutes=seconds / 60)
         return made
+
+    def spoil(self, version: int, answer: str) -> None:
+        """Put a server in the version's image that answers every picture with these characters."""
+        tag = name_image(self.deployment, version)
+        dockerfile = self.folder / "spoilt.Dockerfile"
+        dockerfile.write_text(f"FROM {tag}\nCOPY nonsense /\nENTRYPOINT {json.dumps(NONSENSE)}\n")
+        content: dict[str, Path | bytes] = {
+            "nonsense/nonsense.py": Path(nonsense.__file__),
+            "nonsense/answer": answer.encode(),
+        }
+        build_image(self.client, dockerfile, tag, content=content, buildargs={}, labels={})
 
     def spec(self, action: PublishAction, request_id: str = "", **fields: Any) -> PublishSpec:
         return PublishSpec(

@@ -5,40 +5,26 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
-from docker.client import DockerClient
+import requests
 
+from serving import environment
 from serving import publish as publishing
-from serving.containers import ContainerHost
 from serving.deploy import deploy
 from serving.desired import DesiredState
 from serving.job.errors import UserError
-from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.sandbox import find_containers
 from serving.spec import DeployOutcome, PublishOutcome, PublishSpec
+from serving.tokens import add_token, locate_tokens
 from tests.serving.load import run_load
-from tests.serving.rooms import call_mlflow
 from tests.serving.shops import Background, Shop, run_driver
-from tests.serving.tiny import make_failing_network, make_slow_network
+from tests.serving.tiny import make_failing_network, make_slow_at_grey_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
-
-
-@pytest.fixture
-def shop(docker_client: DockerClient, tmp_path: Path, deployment: str) -> Iterator[Shop]:
-    with use_database() as database:
-        yield Shop(tmp_path, deployment, database, docker_client)
-        ContainerHost(docker_client).stop(deployment)
-        database["deployments"].delete_one({"_id": deployment})
-        database["deployment_events"].delete_many({"deployment": deployment})
-    call_mlflow("DELETE", "registered-models/delete", name=deployment)
-    assert find_containers(docker_client, deployment=deployment) == []
 
 
 def test_good_canary_is_promoted_and_costs_nothing(shop: Shop) -> None:
@@ -88,16 +74,26 @@ def test_canary_that_fails_is_sent_away(shop: Shop) -> None:
         deploy(spec)
 
 
-def test_slow_canary_is_sent_away(shop: Shop) -> None:
+@pytest.mark.parametrize("asks", [False, True], ids=["open", "tokens"])
+def test_slow_canary_is_sent_away(shop: Shop, asks: bool) -> None:
+    """Its smoke samples are black and white, and quick. Where tokens are asked for, too."""
+    tokens = locate_tokens(environment.home(), shop.deployment)
+    token = add_token(tokens, "test")[0] if asks else ""
     shop.open(seconds=90)
-    spec = shop.register(sign=1, network=make_slow_network())
-    with run_load(f"http://127.0.0.1:{shop.state().port}", callers=2, kept=1) as load:
-        outcome = Background(lambda: deploy(spec)).wait()
+    address = f"http://127.0.0.1:{shop.state().port}"
+    spec = shop.register(sign=1, network=make_slow_at_grey_network())
+    with run_load(address, callers=2, kept=1, grey=150, token=token) as load:
+        work = Background(lambda: deploy(spec))
+        shop.wait_for_canary()
+        told = requests.get(f"{address}/replicas/1/metrics", timeout=30)
+        outcome = work.wait()
         load.wait_for_more("bright")
     assert load.failures == []
     assert isinstance(outcome, UserError), outcome
     assert "answers took more than" in str(outcome)
     assert (shop.state().version, shop.versions()) == (1, [1])
+    assert told.status_code == (401 if asks else 200)
+    assert [path.name for path in tokens.parent.iterdir()] == [tokens.name] * asks
 
 
 def test_canary_that_crashes_is_sent_away(shop: Shop) -> None:

@@ -1,14 +1,20 @@
 """Requests kept for review, and what callers say of them."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+import requests
 from fastapi import FastAPI
 
+from serving import environment
 from serving.app import create_app
+from serving.deploy import deploy
 from serving.keeping import Keeper, Keeping, KeptRequest, make_key, read_keeping
 from serving.limits import LimitsError
+from serving.queue_kept import list_kept
+from tests.serving.shops import Shop
 from tests.serving.test_app import RAW, ask, error_of
 from tests.serving.tiny import plain, write_bundle
 
@@ -93,3 +99,33 @@ def test_settings_that_cannot_be_used(folder: Path) -> None:
     given = {"MODELMILL_KEEP_REQUESTS": "2", "MODELMILL_KEEP_FOLDER": str(folder)}
     with pytest.raises(LimitsError, match="MODELMILL_KEEP_REQUESTS='2'"):
         read_keeping(given)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_all_replicas_keep_in_one_folder_and_take_what_is_said_of_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the gateway nobody knows which of them has answered."""
+    monkeypatch.setenv("MODELMILL_KEEP_REQUESTS", "0")
+    address = deploy(shop.register(sign=1)).endpoint
+    ids = [f"request-{number}" for number in range(6)]
+    for request_id in ids:
+        headers = {**RAW, "X-Request-ID": request_id}
+        assert requests.post(f"{address}/v1/predict", DOUBTFUL, headers=headers, timeout=30).ok
+    assert requests.post(f"{address}/v1/predict", SURE, headers=RAW, timeout=30).ok
+    folder = environment.kept_folder(shop.deployment)
+    end = time.monotonic() + 30
+    while len(list(folder.glob("*.json"))) < len(ids):
+        assert time.monotonic() < end, list(folder.iterdir())
+        time.sleep(0.05)
+    for request_id in ids:
+        said = {"request_id": request_id, "label": "oak"}
+        assert requests.post(f"{address}/v1/feedback", json=said, timeout=30).status_code == 202
+    assert {(kept.request.request_id, kept.feedback) for kept in list_kept(folder)} == {
+        (request_id, "oak") for request_id in ids
+    }
+    for kept in list_kept(folder):
+        kept.drop()
+    assert list(folder.iterdir()) == []
+    assert folder.parent.stat().st_mode & 0o777 == 0o700

@@ -3,30 +3,27 @@
 A canary's own faults are in test_canary.py; here new versions get all requests at once.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
+import onnx
 import pytest
-from docker.client import DockerClient
 
-from serving.containers import ContainerHost
 from serving.deploy import deploy
 from serving.desired import PastVersion, compare_and_set
 from serving.environment import REPO
 from serving.job.errors import UserError
-from serving.job.mongo import use_database
 from serving.reconcile import reconcile
 from serving.sandbox import find_containers
 from serving.spec import DeploySpec
 from tests.serving.load import run_load
-from tests.serving.rooms import call_mlflow
-from tests.serving.shops import Shop, run_driver, run_publisher
-from tests.serving.tiny import make_broken_network
+from tests.serving.shops import Background, Shop, run_driver, run_publisher
+from tests.serving.tiny import make_broken_network, make_nan_network, make_slow_network
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stores")]
 
@@ -40,18 +37,21 @@ with use_database() as database:
     reconcile(database, sys.argv[1])
 """
 
+# An idle machine takes less than 5 s; other tests may keep this one busy.
+ROLLBACK_SECONDS = 40.0
+# What the native API says of a picture.
+ANSWER = {
+    "results": [{"label": "bright", "score": 0.9}],
+    "request_id": "1",
+    "model": {"deployment": "d", "version": 2, "snapshot_id": "", "run_id": ""},
+}
+
 
 @pytest.fixture
-def shop(docker_client: DockerClient, tmp_path: Path, deployment: str) -> Iterator[Shop]:
-    with use_database() as database:
-        made = Shop(tmp_path, deployment, database, docker_client)
-        deploy(made.register(sign=1))
-        yield made
-        ContainerHost(docker_client).stop(deployment)
-        database["deployments"].delete_one({"_id": deployment})
-        database["deployment_events"].delete_many({"deployment": deployment})
-    call_mlflow("DELETE", "registered-models/delete", name=deployment)
-    assert find_containers(docker_client, deployment=deployment) == []
+def shop(shop: Shop) -> Shop:
+    """Serves its first version; what comes next gets all requests."""
+    deploy(shop.register(sign=1))
+    return shop
 
 
 def address_of(shop: Shop) -> str:
@@ -147,18 +147,62 @@ def test_two_publishes_at_once_leave_one_version(shop: Shop) -> None:
 
 
 def test_new_version_that_answers_nonsense_gets_no_request(shop: Shop) -> None:
-    """By a run and by hand: every picture is answered with an error of the server's own."""
-    spec = shop.register(sign=1, network=make_broken_network())
-    by_hand = partial(shop.say, "promote", "by hand", version=2)
+    """By a run and by hand; some answer with status 200 what a server of another kind would say."""
+    kinds: list[tuple[onnx.ModelProto | None, str, str]] = [
+        (make_broken_network(), "", r"answered with 5\d\d"),
+        (make_nan_network(), "", "answered with 500: .*no numbers"),
+        (None, '{"results": [{"label": "bright", "sco', "malformed answer: .*Invalid JSON"),
+        (None, "<html>welcome</html>", "malformed answer: .*Invalid JSON"),
+        (None, json.dumps(ANSWER).replace("0.9", "NaN"), "malformed answer: .*equal to 1"),
+    ]
     with run_load(address_of(shop), callers=2, kept=1) as load:
         load.wait_for_more("bright")
-        for attempt in (partial(deploy, spec), by_hand):
-            with pytest.raises(UserError, match=r"answered with 5\d\d"):
-                attempt()
+        for network, answer, words in kinds:
+            spec = shop.register(sign=1, network=network)
+            if answer:
+                shop.spoil(spec.version, answer)
+            by_hand = partial(shop.say, "promote", f"by hand {answer}", version=spec.version)
+            for attempt in (partial(deploy, spec), by_hand):
+                with pytest.raises(UserError, match=f"(?s){words}"):
+                    attempt()
         load.wait_for_more("bright")
     assert load.failures == []
     assert set(load.answers) == {"bright"}
     assert (shop.state().version, shop.versions(), shop.champion()) == (1, [1, 1], "1")
+
+
+def test_new_version_that_is_slow_gets_no_request(shop: Shop) -> None:
+    """By a run and by hand; its answers are right, and nobody has asked for a canary."""
+    spec = shop.register(sign=1, network=make_slow_network())
+    by_hand = partial(shop.say, "promote", "by hand", version=2)
+    sentence = r"takes \d+\.\d+ s a picture .*, and the version in service \d+\.\d+ s on the same"
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        load.wait_for_more("bright")
+        for attempt in (partial(deploy, spec), by_hand):
+            with pytest.raises(UserError, match=sentence):
+                attempt()
+        load.wait_for_more("bright")
+    assert load.failures == []
+    assert (shop.state().version, shop.versions(), shop.champion()) == (1, [1, 1], "1")
+    assert find_containers(shop.client, deployment=shop.deployment, role="candidate") == []
+
+
+def test_rollback_is_soon_done_and_loses_nothing(shop: Shop) -> None:
+    deploy(shop.register(sign=-1))
+    with run_load(address_of(shop), callers=2, kept=1) as load:
+        load.wait_for_more("dark")
+        begin = time.monotonic()
+        work = Background(lambda: shop.say("rollback"))
+        load.wait_for_more("bright", count=1, seconds=ROLLBACK_SECONDS)
+        taken = time.monotonic() - begin
+        outcome = work.wait()
+        before = load.answers["dark"]
+        load.wait_for_more("bright")
+        assert load.answers["dark"] == before
+    print(f"The version before answered after {taken:.1f} s")
+    assert load.failures == []
+    assert (outcome.version, outcome.frozen) == (1, True)
+    assert (shop.versions(), shop.champion()) == ([1, 1], "1")
 
 
 def test_freeze_ends_a_canary_and_costs_nobody_an_answer(shop: Shop) -> None:

@@ -9,7 +9,14 @@ from fastapi import FastAPI
 
 from serving import tokens
 from serving.app import create_app
-from serving.tokens import TokenGate, add_token, read_tokens, revoke_tokens
+from serving.tokens import (
+    TokenGate,
+    add_token,
+    lend_token,
+    locate_watch,
+    read_tokens,
+    revoke_tokens,
+)
 from tests.serving.test_app import RAW, ask
 from tests.serving.tiny import plain, write_bundle
 
@@ -66,6 +73,26 @@ def test_refusals_are_in_the_form_of_the_api(app: FastAPI, path: Path) -> None:
         assert ask(app, "GET", open_path).status_code == 200
     for closed in ("/metrics", "/v1/model", "/openapi.json", "/v2", "/nope"):
         assert ask(app, "GET", closed).status_code == 401
+
+
+def test_a_watch_sees_the_metrics_and_nothing_else_and_nobody_else_sees_them(
+    app: FastAPI, path: Path
+) -> None:
+    own, _ = add_token(path, "")
+
+    def status(path: str, token: str) -> int:
+        return ask(app, "GET", path, headers={"Authorization": f"Bearer {token}"}).status_code
+
+    with lend_token(locate_watch(path)) as text:
+        assert status("/metrics", text) == 200
+        assert predict(app, f"Bearer {text}").status_code == 401
+        assert status("/v1/model", text) == 401
+        assert ask(app, "GET", "/metrics").status_code == 401
+        assert status("/metrics", f"{text}x") == 401
+        assert status("/metrics", own) == 200
+    assert status("/metrics", text) == 401
+    assert status("/metrics", own) == 200
+    assert sorted(found.name for found in path.parent.iterdir()) == [path.name]
 
 
 def test_the_file_keeps_hashes_only(path: Path) -> None:

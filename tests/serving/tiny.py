@@ -47,22 +47,55 @@ def make_slow_network() -> onnx.ModelProto:
     """The same, and above it so much to multiply that an answer takes a large part of a second."""
     model = make_network()
     graph = model.graph
+    last = graph.node.pop()
+    steps = _multiply_much(graph, "nothing")
+    graph.node.extend([*steps, *_end_with("nothing", last.output[0])])
+    return model
+
+
+def make_slow_at_grey_network() -> onnx.ModelProto:
+    """The same for black and white, slow at any other picture."""
+    model = make_network()
+    graph = model.graph
+    last = graph.node.pop()
+    for name, level in (("one", 1.0), ("little", 0.5)):
+        array = np.array(level, dtype=np.float32)
+        graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((), np.float32), "quick"))
+    out = [helper.make_tensor_value_info(name, TensorProto.FLOAT, []) for name in ("much", "none")]
+    slow = helper.make_graph(_multiply_much(graph, "much"), "slow", [], out[:1])
+    quick = helper.make_graph([helper.make_node("Identity", ["quick"], ["none"])], "q", [], out[1:])
+    graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["x"], ["brightness"], keepdims=0),
+            helper.make_node("Mul", ["brightness", "brightness"], ["square"]),
+            helper.make_node("Sub", ["one", "square"], ["grey"]),
+            helper.make_node("Greater", ["grey", "little"], ["is_grey"]),
+            helper.make_node("If", ["is_grey"], ["nothing"], then_branch=slow, else_branch=quick),
+            *_end_with("nothing", last.output[0]),
+        ]
+    )
+    return model
+
+
+def _multiply_much(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
     side = 1500
     graph.initializer.append(
         onnx.numpy_helper.from_array(np.zeros((side, side), dtype=np.float32), "zeros")
     )
     # From the input, so that no optimiser does it once and for all.
-    last = graph.node.pop()
-    first = helper.make_node("ReduceMean", ["x"], ["level"], keepdims=0)
-    steps = [helper.make_node("Add", ["zeros", "level"], ["step0"])]
+    steps = [helper.make_node("ReduceMean", ["x"], ["level"], keepdims=0)]
+    steps += [helper.make_node("Add", ["zeros", "level"], ["step0"])]
     steps += [helper.make_node("MatMul", [f"step{n}", "zeros"], [f"step{n + 1}"]) for n in range(4)]
-    steps += [
-        helper.make_node("ReduceMean", ["step4"], ["nothing"], keepdims=0),
-        helper.make_node("Add", ["logits", "nothing"], ["sum"]),
-        helper.make_node("Softmax", ["sum"], [last.output[0]], axis=1),
+    return [*steps, helper.make_node("ReduceMean", ["step4"], [output], keepdims=0)]
+
+
+def _end_with(nothing: str, output: str) -> list[onnx.NodeProto]:
+    """Adds what is 0 to the logits, so that it has to be computed."""
+    return [
+        helper.make_node("Add", ["logits", nothing], ["sum"]),
+        helper.make_node("Softmax", ["sum"], [output], axis=1),
     ]
-    graph.node.extend([first, *steps])
-    return model
 
 
 def make_failing_network() -> onnx.ModelProto:
@@ -86,6 +119,15 @@ def make_failing_network() -> onnx.ModelProto:
             helper.make_node("Softmax", ["sum"], [last.output[0]], axis=1),
         ]
     )
+    return model
+
+
+def make_nan_network() -> onnx.ModelProto:
+    """Answers every picture at once, with scores that are no numbers."""
+    model = make_network()
+    (weights,) = model.graph.initializer
+    nothing = np.full((1, 2), np.nan, dtype=np.float32)
+    weights.CopyFrom(onnx.numpy_helper.from_array(nothing, weights.name))
     return model
 
 

@@ -11,9 +11,10 @@ from pyspark.sql import DataFrame
 
 from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
+from spark_jobs.near_duplicates import compare
 from spark_jobs.near_duplicates.compare import Comparison, compare_pairs
 from spark_jobs.near_duplicates.look import look_at
-from spark_jobs.pairs import Pair, pairs_key
+from spark_jobs.pairs import Pair, PairsCache, pairs_key
 from spark_jobs.session import make_frame
 from tests.spark_jobs.near_duplicates.pictures import copy_picture
 from tests.spark_jobs.whole_chain import RunEtl, make_picture, read_labels, read_report, write
@@ -58,6 +59,25 @@ def facts(context: StageContext, thumbnails: dict[str, bytes]) -> Callable[[str]
 
 def read_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*.parquet")}
+
+
+@pytest.mark.parametrize("pairs", [PAIRS, [("a", "b")]])
+def test_a_screening_first_changes_nothing(
+    context: StageContext,
+    facts: Callable[[str], DataFrame],
+    pairs: list[Pair],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = compare_pairs(pairs, LIMIT, facts("aabcd"), context.pairs)
+    monkeypatch.setattr(compare, "SCREENED_FROM", 1)
+    other = PairsCache(context.spark, (tmp_path / "screened").as_uri())
+    assert compare_pairs(pairs, LIMIT, facts("aabcd"), other) == plain
+    kept = [
+        sorted(pq.read_table(cache.locate(LIMIT).removeprefix("file://")).to_pylist(), key=str)
+        for cache in (context.pairs, other)
+    ]
+    assert kept[0] == kept[1]
 
 
 def test_only_what_is_new_is_compared(

@@ -8,10 +8,12 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from pipelines.airflow_api import AirflowApi, DagRun
 from pipelines.artifacts import make_run_id
@@ -20,9 +22,12 @@ from pipelines.context import Installation, RunFiles, publish_addresses, read_in
 from pipelines.gate.files import ASK
 from pipelines.request import RunRequest
 from pipelines.results import describe_run, waits_for_answer
+from pipelines.tasks.jobs import JobOperator
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
+from serving.job.freezing import explain_freeze
+from serving.job.mongo import use_database
 from serving.job.spec import OUTCOME_FILE
 from spark_jobs.spec import Champion, EvaluateOutcome
 from tests.pipelines.literals import EVALUATE, plan_of
@@ -40,7 +45,41 @@ SCENARIOS: dict[str, tuple[Paired | None, dict[str, object], str | None]] = {
     "rejected": (UNSURE, {}, "Reject"),
     "unanswered": (UNSURE, {}, None),
     "kept": (UNSURE, {"on_unsure": "keep"}, "Approve"),
+    "frozen": (None, {}, "Approve"),
+    "frozen, unsure": (UNSURE, {}, "Approve"),
+    "frozen late": (None, {}, "Approve"),
 }
+
+
+@contextmanager
+def freeze(name: str) -> Iterator[None]:
+    """Freeze the deployment for the scenarios that are called so; late: once its job has begun."""
+    with use_database() as database, ExitStack() as stack:
+        state = {"_id": "boards", "version": 2, "frozen": True}
+        by_hand = {"deployment": "boards", "action": "freeze", "who": "ada", "why": "wrong light"}
+        at = datetime(2025, 2, 28, 9, 30, tzinfo=UTC)
+
+        def set_frozen() -> None:
+            database["deployments"].insert_one(state)
+            database["deployment_events"].insert_one({**by_hand, "at": at})
+
+        def work(*_: object) -> None:
+            set_frozen()
+            raise UserError(explain_freeze(database, "boards"))
+
+        if name == "frozen late":
+            stack.enter_context(mock.patch.object(JobOperator, "work", work))
+        elif name.startswith("frozen"):
+            set_frozen()
+        yield
+        database["deployments"].delete_one({"_id": "boards"})
+
+
+def read_refusal(run_id: str) -> dict[str, Any]:
+    """What the deployment's history keeps of a run."""
+    with use_database() as database:
+        found = database["deployment_events"].find_one({"run_id": run_id}) or {}
+        return {key: found.get(key) for key in ("action", "who", "why")}
 
 
 def open_api() -> AirflowApi:
@@ -139,12 +178,14 @@ def run_scenario(
     asked: list[Any] = []
     person = threading.Thread(target=answer_when_asked, args=(api, run, option, asked))
     person.start()
-    test(
-        run_after=run_after,
-        logical_date=run_after,
-        run_conf={"dataset": "boards"},
-        mark_success_pattern=BEFORE_AND_AFTER,
-    )
+    done = BEFORE_AND_AFTER.removesuffix("|deploy") if name == "frozen late" else BEFORE_AND_AFTER
+    with freeze(name):
+        test(
+            run_after=run_after,
+            logical_date=run_after,
+            run_conf={"dataset": "boards"},
+            mark_success_pattern=done,
+        )
     person.join()
     run = api.read_run(run)
     tasks = api.list_tasks(run)
@@ -153,6 +194,7 @@ def run_scenario(
         "states": {task.task_id: task.state for task in tasks},
         "result": result.model_dump(mode="json"),
         "asked": asked,
+        "refusal": read_refusal(result.run_id),
     }
 
 

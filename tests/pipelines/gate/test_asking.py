@@ -108,3 +108,34 @@ def test_what_goes_in_is_written_down_by_the_deployment(
 ) -> None:
     run_id = found[name]["result"]["run_id"]
     assert database["deployment_events"].count_documents({"run_id": run_id}) == 0
+
+
+FROZEN = (
+    "Deployment 'boards' is frozen at version 2: freeze by ada, 2025-02-28 09:30 UTC (wrong light)."
+    " ./modelmill release boards lets new versions in again."
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "state"),
+    [
+        ("frozen", SKIPPED, "success"),
+        ("frozen, unsure", SKIPPED, "stopped_by_gate"),
+        ("frozen late", "success", "success"),
+    ],
+)
+def test_a_frozen_deployment_ends_the_run_green_and_says_who_froze_it(
+    found: dict[str, dict[str, Any]], name: str, image: str, state: str
+) -> None:
+    seen = found[name]
+    assert seen["states"] == {**GREEN, "ask": SKIPPED, "build_image": image, "deploy": SKIPPED}
+    assert seen["result"]["state"] == state
+    assert seen["result"]["reason"].endswith(FROZEN)
+    assert seen["asked"] == []
+    assert seen["refusal"]["action"] == "refuse"
+    assert seen["refusal"]["why"].endswith(FROZEN)
+
+
+def test_what_is_let_in_leaves_no_refusal(found: dict[str, dict[str, Any]]) -> None:
+    assert found["first"]["refusal"]["action"] is None
+    assert found["worse"]["refusal"]["action"] == "refuse"

@@ -27,6 +27,14 @@ def test_secrets_and_foreign_settings_stay_behind() -> None:
     }
 
 
+def test_the_model_servers_settings_are_handed_on() -> None:
+    """`up` hands them to Airflow, Airflow to the jobs, and these to the servers."""
+    given = {"MODELMILL_SERVE_MAX_QUEUE": "8", "MODELMILL_KEEP_REQUESTS": "0.05"}
+    unset = {"MODELMILL_SERVE_MAX_BATCH": "", "MODELMILL_TOKEN": "mm_secret"}
+    kept = base_environment(base_environment({**given, **unset}))
+    assert {name: value for name, value in kept.items() if name.startswith("MODELMILL_")} == given
+
+
 @pytest.mark.parametrize(
     ("given", "locale"),
     [

@@ -5,6 +5,7 @@ Raw sockets with prepared bytes: the callers share the machine with what they me
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 READ_BYTES = 65536
@@ -75,6 +76,14 @@ class Caller:
             self._streams[1].close()
             self._streams = None
 
+    async def end(self) -> None:
+        """Hang up, and wait until that is done."""
+        writer = self._streams[1] if self._streams else None
+        self.close()
+        if writer is not None:
+            with suppress(OSError):
+                await writer.wait_closed()
+
 
 async def _run_closed(port: int, request: bytes, clients: int, seconds: float) -> Answers:
     answers = Answers()
@@ -86,7 +95,7 @@ async def _run_closed(port: int, request: bytes, clients: int, seconds: float) -
         while (sent := time.perf_counter()) < until:
             status = await caller.ask()
             answers.add(status, time.perf_counter() - sent)
-        caller.close()
+        await caller.end()
 
     await asyncio.gather(*(call() for _ in range(clients)))
     answers.elapsed = time.perf_counter() - begin
@@ -123,6 +132,8 @@ async def _run_open(
             task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
     answers.elapsed = time.perf_counter() - begin
+    for caller in free:
+        await caller.end()
     return answers
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from serving.environment import find_free_port
 from tests.serving.measuring import bundle as bundles
-from tests.serving.measuring.load import Answers, run_closed, run_open
+from tests.serving.measuring.load import run_closed, run_open
 from tests.serving.measuring.picture import make_jpeg
+from tests.serving.measuring.soak import MAX_GROWTH, SHORT_MINUTES, read_memory, soak
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
 BOTH = "0,1"
@@ -40,12 +41,6 @@ def tell(finding: str, **values: object) -> None:
     """One JSON line."""
     rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in values.items()}
     print(json.dumps({"benchmark": "serve", "finding": finding, **rounded}), flush=True)
-
-
-def read_memory(pid: int) -> int:
-    """Resident bytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def read_cpu_seconds(pid: int) -> float:
@@ -201,25 +196,23 @@ def measure_start(ground: Ground, repeat: int) -> None:
 
 
 def measure_soak(ground: Ground, minutes: float) -> None:
-    """Short runs of load, one after the other; the memory after the first against the last's."""
+    """Short runs at half of what it can do; each process's memory, after the first and the last."""
     with run_ours(ground) as (port, pid):
-        run_closed(port, ground.picture, CLIENTS, 20)
-        first = read_memory(pid)
-        until = time.monotonic() + 60 * minutes
-        total = Answers()
-        while time.monotonic() < until:
-            found = run_closed(port, ground.picture, CLIENTS, 15)
-            total.seconds += found.seconds
-            total.failures += found.failures + len(found.refused)
-        last = read_memory(pid)
-    tell(
-        "soak",
-        minutes=minutes,
-        answers=len(total.seconds),
-        failures=total.failures,
-        memory_mb=first / 2**20,
-        memory_growth=last / first - 1,
-    )
+        calm = run_closed(port, ground.picture, CLIENTS, ground.seconds)
+        rate = calm.throughput / 2
+        total, memory = soak(port, pid, ground.picture, minutes=minutes, clients=CLIENTS, rate=rate)
+    for one in memory:
+        tell(
+            "soak",
+            minutes=minutes,
+            answers=len(total.seconds),
+            answers_a_second=total.throughput,
+            failures=total.failures + len(total.refused),
+            first_mb=one.first / 2**20,
+            last_mb=one.last / 2**20,
+            memory_growth=one.growth,
+            wanted=MAX_GROWTH,
+        )
 
 
 def main() -> int:
@@ -228,7 +221,10 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, help="a bundle; default: EfficientNet-Lite0")
     parser.add_argument("--seconds", type=float, default=10, help="of each run of load")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--soak", type=float, default=1, help="minutes; 0: leave out")
+    parser.add_argument(
+        "--soak", type=float, default=SHORT_MINUTES, help="minutes of load; 0: leave out"
+    )
+    parser.add_argument("--only-soak", action="store_true", help="nothing else")
     arguments = parser.parse_args()
     if (os.cpu_count() or 1) < 2:
         parser.error("two cores are needed: one for the server, one for its callers")
@@ -243,10 +239,11 @@ def main() -> int:
         ground = Ground(bundle, path.read_bytes(), path, arguments.seconds)
         tell("ground", picture_bytes=len(ground.picture), load_average=os.getloadavg()[0])
         os.sched_setaffinity(0, {int(CLIENT_CORE)})
-        capacity = measure_one_core(ground, arguments.repeat)
-        measure_flask(ground, arguments.repeat)
-        measure_overload(ground, capacity)
-        measure_start(ground, arguments.repeat)
+        if not arguments.only_soak:
+            capacity = measure_one_core(ground, arguments.repeat)
+            measure_flask(ground, arguments.repeat)
+            measure_overload(ground, capacity)
+            measure_start(ground, arguments.repeat)
         if arguments.soak:
             measure_soak(ground, arguments.soak)
         tell("ground", load_average=os.getloadavg()[0])

@@ -146,7 +146,9 @@ def test_image_serves_where_nothing_was(
     with pytest.raises(ImageNotFound):
         docker_client.images.get(tag)
     port, name = find_free_port(), f"modelmill-{spec.deployment}"
-    variables = {"MODELMILL_PORT": str(port)}
+    # Where its folder has Compose as a plugin, Compose starts the server.
+    variables = {"DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG", str(tmp_path))}
+    variables["MODELMILL_PORT"] = str(port)
     if os.environ.get("MODELMILL_DOCKER_HOST"):
         variables["DOCKER_HOST"] = os.environ["MODELMILL_DOCKER_HOST"]
     try:
@@ -159,7 +161,13 @@ def test_image_serves_where_nothing_was(
         served = predict(create_app(bundle, "d", 1), content=plain(90), headers=RAW).json()
         assert answer["results"] == served["results"]
         assert (answer["model"]["deployment"], answer["model"]["version"]) == (spec.deployment, 5)
-        host = docker_client.containers.get(name).attrs["HostConfig"]
+        container = docker_client.containers.get(name)
+        compose = ("docker", "compose", "version")
+        has_compose = not subprocess.run(
+            compose, env={**os.environ, **variables}, capture_output=True, check=False
+        ).returncode
+        assert ("com.docker.compose.project" in container.labels) == has_compose
+        host = container.attrs["HostConfig"]
         assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"])
         assert host["SecurityOpt"] == ["no-new-privileges"]
         assert host["Memory"] == 2 * 2**30
@@ -169,5 +177,5 @@ def test_image_serves_where_nothing_was(
     finally:
         with suppress(NotFound):
             docker_client.containers.get(name).remove(force=True)
-        with suppress(NotFound):
-            docker_client.networks.get(name).remove()
+        for network in docker_client.networks.list(names=[name]):
+            network.remove()

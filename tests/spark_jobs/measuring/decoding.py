@@ -6,12 +6,14 @@ used: Spark's to the JVM, the pool's to its parent.
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -19,6 +21,7 @@ from pyspark.sql import functions as F
 from serving.bundle.manifest import Preprocessing
 from serving.job.inputs import BackboneFile, Input
 from serving.job.segments import SegmentWriter
+from spark_jobs.arrays import make_array
 from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
@@ -26,7 +29,7 @@ from spark_jobs.pairs import PairsCache
 from spark_jobs.schemas import RAW, SAMPLES
 from spark_jobs.session import open_session
 from spark_jobs.stages import decode_image
-from spark_jobs.tables import FeatureCache, RawContent
+from spark_jobs.tables import FeatureCache, RawContent, mark_cached
 from tests.spark_jobs.measuring.processes import measure
 from tests.spark_jobs.near_duplicates.pictures import make_scene, shoot
 
@@ -59,6 +62,16 @@ def write_pictures(folder: Path, count: int, width: int, height: int) -> int:
     return total // count
 
 
+def _decode_and_hash(
+    decode: Callable[[decode_image.Batches], decode_image.Batches], batches: decode_image.Batches
+) -> decode_image.Batches:
+    """Hashes as the import makes them, of the content that the batch holds anyway."""
+    for batch in decode(batches):
+        again = [hashlib.sha256(content).hexdigest() for content in batch["content"].to_pylist()]
+        index = batch.schema.get_field_index("sha256")
+        yield batch.set_column(index, "sha256", make_array(again, pa.string()))
+
+
 def decode_with_spark(spark: SparkSession, folder: Path) -> None:
     """The stage itself, over rows as the etl makes them."""
     uris = tuple(path.as_uri() for path in sorted(folder.glob("*.parquet")))
@@ -80,9 +93,11 @@ def decode_with_spark(spark: SparkSession, folder: Path) -> None:
         for field in SAMPLES.fields
         if field.name not in ("sha256", "content")
     ]
-    decoded = decode_image.run(have.select("*", *empty), decode_image.Params(), context)
-    hashed = decoded.withColumn("again", F.sha2("content", 256)).drop("content")
-    hashed.write.format("noop").mode("overwrite").save()
+    samples = mark_cached(have.select("*", *empty), [context.inputs[0].cache])
+    samples = samples.withColumn("cached", F.size("cached") > 0)
+    work = partial(_decode_and_hash, decode_image.make_decoder(PREPROCESSING, 1))
+    made = samples.mapInArrow(work, samples.schema).drop("content")
+    made.write.format("noop").mode("overwrite").save()
 
 
 def _decode_chunk(contents: list[bytes]) -> list[tuple[str, object]]:

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.near_duplicates.confirm import COMPARE_VERSION, Bytes, compare_thumbnails
+from spark_jobs.near_duplicates.confirm import (
+    COMPARE_VERSION,
+    Bytes,
+    compare_thumbnails,
+    look_coarsely,
+    pack_coarse,
+    screen_pairs,
+    unpack_coarse,
+)
 
 # Where this fails the comparing tells otherwise than before: raise COMPARE_VERSION, and put here
 # what it gives now. Under the old version, results of old and new code would lie side by side.
@@ -48,7 +56,8 @@ def clip(picture: Numbers) -> Bytes:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def test_what_the_version_stands_for() -> None:
+def make_pairs() -> tuple[Bytes, Bytes]:
+    """Copies and what is less than one, [n, 96, 96] each."""
     pictures = [make_blobs(seed) for seed in (b"one", b"other", b"third")]
     pairs = [
         (clip(picture), clip(changed))
@@ -56,7 +65,23 @@ def test_what_the_version_stands_for() -> None:
         for changed in change(picture, other)
     ]
     first, second = (np.stack(side) for side in zip(*pairs, strict=True))
+    return first, second
+
+
+def test_what_the_version_stands_for() -> None:
+    first, second = make_pairs()
     told = [round(one, 3) for one in compare_thumbnails(first, second, LIMIT).tolist()]
     assert 0 < sum(one <= LIMIT for one in told) < len(told)
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
     assert (COMPARE_VERSION, digest) == PINNED
+
+
+def test_screening_drops_only_what_the_comparing_gives_up() -> None:
+    first, second = make_pairs()
+    one, other = (
+        unpack_coarse([record.tobytes() for record in pack_coarse(look_coarsely(side))])
+        for side in (first, second)
+    )
+    left = screen_pairs(one, other, LIMIT)
+    assert 0 < (~left).sum() < len(left)
+    assert np.isinf(compare_thumbnails(first, second, LIMIT)[~left]).all()

@@ -1,0 +1,92 @@
+"""How slow a new version may be: servers that really answer, and really take their time."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving import slowness
+from serving.app import create_app
+from serving.candidate import check_candidate
+from serving.deploy import deploy
+from serving.desired import read_desired
+from serving.hosts import Served
+from serving.slowness import check_pace
+from serving.smoke import ServeError, check_sense
+from tests.serving.rooms import Room
+from tests.serving.running import run_server
+from tests.serving.tiny import plain, write_bundle
+
+PICTURES = (plain(0), plain(255))
+
+
+class _Sleeper:
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await asyncio.sleep(self._seconds)
+        await self._app(scope, receive, send)
+
+
+@contextmanager
+def serve(bundle: Path, seconds: float = 0.0) -> Iterator[str]:
+    app = create_app(bundle, "d", 1)
+    app.add_middleware(_Sleeper, seconds=seconds)
+    with run_server(app) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[str]:
+    with serve(write_bundle(tmp_path / "b")) as address:
+        yield address
+
+
+def test_a_version_that_sleeps_is_refused_with_both_times(quick: str, bundle: Path) -> None:
+    with (
+        serve(bundle, 0.3) as slow,
+        pytest.raises(
+            ServeError, match=r"takes 0\.3\d\d s .* the version in service 0\.0\d\d s .* 0\.250 s"
+        ),
+    ):
+        check_pace(slow, quick, PICTURES)
+
+
+def test_slower_is_taken_while_nobody_minds(quick: str, bundle: Path) -> None:
+    """Many times slower, and still quick."""
+    with serve(bundle, 0.1) as slower:
+        check_pace(slower, quick, PICTURES)
+
+
+def test_beside_a_slow_version_more_is_taken(tmp_path: Path, bundle: Path) -> None:
+    with serve(write_bundle(tmp_path / "b"), 0.1) as before, serve(bundle, 0.4) as slower:
+        check_pace(slower, before, PICTURES)
+
+
+def test_a_first_version_is_held_to_a_limit(
+    quick: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_pace(quick, None, PICTURES)
+    monkeypatch.setattr(slowness, "ALONE_SECONDS", 0.1)
+    with serve(bundle, 0.2) as slow, pytest.raises(ServeError, match=r"and 0\.1 s is the most"):
+        check_pace(slow, None, PICTURES)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_a_version_in_service_that_is_lost_stops_no_new_one(
+    room: Room, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = room.register(sign=1)
+    deploy(spec)
+    state = read_desired(room.database, room.deployment)
+    assert state is not None
+    lost = {"version": 99, "bundle_uri": (room.folder / "gone").as_uri()}
+    served = Served(deployment=room.deployment, version=1, image_tag="", bundle_uri=spec.bundle_uri)
+    check_candidate(served, check_sense, PICTURES, state.model_copy(update=lost))
+    assert "Version 99 cannot be timed beside it: " in capsys.readouterr().out
