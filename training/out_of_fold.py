@@ -25,9 +25,9 @@ from training.spec import TrainSpec
 from training.tasks.protocol import Floats, Integers, TaskModel
 
 OUT_OF_FOLD_FILE = "out_of_fold.parquet"
-# Each head learns from at most so many, and from so many of every class at least: more would take
-# minutes. All samples are scored, whatever their number.
-MOST_LEARNED, LEAST_OF_CLASS = 20_000, 20
+# All heads together see at most so many samples in all epochs, about half a minute of one core: of
+# more, each learns from a part, and from so many of every class at least. All are scored.
+MOST_SEEN, LEAST_OF_CLASS = 1_000_000, 20
 
 
 def find_head(search: Search) -> Trial:
@@ -66,8 +66,9 @@ def score_out_of_fold(
     if not folds.folds:
         return np.zeros(0, np.int64), np.zeros((0, len(spec.classes)), np.float32)
     chance = np.random.default_rng([spec.seed, 2])
+    most = MOST_SEEN // (len(folds) * head.best_epoch)
     thinned = tuple(
-        replace(fold, train=thin_out(fold.train, samples.targets, MOST_LEARNED, chance))
+        replace(fold, train=thin_out(fold.train, samples.targets, most, chance))
         for fold in folds.folds
     )
     folds = replace(folds, folds=thinned)

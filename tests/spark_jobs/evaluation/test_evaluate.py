@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import requests
@@ -198,3 +199,12 @@ def test_a_lost_segment_is_told(spec: EvaluateSpec, tmp_path: Path) -> None:
         segment.unlink()
     with pytest.raises(UserError, match="18 of 18 test samples"):
         run_evaluate(spec)
+
+
+def test_a_snapshot_without_a_test_side_is_told(spec: EvaluateSpec, tmp_path: Path) -> None:
+    labels = pq.read_table(tmp_path / "snapshots" / spec.snapshot_id / LABELS_FILE)
+    rest = labels.filter(pc.not_equal(labels["side"], "test"))
+    file = tmp_path / "without_test.parquet"
+    pq.write_table(rest, file)
+    with pytest.raises(UserError, match="has no test side: nothing can be measured"):
+        run_evaluate(spec.model_copy(update={"labels_uri": file.as_uri()}))

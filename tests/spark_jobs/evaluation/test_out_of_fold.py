@@ -18,6 +18,7 @@ from tests.training.tables import write_table
 from training import out_of_fold
 from training.out_of_fold import find_head, score_out_of_fold, thin_out, write_out_of_fold
 from training.ranks import Ranks
+from training.search.fold_fit import FoldFit
 from training.search.search import Material, gather_material
 from training.spec import TrainSpec
 from training.tasks.protocol import load_task
@@ -137,10 +138,21 @@ def test_a_class_of_one_group_is_not_doubted(
 def test_heads_learn_from_a_bounded_part(
     spec: TrainSpec, material: Material, winner: Winner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(out_of_fold, "MOST_LEARNED", 100)
+    learned: list[int] = []
+    epochs = find_head(winner.found.search).best_epoch
+    monkeypatch.setattr(out_of_fold, "MOST_SEEN", 100 * 5 * epochs)
     monkeypatch.setattr(out_of_fold, "LEAST_OF_CLASS", 2)
+    run_epoch = FoldFit.run_epoch
+
+    def watch(fit: FoldFit) -> None:
+        learned.extend(len(fold.train) for fold in fit._data.folds.folds)
+        run_epoch(fit)
+
+    monkeypatch.setattr(FoldFit, "run_epoch", watch)
     task = load_task(spec.task)[1]
     held, scores = score_out_of_fold(spec, winner.found.search, material, task)
+    assert len(learned) == 5 * epochs
+    assert max(learned) <= 100
     assert len(held) == SAMPLES
     right = scores.argmax(axis=1) == material.samples.targets[held]
     assert right.mean() > 0.7
