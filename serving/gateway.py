@@ -11,7 +11,8 @@ METRICS_PATH = "/gateway/metrics"
 # How long a caller's idle connection is kept; replicas outlive their place in the configuration by
 # a little more, for its next request still goes where the connection came from.
 KEEP_ALIVE_SECONDS = 2
-# A request larger than this cannot be sent again to another replica when the first one dies.
+# A request larger than this cannot be sent again to another replica when the first one dies; up to
+# here it is taken in as a whole before a replica sees it, for HAProxy repeats no other.
 BUFFER_BYTES = 256 * 1024
 # How HAProxy calls the servers that get a share of the requests; a number follows.
 CANARY = "canary-"
@@ -44,6 +45,7 @@ defaults
     timeout http-keep-alive {keep_alive}s
     timeout server {server}s
     timeout queue 5s
+    http-error status 408 content-type application/json string {too_slow}
     http-error status 502 content-type application/json hdr Retry-After 1 string {error}
     http-error status 503 content-type application/json hdr Retry-After 1 string {error}
     http-error status 504 content-type application/json hdr Retry-After 1 string {error}
@@ -66,6 +68,11 @@ _ERROR = (
     '\'{"error":{"code":"no_server","message":'
     '"No model server could answer: try again in a second."}}\''
 )
+# Of a header, or of a body that is waited for here, so that no server can say it.
+_TOO_SLOW = (
+    '\'{{"error":{{"code":"too_slow","message":"The request took too long to arrive: '
+    "its header may take {header:g} s, its body {body:g} s.\"}}}}'"
+)
 _SERVER = "resolvers engine init-addr last,libc,none"
 
 
@@ -84,8 +91,9 @@ def render_config(
 
     All are servers of one backend, so that what a canary does not answer another one does.
 
-    The times are the servers' own limits: the gateway waits a little longer, so that the server's
-    sentence reaches the caller. Raises ValueError where there is no replica.
+    The times are the servers' own limits. The gateway waits a little longer, so that the server's
+    sentence reaches the caller, except for a body's first BUFFER_BYTES, which no server waits for.
+    Raises ValueError where there is no replica.
     """
     if not replicas:
         raise ValueError("a gateway needs a replica")
@@ -94,6 +102,7 @@ def render_config(
         client=round(body_seconds + 5),
         header=round(header_seconds + 1),
         error=_ERROR,
+        too_slow=_TOO_SLOW.format(header=header_seconds, body=body_seconds),
         keep_alive=KEEP_ALIVE_SECONDS,
         server=round(body_seconds + answer_seconds + 5),
     )
@@ -125,6 +134,7 @@ frontend api
     acl asks-configuration path {CONFIGURATION_PATH}
     http-request return status 200 content-type text/plain string {mark} if asks-configuration
     http-request use-service prometheus-exporter if {{ path {METRICS_PATH} }}
+    http-request wait-for-body time {round(body_seconds * 1000)}ms
 """
     return head + front + rest
 
