@@ -66,6 +66,8 @@ def decide(
         given = label if verdict == "relabel" else item.label
         wanted = _clean_label(database, dataset, given, new_class=new_class)
     with _hold(database, item, by) as held:
+        # A purge may have moved its picture since; it waits for those who hold one.
+        item = find_item(database, dataset, sha256)
         before = _find_sample(database, item)
         outside = item.served is not None and stands_outside(before, item.withdrawn)
         sample = before if outside else _read_unchanged(database, item)

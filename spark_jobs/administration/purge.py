@@ -7,7 +7,9 @@ dataset works at a time: another would write anew what this one takes out. Kille
 is complete when it runs again.
 """
 
+import time
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +28,8 @@ from spark_jobs.database import connect
 from spark_jobs.snapshots import list_purged, read_labels
 
 BATCH = 1000
+# Between looks whether a question is still being decided.
+HELD_SECONDS = 0.2
 
 
 class Purge:
@@ -100,12 +104,13 @@ class Purge:
             return False
         addresses = self._find_addresses(uri)
         there = {"dataset": self._spec.dataset}
-        pointed = self._samples.find(there | {"segment": {"$in": addresses}}, {"sha256": 1})
-        waiting = self._reviews.find(
-            there | {"decision": None, "served.segment": {"$in": addresses}}, {"sha256": 1}
-        )
+        asked = there | {"decision": None, "served.segment": {"$in": addresses}}
+        # Questions first: what is decided between the two is among the samples then.
+        waiting = {one["sha256"] for one in self._reviews.find(asked, {"sha256": 1})}
+        pointing = there | {"segment": {"$in": addresses}}
+        pointed = {one["sha256"] for one in self._samples.find(pointing, {"sha256": 1})}
         # A row that neither a sample nor an open question points to is another import's leftover.
-        kept = {one["sha256"] for found in (pointed, waiting) for one in found} - self._gone
+        kept = (waiting | pointed) - self._gone
         self.left_out |= (self._left_out & hashes) - kept
         if kept:
             self._move(segment, kept, addresses)
@@ -136,12 +141,25 @@ class Purge:
 
     def _point(self, hashes: Collection[str], addresses: list[str], moved: str) -> None:
         """What lies in the old segment lies in the new one."""
-        # A question first: whoever decides it meanwhile makes a sample that points where it does.
-        for collection, field in ((self._reviews, "served.segment"), (self._samples, "segment")):
-            for part in self._batch_ids(hashes):
-                self._lease.confirm()
-                old = part | {field: {"$in": addresses}}
-                collection.update_many(old, {"$set": {field: moved}})
+        self._point_in(self._reviews, "served.segment", hashes, addresses, moved)
+        # Whoever holds a question may have read where it lay, and makes a sample that points there.
+        while self._reviews.find_one(
+            {
+                "dataset": self._spec.dataset,
+                "served.segment": moved,
+                "held.until": {"$gt": datetime.now(UTC)},
+            }
+        ):
+            self._lease.confirm()
+            time.sleep(HELD_SECONDS)
+        self._point_in(self._samples, "segment", hashes, addresses, moved)
+
+    def _point_in(
+        self, found: Any, field: str, hashes: Collection[str], addresses: list[str], moved: str
+    ) -> None:
+        for part in self._batch_ids(hashes):
+            self._lease.confirm()
+            found.update_many(part | {field: {"$in": addresses}}, {"$set": {field: moved}})
 
     def mark_samples(self) -> None:
         """Their tombstones point nowhere from here on."""

@@ -110,10 +110,11 @@ def _screen_asked(
     )
     looks = packed.persist(StorageLevel.MEMORY_AND_DISK)
     screen = partial(_screen, allowed=allowed)
-    table = (
-        _join_looks(asked, count, looks).mapInArrow(screen, "number int, left boolean").toArrow()
-    )
-    looks.unpersist()
+    rows = _join_looks(asked, count, looks).mapInArrow(screen, "number int, left boolean")
+    try:
+        table = rows.toArrow()
+    finally:
+        looks.unpersist()
     left = np.array(table["left"].to_pylist(), np.bool_)
     numbers: Numbers = table["number"].to_numpy()
     return numbers[~left], numbers[left]

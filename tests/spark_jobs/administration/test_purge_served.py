@@ -1,6 +1,8 @@
 """Pictures of the review queue that are no samples: purged beside, or not."""
 
-from datetime import UTC, datetime
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from serving.job.review_decisions import ReviewConflictError, decide, find_item, undo_decision
 from serving.job.reviews import ReviewItem, queue_reviews
-from serving.job.samples import Sample, read_sample
+from serving.job.samples import Sample, name_sample, read_sample
 from serving.job.segments import SegmentWriter
 from serving.job.served import ServedPicture
 from spark_jobs.administration.purge import purge_samples
@@ -118,3 +120,27 @@ def test_killed_before_removing_it_is_complete_the_next_time(
     decide(database, imported, WAITING, "confirm", by="ann")
     sample = read_sample(database, imported, WAITING)
     assert WAITING in read_raw(tmp_path)[sample.segment]
+
+
+def test_who_decides_meanwhile_loses_nothing(
+    make_purge: MakePurge, queued: str, imported: str, tmp_path: Path, database: Any
+) -> None:
+    name = {"dataset": imported, "sha256": WAITING}
+    hold = {"key": "k", "by": "ann", "until": datetime.now(UTC) + timedelta(seconds=30)}
+    database["reviews"].update_one(name, {"$set": {"held": hold}})
+    spec = make_purge(read_sample(database, imported, ADMITTED))
+    with ThreadPoolExecutor() as pool:
+        purge = pool.submit(purge_samples, spec)
+        for _ in range(600):
+            if find_item(database, imported, WAITING).served.segment != queued:  # type: ignore[union-attr]
+                break
+            time.sleep(0.1)
+        assert not purge.done()
+        # As the decision of one who had read the old address before.
+        sample = read_sample(database, imported, ADMITTED).model_dump()
+        late = sample | name | {"_id": name_sample(imported, WAITING), "segment": queued}
+        database["samples"].insert_one(late | {"state": "active"})
+        database["reviews"].update_one(name, {"$unset": {"held": ""}})
+        assert purge.result(timeout=60).purged == 1
+    moved = read_sample(database, imported, WAITING).segment
+    assert WAITING in read_raw(tmp_path)[moved]
