@@ -38,7 +38,8 @@ def run_mongo(jars: list[Path], folder: Path) -> Iterator[str]:
     """mongodb://HOST:PORT of a server that keeps its data below `folder`."""
     port = free_port()
     source = REPO / "docker" / "local" / "mongo" / "MongoWireServer.java"
-    command = ["java", "-Xmx1g", "-XX:+UseSerialGC", "-cp", ":".join(map(str, jars)), str(source)]
+    command = ["java", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    command += ["-cp", ":".join(map(str, jars)), str(source)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "127.0.0.1", str(port), str(folder / "data")], stdout=log, stderr=log
