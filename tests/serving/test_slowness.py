@@ -18,7 +18,7 @@ from serving.slowness import check_pace
 from serving.smoke import ServeError, check_sense
 from tests.serving.rooms import Room
 from tests.serving.running import run_server
-from tests.serving.tiny import plain, write_bundle
+from tests.serving.tiny import make_nan_network, plain, write_bundle
 
 PICTURES = (plain(0), plain(255))
 
@@ -75,6 +75,25 @@ def test_a_first_version_is_held_to_a_limit(
     monkeypatch.setattr(slowness, "ALONE_SECONDS", 0.1)
     with serve(bundle, 0.2) as slow, pytest.raises(ServeError, match=r"and 0\.1 s is the most"):
         check_pace(slow, None, PICTURES)
+
+
+def test_a_version_in_service_that_answers_nonsense_stops_no_new_one(
+    tmp_path: Path,
+    quick: str,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nor does it let a slow one in: that is held to the limit of a first version."""
+    broken = write_bundle(tmp_path / "broken", network=make_nan_network())
+    with serve(broken) as before, serve(bundle, 0.4) as slow:
+        check_pace(quick, before, PICTURES)
+        said = capsys.readouterr().out
+        monkeypatch.setattr(slowness, "ALONE_SECONDS", 0.3)
+        with pytest.raises(ServeError, match=r"0\.3 s is the most"):
+            check_pace(slow, before, PICTURES)
+    assert "The version in service cannot be timed beside it: " in said
+    assert "500" in said
 
 
 @pytest.mark.integration
