@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from serving.job.errors import UserError
+from serving.limits import PREFIX, LimitsError, read_limits
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -24,8 +25,16 @@ def home() -> Path:
 
 
 def server_settings() -> dict[str, str]:
-    """The model servers' own MODELMILL_SERVE_* variables, which every server gets."""
-    return {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_SERVE_") and v}
+    """The model servers' own MODELMILL_SERVE_* variables, which every server gets.
+
+    Raises UserError where one cannot be used: before a server is started that would end at once.
+    """
+    given = {k: v for k, v in os.environ.items() if k.startswith(PREFIX) and v}
+    try:
+        read_limits(given)
+    except LimitsError as error:
+        raise UserError(f"{error}. Set it to another value, or unset it for its default.") from None
+    return given
 
 
 def kept_folder(deployment: str) -> Path:
