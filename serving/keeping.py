@@ -39,7 +39,7 @@ class Keeping(BaseModel):
     share: float = Field(
         ge=0, le=1, description="Share of the confident answers that is kept; unset: nothing is"
     )
-    folder: Path = Field(description="Where; default: HOME/kept/NAME")
+    folder: Path = Field(description="Where: in kept/NAME of this folder; default: HOME")
     below: float = Field(default=0.6, ge=0, le=1, description="Answers below are always kept")
     megabytes: int = Field(default=500, ge=1, description="Megabytes of all kept pictures")
 
