@@ -133,7 +133,10 @@ class Keeper:
             self._waiting -= 1
 
     def _has_room(self, size: int) -> bool:
-        """Counted again now and then: a review takes pictures away."""
+        """Counted again now and then: a review takes pictures away, other replicas add theirs.
+
+        N of them may keep too much, by what they write between two counts.
+        """
         limit = self._keeping.megabytes * 2**20
         now = time.monotonic()
         if now - self._scanned > RESCAN_SECONDS:
