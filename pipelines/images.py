@@ -13,6 +13,7 @@ from pipelines.local.environment import read_docker_address
 
 if TYPE_CHECKING:
     from docker.client import DockerClient
+    from docker.models.images import Image
 
 TAG = re.compile(r"modelmill/([a-z][a-z0-9-]{0,39}):(\d+)")
 # serving.image writes it: the snapshot that the model was trained on.
@@ -50,6 +51,20 @@ def use_engine(installation: Installation) -> "Iterator[DockerClient | None]":
         client.close()
 
 
+def read_images(client: "DockerClient", labels: Collection[str] = ()) -> "Iterator[Image]":
+    """Those with all these labels, whoever made them; one that somebody removes meanwhile is none.
+
+    The engine lists no layers: each image is read by itself, and Docker's own list fails there.
+    """
+    from docker.errors import ImageNotFound
+
+    for listed in client.api.images(filters={"label": list(labels)}):
+        try:
+            yield client.images.get(listed["Id"])
+        except ImageNotFound:
+            continue
+
+
 def list_images(
     client: "DockerClient", home_label: str, snapshots: Collection[str]
 ) -> tuple[ModelImage, ...]:
@@ -59,7 +74,7 @@ def list_images(
     """
     found = []
     ours = [SNAPSHOT_LABEL, f"{BUILDER_LABEL}={home_label}"]
-    for image in client.images.list(filters={"label": ours}):
+    for image in read_images(client, ours):
         if image.labels.get(SNAPSHOT_LABEL) not in snapshots:
             continue
         size = int(image.attrs.get("Size", 0))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.images import read_images
 from pipelines.leftovers import GRACE
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class RuntimeImage(BaseModel):
 
 def list_runtimes(client: "DockerClient") -> tuple[RuntimeImage, ...]:
     """All that the engine has: they belong to no installation alone."""
-    images = [(image, tuple(image.attrs["RootFS"]["Layers"])) for image in client.images.list()]
+    # One that was built from nothing, and of nothing, names no layers.
+    images = [
+        (image, tuple(image.attrs["RootFS"].get("Layers") or ())) for image in read_images(client)
+    ]
     containers = client.containers.list(all=True, ignore_removed=True)
     found = []
     for image, layers in images:

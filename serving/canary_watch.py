@@ -40,6 +40,7 @@ class Watch:
     def __init__(self, address: str, *, whole: bool, token: str) -> None:
         self._address, self._whole = address, whole
         self._headers = {"Authorization": f"Bearer {token}"}
+        self._told = False
         self._last: Counters = {}
         self._sum: Counters = defaultdict(float)
         self._times: dict[tuple[str, float], float] = defaultdict(float)
@@ -80,8 +81,11 @@ class Watch:
     def _read_times(self, server: str) -> None:
         try:
             samples = self._read(f"/replicas/{server.removeprefix(CANARY)}/metrics")
-        except WatchError:
-            # One that was made before there was such a token refuses it: errors are compared only.
+        except WatchError as error:
+            # One that was made before there was such a token refuses it.
+            if not self._told:
+                print(f"Times of {server} cannot be read, its errors only: {error}", flush=True)
+            self._told = True
             return
         now: dict[float, float] = defaultdict(float)
         for name, labels, value in samples:

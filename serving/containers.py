@@ -195,14 +195,11 @@ def _mount_tokens() -> dict[str, dict[str, str]]:
 
 def _mount_kept(deployment: str) -> dict[str, dict[str, str]]:
     """Where requests are kept, the folder that all replicas write to; the only one."""
-    if not environment.keep_settings(deployment):
+    folder = environment.make_kept_folder(deployment)
+    if folder is None:
         return {}
-    folder = environment.kept_folder(deployment)
-    folder.mkdir(parents=True, exist_ok=True)
     # The container's user is no user of this machine: others here are stopped a folder above.
     folder.chmod(0o777)
-    if folder.parent == environment.home() / "kept":
-        folder.parent.chmod(0o700)
     return {str(folder): {"bind": KEPT, "mode": "rw"}}
 
 

@@ -60,6 +60,15 @@ def _check_candidate(spec: DeploySpec, current: DesiredState | None) -> None:
     print(f"Smoke test: {len(samples.samples)} right answers", flush=True)
 
 
+def refuse_frozen(database: Any, deployment: str) -> UserError:
+    """What is said of a deployment that was found frozen, also if it was released since."""
+    return UserError(
+        explain_freeze(database, deployment)
+        or f"Deployment {deployment!r} was frozen, and somebody has released it this very moment: "
+        "start again."
+    )
+
+
 def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
     """Write the desired state, unless an earlier attempt did; raises UserError."""
     current = read_desired(database, spec.deployment)
@@ -70,7 +79,7 @@ def _set_desired(database: Any, spec: DeploySpec) -> DesiredState:
     if current is not None and find_canary(current, _name_request(spec)) is not None:
         return current
     if current is not None and current.frozen:
-        raise UserError(explain_freeze(database, spec.deployment))
+        raise refuse_frozen(database, spec.deployment)
     if _has_moved(spec, current):
         raise _moved(spec, current)
     if current is not None:

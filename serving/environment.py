@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from serving.job.errors import UserError
+from serving.limits import PREFIX, LimitsError, read_limits
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -24,13 +25,47 @@ def home() -> Path:
 
 
 def server_settings() -> dict[str, str]:
-    """The model servers' own MODELMILL_SERVE_* variables, which every server gets."""
-    return {k: v for k, v in os.environ.items() if k.startswith("MODELMILL_SERVE_") and v}
+    """The model servers' own MODELMILL_SERVE_* variables, which every server gets.
+
+    Raises UserError where one cannot be used: before a server is started that would end at once.
+    """
+    given = {k: v for k, v in os.environ.items() if k.startswith(PREFIX) and v}
+    try:
+        read_limits(given)
+    except LimitsError as error:
+        raise UserError(f"{error}. Set it to another value, or unset it for its default.") from None
+    return given
 
 
 def kept_folder(deployment: str) -> Path:
-    """Where a deployment's server keeps requests."""
-    return Path(os.environ.get("MODELMILL_KEEP_FOLDER") or home() / "kept" / deployment)
+    """Where a deployment's servers keep requests; no other one's."""
+    return Path(os.environ.get("MODELMILL_KEEP_FOLDER") or home()) / "kept" / deployment
+
+
+def make_kept_folder(deployment: str) -> Path | None:
+    """Make it, in a folder of ours that nobody else may enter; None where nothing is kept.
+
+    Raises UserError where that folder is there already, and open or another user's.
+    """
+    if not keep_settings(deployment):
+        return None
+    folder = kept_folder(deployment)
+    guard = folder.parent
+    guard.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        guard.mkdir(mode=0o700)
+    except FileExistsError:
+        if guard.parent == home():
+            guard.chmod(0o700)
+        found = guard.stat()
+        if found.st_mode & 0o077 or found.st_uid != os.geteuid():
+            raise UserError(
+                f"{guard} is open to others, or another user's: requests are not kept in it. Make "
+                f"it yours alone (chmod 700 {guard}), or set MODELMILL_KEEP_FOLDER to another "
+                "folder; unset it for MODELMILL_HOME/kept."
+            ) from None
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def keep_settings(deployment: str, folder: str = "") -> dict[str, str]:

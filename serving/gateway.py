@@ -63,7 +63,8 @@ resolvers engine
     hold other 30s
     hold obsolete 1s
 """
-# In the native API's form of an error.
+# What the gateway says itself has one text for each status, in the native API's form of an error,
+# whichever API was asked.
 _ERROR = (
     '\'{"error":{"code":"no_server","message":'
     '"No model server could answer: try again in a second."}}\''
@@ -92,7 +93,8 @@ def render_config(
     All are servers of one backend, so that what a canary does not answer another one does.
 
     The times are the servers' own limits. The gateway waits a little longer, so that the server's
-    sentence reaches the caller, except for a body's first BUFFER_BYTES, which no server waits for.
+    sentence reaches the caller in the form of its API, except for a body's first BUFFER_BYTES,
+    which no server waits for: the gateway says in the native form that these came too slowly.
     Raises ValueError where there is no replica.
     """
     if not replicas:

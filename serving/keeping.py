@@ -6,7 +6,9 @@ In the folder, for each picture: <key>.bin with its bytes, <key>.json with a Kep
 
 import hashlib
 import logging
+import os
 import random
+import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +39,7 @@ class Keeping(BaseModel):
     share: float = Field(
         ge=0, le=1, description="Share of the confident answers that is kept; unset: nothing is"
     )
-    folder: Path = Field(description="Where; default: HOME/kept/NAME")
+    folder: Path = Field(description="Where: in kept/NAME of this folder; default: HOME")
     below: float = Field(default=0.6, ge=0, le=1, description="Answers below are always kept")
     megabytes: int = Field(default=500, ge=1, description="Megabytes of all kept pictures")
 
@@ -74,6 +76,21 @@ def make_key(request_id: str, picture: int) -> str:
     return hashlib.sha256(f"{request_id}/{picture}".encode()).hexdigest()[:32]
 
 
+def replace_note(path: Path, text: str) -> None:
+    """Write it as a whole, whoever wrote the one before: containers have a user of their own.
+
+    Follows no link that somebody has put there.
+    """
+    handle, fresh = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        Path(fresh).chmod(0o644)
+        Path(fresh).replace(path)
+    finally:
+        Path(fresh).unlink(missing_ok=True)
+
+
 class Keeper:
     """Writes on a thread of its own: a slow disk must not slow an answer down."""
 
@@ -108,7 +125,7 @@ class Keeper:
             if self._has_room(len(data)):
                 path = self._keeping.folder / make_key(kept.request_id, kept.picture)
                 path.with_suffix(".bin").write_bytes(data)
-                path.with_suffix(".json").write_text(kept.model_dump_json())
+                replace_note(path.with_suffix(".json"), kept.model_dump_json())
                 self._bytes += len(data)
         except OSError as error:
             LOGGER.error("a request could not be kept", exc_info=error)
@@ -116,7 +133,10 @@ class Keeper:
             self._waiting -= 1
 
     def _has_room(self, size: int) -> bool:
-        """Counted again now and then: a review takes pictures away."""
+        """Counted again now and then: a review takes pictures away, other replicas add theirs.
+
+        N of them may keep too much, by what they write between two counts.
+        """
         limit = self._keeping.megabytes * 2**20
         now = time.monotonic()
         if now - self._scanned > RESCAN_SECONDS:
@@ -132,9 +152,8 @@ class Keeper:
         if not path.with_suffix(".json").is_file():
             return False
         said = {"label": label, "at": datetime.now(UTC)}
-        path.with_suffix(".feedback.json").write_text(
-            Feedback.model_validate(said).model_dump_json()
-        )
+        text = Feedback.model_validate(said).model_dump_json()
+        replace_note(path.with_suffix(".feedback.json"), text)
         return True
 
     def close(self) -> None:

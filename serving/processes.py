@@ -125,6 +125,7 @@ class ProcessHost:
         bundle = fetch_bundle(served.bundle_uri, served.deployment, served.version)
         log = environment.home() / "log" / f"serve-{served.deployment}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
+        environment.make_kept_folder(served.deployment)
         path = _conf_path(served.deployment)
         before = path.read_text() if path.is_file() else None
         wanted = render_program(served, bundle, port, log)

@@ -24,7 +24,7 @@ from serving.job.reviews import COLLECTION, ReviewItem, queue_reviews
 from serving.job.samples import name_sample
 from serving.job.segments import SegmentWriter
 from serving.job.served import ServedPicture
-from serving.keeping import Feedback, KeptRequest
+from serving.keeping import Feedback, KeptRequest, replace_note
 from serving.spec import QueueKeptOutcome, QueueKeptSpec
 
 
@@ -176,7 +176,7 @@ class Queueing:
         """The note remembers which picture it was."""
         noted = one.request.model_copy(update={"sha256": one.sha256})
         if noted != one.request:
-            one.note.write_text(noted.model_dump_json())
+            replace_note(one.note, noted.model_dump_json())
         one.picture.unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ A token holds 256 random bits, so that one round of SHA-256 hides it: there is n
 No file: everybody may ask. A file without tokens: nobody may.
 """
 
+import fcntl
 import hashlib
 import hmac
 import logging
@@ -12,7 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,6 +22,8 @@ PREFIX = "mm_"
 FOLDER = "tokens"
 # How old what the server knows of the file may be.
 FRESH_SECONDS = 1.0
+# No watch over a canary lasts longer (a day is the most).
+LENT = timedelta(days=2)
 LOGGER = logging.getLogger("serving.tokens")
 
 
@@ -89,15 +92,41 @@ def add_token(path: Path, note: str) -> tuple[str, Token]:
 
 @contextmanager
 def lend_token(path: Path) -> Iterator[str]:
-    """A token for this installation's own watch over a deployment; gone at the end.
+    """A token for one of this installation's watches over a deployment; gone at the end.
 
-    path: of locate_watch. What a watch that was killed has left opens nothing: nobody knows it.
+    path: of locate_watch; other watches' tokens there stay, for an attempt that is given up may
+    still be at work. What one that was killed has left opens nothing: nobody knows it.
     """
-    path.unlink(missing_ok=True)
-    text, _ = add_token(path, "watch")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(path.parent):
+        _take_back(path)
+        text, token = add_token(path, "watch")
     try:
         yield text
     finally:
+        with _lock(path.parent):
+            _take_back(path, token.id)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """One at a time writes what is lent. Beside the folder, which containers see."""
+    with folder.with_name(f".{folder.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _take_back(path: Path, own: str = "") -> None:
+    """Remove a watch's token and those that were left behind; with the last one, the file."""
+    try:
+        lent = (read_tokens(path) or TokenFile()).tokens
+    except ValueError:
+        lent = ()
+    first = datetime.now(UTC) - LENT
+    left = tuple(one for one in lent if one.id != own and one.created_at > first)
+    if left:
+        _write(path, left)
+    else:
         path.unlink(missing_ok=True)
 
 

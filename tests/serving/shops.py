@@ -71,7 +71,7 @@ class Shop(Room):
         return state
 
     def wait_for_canary(self) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while not ((canary := self.state().canary) and canary.taking):
             assert time.monotonic() < end, self.state()
             time.sleep(0.05)
@@ -98,7 +98,7 @@ class Background:
             self.outcome = error
 
     def wait(self) -> Any:
-        self._thread.join(120)
+        self._thread.join(300)
         assert not self._thread.is_alive()
         return self.outcome
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.deploy import deploy
+from serving.deploy import deploy, refuse_frozen
 from serving.desired import read_desired
 from serving.job import store
 from serving.job.errors import UserError
@@ -66,6 +66,13 @@ def test_a_frozen_deployment_stays(room: Room) -> None:
     room.database["deployments"].update_one({"_id": room.deployment}, {"$set": {"frozen": True}})
     with pytest.raises(UserError, match="is frozen at version 1"):
         deploy(room.register(sign=-1))
+
+
+def test_one_that_is_released_meanwhile_is_refused_in_a_sentence(room: Room) -> None:
+    """What was read as frozen is not any more when the reason is looked up."""
+    deploy(room.register(sign=1))
+    said = str(refuse_frozen(room.database, room.deployment))
+    assert said.startswith(f"Deployment '{room.deployment}' was frozen, and somebody has released")
 
 
 def test_reconcile_brings_back_what_was_stopped(room: Room) -> None:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from serving import environment
 from serving.app import create_app
 from serving.deploy import deploy
+from serving.job.errors import UserError
 from serving.keeping import Keeper, Keeping, KeptRequest, make_key, read_keeping
 from serving.limits import LimitsError
 from serving.queue_kept import list_kept
@@ -99,6 +100,37 @@ def test_settings_that_cannot_be_used(folder: Path) -> None:
     given = {"MODELMILL_KEEP_REQUESTS": "2", "MODELMILL_KEEP_FOLDER": str(folder)}
     with pytest.raises(LimitsError, match="MODELMILL_KEEP_REQUESTS='2'"):
         read_keeping(given)
+
+
+@pytest.mark.usefixtures("home")
+def test_each_deployment_has_its_own_folder_behind_one_that_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that somebody else has made is left as it is."""
+    disk = tmp_path / "disk"
+    disk.mkdir(mode=0o755)
+    guard = disk / "kept"
+    monkeypatch.setenv("MODELMILL_KEEP_FOLDER", str(disk))
+    assert environment.make_kept_folder("boards") is None
+    assert not guard.exists()
+    monkeypatch.setenv("MODELMILL_KEEP_REQUESTS", "0")
+    for name in ("boards", "herbs", "boards"):
+        assert environment.make_kept_folder(name) == guard / name
+        assert environment.keep_settings(name)["MODELMILL_KEEP_FOLDER"] == str(guard / name)
+    assert [one.stat().st_mode & 0o777 for one in (disk, guard)] == [0o755, 0o700]
+    guard.chmod(0o755)
+    with pytest.raises(UserError, match=f"chmod 700 {guard}"):
+        environment.make_kept_folder("boards")
+    assert guard.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_an_older_server_has_left_open_at_home_is_closed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELMILL_KEEP_REQUESTS", "0")
+    (home / "kept").mkdir(mode=0o755)
+    assert environment.make_kept_folder("boards") == home / "kept" / "boards"
+    assert (home / "kept").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.integration

@@ -10,11 +10,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from serving import environment
 from serving.app import create_app
 from serving.batching import Row
 from serving.cores import count_cores
 from serving.limits import Limits, LimitsError, read_limits
 from serving.pace import Pace
+from serving.reconcile import FAILURES
 from tests.serving.test_app import RAW, error_of, predict
 from tests.serving.tiny import plain, write_bundle
 
@@ -28,6 +30,13 @@ def test_limits_come_from_the_environment() -> None:
     assert read_limits(given) == Limits(max_batch=7)
     with pytest.raises(LimitsError, match="MODELMILL_SERVE_MAX_BATCH='0' cannot be used"):
         read_limits({"MODELMILL_SERVE_MAX_BATCH": "0"})
+
+
+def test_a_bad_limit_is_said_before_a_server_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what one deployment alone may fail with: the others are reconciled all the same."""
+    monkeypatch.setenv("MODELMILL_SERVE_MAX_BATCH", "0")
+    with pytest.raises(FAILURES, match=r"MODELMILL_SERVE_MAX_BATCH='0' .* unset it"):
+        environment.server_settings()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,25 @@ def test_kept_requests_are_asked_about_once(
     assert show_picture(database, pets, teal.sha256, 100).media_type == "image/jpeg"
 
 
+def test_notes_of_another_user_are_replaced_not_written_to(
+    database: Any, pets: str, keeper: Keeper, tmp_path: Path
+) -> None:
+    """A container's user writes them: an operator may put others in their place, no more."""
+    keep(keeper, "one", TEAL, "cat")
+    (note,) = (tmp_path / "kept").glob("*.json")
+    elsewhere = tmp_path / "elsewhere"
+    note.rename(elsewhere)
+    elsewhere.chmod(0o444)
+    note.symlink_to(elsewhere)
+    before = elsewhere.read_text()
+    assert queue(database, pets, tmp_path) == (1, 0, 0)
+    assert elsewhere.read_text() == before
+    assert not note.is_symlink()
+    (kept,) = list_kept(tmp_path / "kept")
+    assert kept.request.sha256 == sha_of_bytes(TEAL)
+    assert [found.name for found in note.parent.iterdir()] == [note.name]
+
+
 def test_what_a_sender_says_later_changes_the_proposal(
     database: Any, pets: str, keeper: Keeper, tmp_path: Path
 ) -> None:

@@ -11,14 +11,6 @@ from serving.keeping import VARIABLES, Keeping
 from serving.limits import PREFIX, Limits
 
 MARKS = re.compile(r"<!-- server settings: [^>]*-->\n(.*)<!-- /server settings -->", re.DOTALL)
-TOKENS = (
-    (
-        "MODELMILL_TOKENS",
-        "",
-        "File of the tokens, for a server that you start yourself",
-    ),
-    ("MODELMILL_TOKEN", "", "Token that `./modelmill predict` sends"),
-)
 
 
 def list_settings() -> Iterator[tuple[str, str, str]]:
@@ -27,7 +19,6 @@ def list_settings() -> Iterator[tuple[str, str, str]]:
         yield f"{PREFIX}{name.upper()}", show_default(Limits, name), describe(field)
     for name, variable in VARIABLES.items():
         yield variable, show_default(Keeping, name), describe(Keeping.model_fields[name])
-    yield from TOKENS
 
 
 def show_default(model: type[BaseModel], name: str) -> str:

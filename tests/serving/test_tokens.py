@@ -1,6 +1,7 @@
 """Bearer tokens: who may ask, in whose words they are refused, and what a file of hashes keeps."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -93,6 +94,37 @@ def test_a_watch_sees_the_metrics_and_nothing_else_and_nobody_else_sees_them(
     assert status("/metrics", text) == 401
     assert status("/metrics", own) == 200
     assert sorted(found.name for found in path.parent.iterdir()) == [path.name]
+
+
+def test_a_watch_that_ends_leaves_the_others_theirs(path: Path) -> None:
+    """A retry may begin, and an attempt that was given up end, in any order."""
+    watch = locate_watch(path)
+
+    def admits(token: str) -> bool:
+        return TokenGate(watch, open_without=False).admits(f"Bearer {token}")
+
+    with lend_token(watch) as retry:
+        with lend_token(watch) as given_up:
+            assert (admits(retry), admits(given_up)) == (True, True)
+        assert (admits(retry), admits(given_up)) == (True, False)
+    assert not watch.exists()
+
+
+def test_what_a_killed_watch_has_left_goes_in_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = locate_watch(path)
+    for note in ("killed", "also killed"):
+        add_token(watch, note)
+    with lend_token(watch):
+        pass
+    assert watch.exists()
+    monkeypatch.setattr(tokens, "LENT", timedelta())
+    with lend_token(watch):
+        found = read_tokens(watch)
+        assert found is not None
+        assert [one.note for one in found.tokens] == ["watch"]
+    assert not watch.exists()
 
 
 def test_the_file_keeps_hashes_only(path: Path) -> None:
