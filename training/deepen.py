@@ -3,7 +3,6 @@
 import copy
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +16,12 @@ from training import checkpoint
 from training.backbones.catalogue import find_backbone, load_pretrained
 from training.backbones.tail import Tail, cut_tail
 from training.batches import SMALLEST
-from training.checkpoint import Progress
 from training.clock import CLOCK_FILE, CLOCK_PATTERN, Clock
 from training.comparison import add_trial, describe, find_measured, is_better
 from training.export import read_backbone
 from training.fit import Fit, Rows, Trained
 from training.head_weights import copy_weights
-from training.loop import Trainer, train_head
+from training.loop import IsOver, Trainer, train_head
 from training.maps import PATTERN, open_maps
 from training.ranks import Ranks
 from training.resolved import resolve
@@ -226,7 +224,7 @@ def train_deep(
     task: TaskModel,
     *,
     head: Trained,
-    is_over: Callable[[Progress], bool] | None = None,
+    is_over: IsOver | None = None,
 ) -> Trained:
     """Train pretrained last blocks and a copy of a head together."""
     rows = replace(rows, scaling=head.scaling)
