@@ -176,8 +176,9 @@ class RunRequest(Form):
         le=10_000,
         title="Most trials",
         description=(
-            "The search ends after so many attempts, so that it can be repeated exactly. 0: it "
-            "ends when its part of the time is over."
+            "The search ends after so many attempts, so that it can be repeated exactly; what "
+            "follows it, too, where the head alone is trained (--deepest head). 0: it ends when "
+            "its part of the time is over."
         ),
         json_schema_extra={"section": _DETAILS},
     )

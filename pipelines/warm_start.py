@@ -19,7 +19,8 @@ def find_warm_start(deployment: str) -> WarmStart | None:
 def read_warm_start(bundle_uri: str) -> WarmStart | None:
     """The head that was trained with a bundle; its training's outcome lies beside that.
 
-    None, too, where the backbone's last blocks were trained with it: it reads their features only.
+    None, too, and a sentence in the log, where the backbone's last blocks were trained with it: it
+    reads their features only.
     """
     folder = bundle_uri.rstrip("/").rpartition("/")[0]
     try:
@@ -27,7 +28,13 @@ def read_warm_start(bundle_uri: str) -> WarmStart | None:
         manifest = store.read_model(store.join(bundle_uri, MANIFEST_FILE), Manifest)
     except (FileNotFoundError, ValidationError):
         return None
-    if not outcome.head_uri or outcome.recipe.depth != "head":
+    if not outcome.head_uri:
+        return None
+    if outcome.recipe.depth != "head":
+        print(
+            "The model in service has last blocks of its own, and its head reads their features "
+            "alone: the training begins from nothing. Models of --deepest head can be gone on from."
+        )
         return None
     if not store.exists(outcome.head_uri):
         return None

@@ -35,7 +35,7 @@ class Clock:
         used = _read(path, key)
         self._before, self._horizon = used.seconds, used.horizon
         self._began = time.monotonic()
-        self._started, self._epochs = self._began, 0
+        self._started, self._each = self._began, 0.0
         self.over = used.over
 
     @property
@@ -56,16 +56,15 @@ class Clock:
         elif self._horizon is None:
             self._horizon = most
         self._write()
-        self._started = time.monotonic()
+        self._started, self._each = time.monotonic(), each
         return self._horizon
 
-    def is_over(self, progress: Progress) -> bool:
+    def is_over(self, progress: Progress, trained: int) -> bool:
         """Whether one more epoch would leave too little for the final training.
 
-        Asked after each epoch, and before the first one of a retry.
+        trained: epochs of this attempt alone; 0 before the first one of a retry.
         """
-        self._epochs += 1
-        each = (time.monotonic() - self._started) / self._epochs
+        each = (time.monotonic() - self._started) / trained if trained else self._each
         still = each * (1 + self._again * (len(progress.epochs) + 1))
         self.over = self.over or (self.limited and self.used + still > self._seconds)
         self._write()

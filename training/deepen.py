@@ -3,7 +3,6 @@
 import copy
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +16,12 @@ from training import checkpoint
 from training.backbones.catalogue import find_backbone, load_pretrained
 from training.backbones.tail import Tail, cut_tail
 from training.batches import SMALLEST
-from training.checkpoint import Progress
 from training.clock import CLOCK_FILE, CLOCK_PATTERN, Clock
 from training.comparison import add_trial, describe, find_measured, is_better
 from training.export import read_backbone
 from training.fit import Fit, Rows, Trained
 from training.head_weights import copy_weights
-from training.loop import Trainer, train_head
+from training.loop import IsOver, Trainer, train_head
 from training.maps import PATTERN, open_maps
 from training.ranks import Ranks
 from training.resolved import resolve
@@ -66,26 +64,39 @@ def find_deepest(spec: TrainSpec, ranks: Ranks, material: Material, task: TaskMo
     """Find the best head; go deeper where that is promising, and better; the same on every rank."""
     winner = find_winner(spec, ranks, material, task)
     left = max(0.0, spec.search_seconds - winner.found.search.seconds)
-    wanted = _is_promising(spec, ranks, material, winner, left) if ranks.leads else False
+    wanted = ranks.leads and _is_promising(spec, ranks, material, winner)
     if ranks.broadcast(b"1" if wanted else b"0") == b"0":
         return winner
+    in_time = ranks.leads and _is_in_time(spec, ranks, material, winner, left)
+    if ranks.broadcast(b"1" if in_time else b"0") == b"0":
+        if ranks.leads:
+            print("There is no time for the last blocks: the head alone is kept.", flush=True)
+        return _keep_for_time(winner)
     return _deepen(spec, ranks, material, task, winner=winner, left=left)
 
 
-def _is_promising(
-    spec: TrainSpec, ranks: Ranks, material: Material, winner: Winner, left: float
-) -> bool:
+def _is_promising(spec: TrainSpec, ranks: Ranks, material: Material, winner: Winner) -> bool:
     # A head that goes on from an earlier one has learned from the samples that would judge it.
     if spec.deepest == "head" or material.contents is None or winner.resolved.start is not None:
         return False
     # Maps lie on one machine's disk; on cards the whole network would be trained.
     if ranks.device != "cpu" or int(os.environ.get(NODES_VARIABLE, "1").split(":")[0]) > 1:
         return False
-    if not has_gain_in_sight(material.folds, winner.found.fitted.best.accuracy):
-        return False
+    return has_gain_in_sight(material.folds, winner.found.fitted.best.accuracy)
+
+
+def _is_in_time(
+    spec: TrainSpec, ranks: Ranks, material: Material, winner: Winner, left: float
+) -> bool:
     each = winner.given.backbone.latency_ms / 1e3 / ranks.size
     least = LEAST_PASSES * each * len(material.samples)
     return not spec.search_seconds or left >= least
+
+
+def _keep_for_time(winner: Winner) -> Winner:
+    """The head alone, where the clock has decided so: with more time it might be another model."""
+    search = winner.found.search.model_copy(update={"repeats": False})
+    return replace(winner, found=winner.found.model_copy(update={"search": search}))
 
 
 def has_gain_in_sight(folds: Folds, accuracy: float) -> bool:
@@ -119,7 +130,7 @@ def _deepen(
     if fit.epochs < LEAST_EPOCHS:
         if ranks.leads:
             print(f"There is time for {fit.epochs} epochs, too few: the head alone is kept.")
-        return winner
+        return _keep_for_time(winner)
     deep = train_deep(spec, fit, ranks, rows, task, head=head, is_over=clock.is_over)
     before, now = find_measured(head), find_measured(deep)
     if ranks.leads:
@@ -213,7 +224,7 @@ def train_deep(
     task: TaskModel,
     *,
     head: Trained,
-    is_over: Callable[[Progress], bool] | None = None,
+    is_over: IsOver | None = None,
 ) -> Trained:
     """Train pretrained last blocks and a copy of a head together."""
     rows = replace(rows, scaling=head.scaling)

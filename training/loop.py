@@ -22,6 +22,7 @@ from training.tasks.protocol import Arrays, Floats, Integers, Measured, TaskMode
 
 # Writing a checkpoint costs about as much as an epoch: by time, not by epoch.
 CHECKPOINT_INTERVAL_S = 1.0
+IsOver = Callable[[Progress, int], bool]
 
 
 class Trainer:
@@ -192,13 +193,13 @@ def train_head(
     scratch_uri: str,
     *,
     network: paddle.nn.Layer | None = None,
-    is_over: Callable[[Progress], bool] | None = None,
+    is_over: IsOver | None = None,
 ) -> Trained:
     """Train until nothing gets better; goes on from the checkpoint of a killed attempt.
 
-    network: what is trained instead of a new head. is_over: whether its time is up, asked after
-    each epoch, and before one where an earlier attempt had some. UserError where the loss grows
-    beyond all bounds.
+    network: what is trained instead of a new head. is_over: whether its time is up, by its progress
+    and how many epochs of it are this attempt's; asked after each epoch, and before one where an
+    earlier attempt had some. UserError where the loss grows beyond all bounds.
     """
     key = checkpoint_key(fit, ranks, rows, network)
     trainer = Trainer(fit, ranks, rows, task, network)
@@ -209,9 +210,10 @@ def train_head(
         trainer.restore(checkpoint.from_bytes(saved))
         if ranks.leads:
             print(f"Going on after epoch {len(trainer.epochs)} of an earlier attempt.", flush=True)
-    lines = EpochLines(fit.epochs, first_epoch=len(trainer.epochs))
+    first = len(trainer.epochs)
+    lines = EpochLines(fit.epochs, first_epoch=first)
     written = time.monotonic()
-    over = bool(saved) and _is_over(is_over, ranks, trainer)
+    over = bool(saved) and _is_over(is_over, ranks, trainer, first)
     while not (trainer.ended or over):
         epoch = trainer.run_epoch()
         if not math.isfinite(epoch.train_loss + (epoch.val_loss or 0.0)):
@@ -224,7 +226,7 @@ def train_head(
             if time.monotonic() - written >= CHECKPOINT_INTERVAL_S:
                 checkpoint.write(path, trainer.save())
                 written = time.monotonic()
-        over = _is_over(is_over, ranks, trainer)
+        over = _is_over(is_over, ranks, trainer, first)
     if ranks.leads:
         lines.show(len(trainer.epochs), trainer.epochs[-1].train_loss, last=True)
     if ranks.leads:
@@ -236,9 +238,9 @@ def train_head(
     return Trained(trainer.head, trainer.scaling, trainer.progress(), measured)
 
 
-def _is_over(is_over: Callable[[Progress], bool] | None, ranks: Ranks, trainer: Trainer) -> bool:
+def _is_over(is_over: IsOver | None, ranks: Ranks, trainer: Trainer, first: int) -> bool:
     """The leading rank's answer, on all."""
     if is_over is None:
         return False
-    over = ranks.leads and is_over(trainer.progress())
+    over = ranks.leads and is_over(trainer.progress(), len(trainer.epochs) - first)
     return ranks.broadcast(b"1" if over else b"0") == b"1"

@@ -1,13 +1,14 @@
 """What heads say of samples that they have not learned from: a wrong label is not believed there.
 
 The search's best head is fitted once more on all but one of up to five grouped, stratified folds of
-the train and val side, and answers the one left out. All folds are fitted side by side, so it costs
-about what a trial does. Where the last blocks were trained, too, the head that they began with
-stands for them.
+the train and val side, and answers the one left out. All folds are fitted side by side, so with few
+classes it costs about what a trial does; above MOST_OUTPUTS or MOST_SCORES it is left out. Where
+the last blocks were trained, too, the head that they began with stands for them.
 """
 
 import io
 import time
+import traceback
 from dataclasses import replace
 
 import numpy as np
@@ -25,9 +26,17 @@ from training.spec import TrainSpec
 from training.tasks.protocol import Floats, Integers, TaskModel
 
 OUT_OF_FOLD_FILE = "out_of_fold.parquet"
-# All heads together see at most so many samples in all epochs, about half a minute of one core: of
-# more, each learns from a part, and from so many of every class at least. All are scored.
+ONE_GROUP = "each class is one group"
+# All heads together see about so many samples in all epochs, half a minute of one core with few
+# classes: of more, each learns from a part, and from so many of every class at least, which are
+# more where there are many classes. All are scored.
 MOST_SEEN, LEAST_OF_CLASS = 1_000_000, 20
+# Samples seen x classes, one to two minutes of one core; samples scored x classes, 80 bytes each.
+MOST_OUTPUTS, MOST_SCORES = 300_000_000, 20_000_000
+
+
+class UnscoredError(Exception):
+    """Why no sample is scored: the end of a sentence."""
 
 
 def find_head(search: Search) -> Trial:
@@ -41,7 +50,7 @@ def find_head(search: Search) -> Trial:
 
 
 def thin_out(rows: Integers, targets: Integers, most: int, chance: np.random.Generator) -> Integers:
-    """About as many of the rows as are wanted, of each class alike; rare classes keep more."""
+    """At most as many of the rows as are wanted and LEAST_OF_CLASS of every class, of all alike."""
     if len(rows) <= most:
         return rows
     drawn = chance.permutation(rows)
@@ -57,14 +66,15 @@ def thin_out(rows: Integers, targets: Integers, most: int, chance: np.random.Gen
 def score_out_of_fold(
     spec: TrainSpec, search: Search, material: Material, task: TaskModel
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Places of the scored samples, and their scores [n, classes].
+    """Places of the scored samples, and their scores [n, classes]; UnscoredError if none.
 
     A sample whose class is in no other fold has none: a head that has not met it would doubt it.
     """
     head, samples = find_head(search), material.samples
+    check_bound(len(samples), len(spec.classes), most=MOST_SCORES, what="samples")
     folds = deal_all(samples, spec.seed)
     if not folds.folds:
-        return np.zeros(0, np.int64), np.zeros((0, len(spec.classes)), np.float32)
+        raise UnscoredError(ONE_GROUP)
     chance = np.random.default_rng([spec.seed, 2])
     most = MOST_SEEN // (len(folds) * head.best_epoch)
     thinned = tuple(
@@ -72,6 +82,8 @@ def score_out_of_fold(
         for fold in folds.folds
     )
     folds = replace(folds, folds=thinned)
+    seen = head.best_epoch * sum(len(fold.train) for fold in thinned)
+    check_bound(seen, len(spec.classes), most=MOST_OUTPUTS, what="samples to learn from")
     name = head.recipe.input
     data = FoldData(
         samples=samples,
@@ -88,19 +100,39 @@ def score_out_of_fold(
     known = np.concatenate(met)
     outputs, held = fit.predict()[known], folds.held_out[known]
     if not len(held):
-        return held, outputs
+        raise UnscoredError(ONE_GROUP)
     temperature = task.measure(outputs, targets[held]).temperature
-    return held, task.to_scores(outputs, temperature)
+    scores = task.to_scores(outputs, temperature)
+    if not np.isfinite(scores).all():
+        raise UnscoredError("the loss grew beyond all bounds")
+    return held, scores
+
+
+def check_bound(samples: int, classes: int, *, most: int, what: str) -> None:
+    """UnscoredError where samples x classes would take too long, or too much memory."""
+    if samples * classes > most:
+        raise UnscoredError(
+            f"{samples:,} {what} x {classes:,} classes are more than {most:,}, and would take too "
+            "long or too much memory"
+        )
 
 
 def write_out_of_fold(spec: TrainSpec, search: Search, material: Material, task: TaskModel) -> str:
-    """Where the scores lie; empty where the heads did not come to numbers."""
+    """Where the scores lie; empty where there are none: the model is trained without them."""
+    try:
+        return _write(spec, search, material, task)
+    except UnscoredError as reason:
+        why = str(reason)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the training is finished
+        traceback.print_exc()
+        why = f"{type(error).__name__}: {error}"
+    print(f"No sample is scored out of fold: {why}.", flush=True)
+    return ""
+
+
+def _write(spec: TrainSpec, search: Search, material: Material, task: TaskModel) -> str:
     started = time.monotonic()
     held, scores = score_out_of_fold(spec, search, material, task)
-    if not len(held) or not np.isfinite(scores).all():
-        why = "the loss grew beyond all bounds" if len(held) else "each class is one group"
-        print(f"No sample is scored out of fold: {why}.", flush=True)
-        return ""
     offsets = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int64)
     lists = pa.LargeListArray.from_arrays(offsets, pa.array(scores.ravel()))
     hashes = [material.samples.sha256[place] for place in held]

@@ -28,7 +28,9 @@ MANIFEST = Manifest(
 @pytest.mark.parametrize(
     "left", ["all", "no head", "no head's name", "no outcome", "no bundle", "last blocks, too"]
 )
-def test_the_head_beside_the_bundle_that_serves(tmp_path: Path, left: str) -> None:
+def test_the_head_beside_the_bundle_that_serves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], left: str
+) -> None:
     folder = tmp_path.as_uri()
     outcome = TRAIN.model_copy(update={"head_uri": f"{folder}/head.npz"})
     if left == "no head's name":
@@ -43,6 +45,8 @@ def test_the_head_beside_the_bundle_that_serves(tmp_path: Path, left: str) -> No
     if left != "no bundle":
         store.write_model(f"{folder}/bundle/manifest.json", MANIFEST)
     found = read_warm_start(f"{folder}/bundle")
+    said = "the training begins from nothing" in capsys.readouterr().out
+    assert said == (left == "last blocks, too")
     if left != "all":
         assert found is None
         return

@@ -69,7 +69,7 @@ def start_fit(spec: TrainSpec, ranks: int, folder: Path) -> tuple[subprocess.Pop
 def fit_on_ranks(spec: TrainSpec, ranks: int, folder: Path) -> list[Checkpoint]:
     """What each rank has at the end; what is killed before goes on from that folder."""
     process, _ = start_fit(spec, ranks, folder)
-    printed, _ = process.communicate(timeout=120)
+    printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     files = sorted((folder / "output_uri").glob("rank-*.npz"))
     return [checkpoint.from_bytes(file.read_bytes()) for file in files]

@@ -32,7 +32,7 @@ def test_a_retry_goes_on_with_what_was_left(tmp_path: Path, time: Time) -> None:
     time.now += 10
     assert first.plan(9.0, most=20) == 10
     time.now += 9
-    assert not first.is_over(Progress(epochs=(EPOCH,)))
+    assert not first.is_over(Progress(epochs=(EPOCH,)), 1)
     # Killed in its second epoch; the retry starts an hour later.
     time.now += 3600
     retry = Clock(path, "key", 100, 0.0)
@@ -41,14 +41,28 @@ def test_a_retry_goes_on_with_what_was_left(tmp_path: Path, time: Time) -> None:
     # The learning rate falls as it would have, whatever an epoch seems to take now.
     assert retry.plan(30.0, most=20) == 10
     time.now += 9
-    assert not retry.is_over(Progress(epochs=(EPOCH,) * 2))
+    assert not retry.is_over(Progress(epochs=(EPOCH,) * 2), 1)
     time.now += 9
-    assert retry.is_over(Progress(epochs=(EPOCH,) * 3))
+    assert retry.is_over(Progress(epochs=(EPOCH,) * 3), 2)
     # Killed after that, in the final training: nothing more is trained before it.
-    assert Clock(path, "key", 1e9, 0.0).is_over(Progress(epochs=(EPOCH,) * 3))
+    assert Clock(path, "key", 1e9, 0.0).is_over(Progress(epochs=(EPOCH,) * 3), 0)
     assert Clock(path, "other data", 100, 0.0).used == 0
     path.write_text("{")
     assert Clock(path, "key", 100, 0.0).used == 0
+
+
+def test_a_retry_is_asked_before_its_first_epoch(tmp_path: Path, time: Time) -> None:
+    path = tmp_path / "clock.json"
+    first = Clock(path, "key", 100, 0.0)
+    assert first.plan(10.0, most=20) == 10
+    time.now += 20
+    assert not first.is_over(Progress(epochs=(EPOCH,)), 1)
+    retry = Clock(path, "key", 100, 0.0)
+    assert retry.plan(10.0, most=20) == 10
+    assert not retry.is_over(Progress(epochs=(EPOCH,)), 0)
+    time.now += 45
+    # 35 s are left, and an epoch takes 45 s now.
+    assert retry.is_over(Progress(epochs=(EPOCH,) * 2), 1)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +81,7 @@ def test_the_final_training_has_its_time(tmp_path: Path, time: Time) -> None:
     for done in range(1, 6):
         # Twice as slow as it seemed.
         time.now += 20
-        answers.append(one.is_over(Progress(epochs=(EPOCH,) * done)))
+        answers.append(one.is_over(Progress(epochs=(EPOCH,) * done), done))
     # After two epochs, one more and three of the final training would take 120 s.
     assert answers[:2] == [False, True]
 
@@ -76,4 +90,4 @@ def test_no_limit(tmp_path: Path, time: Time) -> None:
     one = Clock(tmp_path / "clock.json", "key", 0, 1.0)
     assert one.plan(0.0, most=20) == 20
     time.now += 1e6
-    assert not one.is_over(Progress(epochs=(EPOCH,)))
+    assert not one.is_over(Progress(epochs=(EPOCH,)), 1)

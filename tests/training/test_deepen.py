@@ -47,7 +47,8 @@ class KilledError(Exception):
     """As if the process had ended here."""
 
 
-def kill(progress: Progress) -> bool:
+def kill(progress: Progress, trained: int) -> bool:
+    assert trained == len(progress.epochs)
     if len(progress.epochs) == 2:
         raise KilledError
     return False
@@ -68,11 +69,23 @@ def test_resumed_is_as_uninterrupted(
     other = spec.model_copy(update={"scratch_uri": (tmp_path / "other").as_uri()})
     with pytest.raises(KilledError):
         deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=kill)
-    early = deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=lambda _: True)
+    asked = []
+
+    def end(progress: Progress, trained: int) -> bool:
+        asked.append(trained)
+        return True
+
+    early = deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=end)
     assert len(early.progress.epochs) == 2
+    assert asked == [0]
     resumed = deepen.train_deep(other, fit, ALONE, rows, task, head=head)
     assert hash_weights(resumed.head) == hash_weights(whole.head)
     assert resumed.progress == whole.progress
+
+
+def refuse(wanted: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """As if pictures could not be read: no maps are made."""
+    raise AssertionError(wanted)
 
 
 def test_few_mistakes_are_left_alone(deep_spec: MakeSpec) -> None:
@@ -84,13 +97,10 @@ def test_few_mistakes_are_left_alone(deep_spec: MakeSpec) -> None:
     # What judges is one fold: mistakes in the others tell nothing.
     assert wrong * len(material.folds.folds[0].held_out) < deepen.LEAST_MISTAKES
     assert wrong * len(material.samples) > deepen.LEAST_MISTAKES
-
-    def refuse(wanted: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        raise AssertionError(wanted)
-
     again = deepen.find_deepest(spec, ALONE, replace(material, contents=refuse), task)
     assert hash_weights(again.trained.head) == hash_weights(winner.trained.head)
     assert again.found.search.trials[-1].recipe.depth == "head"
+    assert again.found.search.repeats
 
 
 @pytest.mark.parametrize(
@@ -125,9 +135,13 @@ def make_samples(count: int, val: int) -> Samples:
 def test_no_time_no_maps(deep_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deepen, "LEAST_MISTAKES", 0)
     monkeypatch.setattr(deepen, "LEAST_PASSES", 1e9)
-    spec = deep_spec(search_seconds=60)
-    winner = deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
-    assert winner.found.search.chosen.recipe.depth == "head"
+    spec = deep_spec(search_seconds=600)
+    material = replace(material_of(spec), contents=refuse)
+    winner = deepen.find_deepest(spec, ALONE, material, load_task(spec.task)[1])
+    assert winner.found.search.trials[-1].recipe.depth == "head"
+    # The clock decided: with more time, or on a faster machine, it might be another model.
+    assert winner.found.search.ended_because == "max_trials"
+    assert not winner.found.search.repeats
 
 
 @pytest.mark.parametrize(("least", "depth"), [(1, "last_blocks"), (3, "head")])
@@ -145,8 +159,8 @@ def test_epochs_are_planned_from_timed_steps(
     printed = capsys.readouterr().out
     assert winner.found.search.trials[-1].recipe.depth == depth
     assert ("There is time for 2 epochs, too few" in printed) == (depth == "head")
-    # Nothing was cut: the same again where there is as much time.
-    assert winner.found.search.repeats
+    # Where nothing was cut: the same again where there is as much time.
+    assert winner.found.search.repeats == (depth == "last_blocks")
 
 
 def test_old_accounts_are_readable(deep_spec: MakeSpec) -> None:

@@ -1,0 +1,80 @@
+"""When samples are not scored out of fold, and that the training does not end by it."""
+
+import numpy as np
+import pytest
+
+from serving.job import store
+from serving.job.search import Recipe, Search, Trial
+from tests.training.conftest import MakeSpec
+from tests.training.fitting import material_of
+from training import out_of_fold
+from training.out_of_fold import LEAST_OF_CLASS, thin_out, write_out_of_fold
+from training.spec import TrainSpec
+from training.tasks.protocol import load_task
+
+
+def search_of(spec: TrainSpec) -> Search:
+    """As if a head alone had been the only trial, and its second epoch the best."""
+    trial = Trial(
+        number=0,
+        recipe=Recipe(input=spec.inputs[0].name),
+        state="finished",
+        loss=0.5,
+        accuracy=0.9,
+        best_epoch=2,
+        latency_ms=12.0,
+        model_mb=13.5,
+        seconds=1.0,
+        allowed=True,
+    )
+    return Search(
+        trials=(trial,), best=0, ended_because="max_trials", folds=5, repeats=True, seconds=1.0
+    )
+
+
+def score(spec: TrainSpec) -> str:
+    task = load_task(spec.task)[1]
+    return write_out_of_fold(spec, search_of(spec), material_of(spec), task)
+
+
+# 84 samples of three classes; in two epochs, five heads meet 4 x 84 of them each.
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ({"MOST_SCORES": 252, "MOST_OUTPUTS": 2016}, ""),
+        ({"MOST_SCORES": 251}, "84 samples x 3 classes are more than 251"),
+        ({"MOST_OUTPUTS": 2015}, "672 samples to learn from x 3 classes are more than 2,015"),
+    ],
+)
+def test_too_many_for_the_classes(
+    make_spec: MakeSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    limits: dict[str, int],
+    why: str,
+) -> None:
+    for name, value in limits.items():
+        monkeypatch.setattr(out_of_fold, name, value)
+    uri = score(make_spec())
+    printed = capsys.readouterr().out
+    assert ("84 samples scored out of fold" in printed) == bool(uri) == (not why)
+    assert why in printed
+
+
+def test_a_failure_does_not_end_a_finished_training(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(uri: str, content: bytes) -> None:
+        raise MemoryError(f"{len(content)} bytes")
+
+    monkeypatch.setattr(store, "write_bytes", fail)
+    assert score(make_spec()) == ""
+    assert "No sample is scored out of fold: MemoryError: " in capsys.readouterr().out
+
+
+def test_thinned_out_to_what_is_stated() -> None:
+    targets = np.arange(6000) % 100
+    kept = thin_out(np.arange(6000), targets, most=50, chance=np.random.default_rng(0))
+    assert set(np.bincount(targets[kept])) == {LEAST_OF_CLASS}
+    few = thin_out(np.arange(6000), targets % 2, most=50, chance=np.random.default_rng(0))
+    assert len(few) == 50
