@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from pipelines.cli import main
+from pipelines.context import read_installation
+from pipelines.images import use_engine
 from serving.job.mongo import DATABASE
 from tests.pipelines.airflow_server import PASSWORD, USER, Row, serve_airflow
 
@@ -50,6 +52,15 @@ def database(mongo_server: str) -> Iterator[Any]:
 def dataset() -> str:
     """A name that no other test has: the database is shared."""
     return f"data-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def engine() -> Iterator[Any]:
+    """The machine's Docker engine; skips where none answers."""
+    with use_engine(read_installation()) as found:
+        if found is None:
+            pytest.skip("no Docker engine answers: set MODELMILL_DOCKER_HOST")
+        yield found
 
 
 @pytest.fixture

@@ -16,14 +16,6 @@ HOME = "test-home"
 
 
 @pytest.fixture
-def engine() -> Iterator[Any]:
-    with use_engine(read_installation()) as found:
-        if found is None:
-            pytest.skip("no Docker engine answers: set MODELMILL_DOCKER_HOST")
-        yield found
-
-
-@pytest.fixture
 def built(engine: Any) -> Iterator[tuple[str, str]]:
     """A snapshot's id, and the tag of an empty image that was trained on it."""
     snapshot, tag = uuid.uuid4().hex[:20], f"modelmill/test-{uuid.uuid4().hex[:8]}:7"

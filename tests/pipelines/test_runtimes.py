@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.context import read_installation
-from pipelines.images import remove_image, use_engine
+from pipelines.images import remove_image
 from pipelines.runtimes import REPOSITORIES, RuntimeImage, choose_old_runtimes, list_runtimes
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -52,14 +51,6 @@ def test_one_of_the_last_day_stays() -> None:
     runtimes = [make("today's", 0.5), make("newest", 0.1), make("old", 3)]
     assert [one.tag for one in choose_old_runtimes(runtimes, [], NOW)] == ["old"]
     assert choose_old_runtimes([], [], NOW) == ()
-
-
-@pytest.fixture
-def engine() -> Iterator[Any]:
-    with use_engine(read_installation()) as found:
-        if found is None:
-            pytest.skip("no Docker engine answers: set MODELMILL_DOCKER_HOST")
-        yield found
 
 
 @pytest.fixture

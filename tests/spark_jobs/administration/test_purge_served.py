@@ -132,7 +132,7 @@ def test_who_decides_meanwhile_loses_nothing(
     with ThreadPoolExecutor() as pool:
         purge = pool.submit(purge_samples, spec)
         for _ in range(600):
-            if find_item(database, imported, WAITING).served.segment != queued:  # type: ignore[union-attr]
+            if database["reviews"].find_one(name)["served"]["segment"] != queued:
                 break
             time.sleep(0.1)
         assert not purge.done()
