@@ -19,6 +19,8 @@ from serving.smoke import ServeError, check_answers, wait_ready
 from serving.spec import SmokeSamples
 from tests.serving.tiny import make_samples, plain
 
+LOG = "server.log"
+
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
@@ -29,17 +31,18 @@ def code(tmp_path: Path) -> Path:
     return folder
 
 
-def start(code: Path, bundle: Path, port: int, **variables: str) -> subprocess.Popen[str]:
+def start(code: Path, bundle: Path, port: int, **variables: str) -> subprocess.Popen[bytes]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(code), **variables}
     argv = [sys.executable, "-m", "serving.server", "--bundle", str(bundle), "--port", str(port)]
-    return subprocess.Popen(
-        argv,
-        cwd=code,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    # A file, not a pipe: a full pipe that nobody reads stops the server at its next log line.
+    with (code / LOG).open("wb") as log:
+        return subprocess.Popen(argv, cwd=code, env=environment, stdout=log, stderr=log)
+
+
+def read_log(code: Path, process: subprocess.Popen[bytes], seconds: float = 20) -> str:
+    """All that the server said, once it has ended."""
+    process.wait(seconds)
+    return (code / LOG).read_text()
 
 
 def test_image_files_serve_and_end_gracefully(code: Path, bundle: Path) -> None:
@@ -57,7 +60,7 @@ def test_image_files_serve_and_end_gracefully(code: Path, bundle: Path) -> None:
         requests.get(f"{address}/v1/model", headers={"X-Request-ID": "mine"}, timeout=5)
     finally:
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
+        output = read_log(code, process)
     assert '"request_id": "mine"' in output
     assert "Application shutdown complete" in output
     assert "Traceback" not in output
@@ -91,7 +94,7 @@ def test_sigterm_finishes_what_was_taken(code: Path, bundle: Path) -> None:
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert b'"bright"' in answer
     finally:
-        output, _ = process.communicate(timeout=20)
+        output = read_log(code, process)
     lines = read_lines(output)
     assert [one["path"] for one in lines if one.get("status") == 200][-1] == "/v1/predict"
     last = next(one for one in reversed(lines) if "status" in one)
@@ -109,13 +112,13 @@ def test_wrong_version_on_the_port_is_not_ready(code: Path, bundle: Path) -> Non
             wait_ready(address, "brightness", 5, lambda: "gone")
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def test_bad_bundle_is_one_line(code: Path, bundle: Path) -> None:
     (bundle / "model.onnx").unlink()
     names = {"MODELMILL_DEPLOYMENT": "brightness", "MODELMILL_VERSION": "4"}
     process = start(code, bundle, find_free_port(), **names)
-    output, _ = process.communicate(timeout=60)
+    output = read_log(code, process, 60)
     assert process.returncode == 1
     assert output.splitlines()[-1].endswith("holds no model.onnx")
