@@ -183,6 +183,7 @@ def evaluate_spec(
         etl_report_uri=etl.report_uri,
         mlflow_run_id=train.mlflow_run_id,
         min_accuracy=plan.request.min_accuracy,
+        min_precision=plan.request.min_precision,
         features=next((one for one in etl.features if one.name == train.recipe.input), None),
         facts_uri=plan.artifacts.facts,
         # With folds the val side is no larger than they are, and the final training has it, too.

@@ -13,8 +13,10 @@ from serving.bundle.manifest import Resize
 from serving.job.search import Depth
 from training.spec import BackboneName
 
+Share = Annotated[float, Field(ge=0, le=1)]
 _DETAILS = "Training in detail"
 _GATE = "Gate: what may go in service"
+_ANSWERS = "Answers: when a class is called"
 AUTO: Final = "auto"
 DEFAULT_STAGES = (
     "decode_image",
@@ -37,10 +39,8 @@ class RunRequest(Form):
         title="Deployment",
         description="Name under which the model is served. Empty: the dataset's name.",
     )
-    min_accuracy: float = Field(
+    min_accuracy: Share = Field(
         default=0.8,
-        ge=0,
-        le=1,
         title="Least accuracy",
         description="A model below this accuracy on the test side is not put in service.",
     )
@@ -106,10 +106,8 @@ class RunRequest(Form):
         title="Largest model, MB",
         description="Larger models are not considered: the ONNX file's megabytes. 0: no limit.",
     )
-    min_macro_f1: float = Field(
+    min_macro_f1: Share = Field(
         default=0,
-        ge=0,
-        le=1,
         title="Least macro-F1",
         description=(
             "A model below this is not put in service. It is the mean of the classes' F1, so that "
@@ -117,10 +115,8 @@ class RunRequest(Form):
         ),
         json_schema_extra={"section": _GATE},
     )
-    min_class_recall: float = Field(
+    min_class_recall: Share = Field(
         default=0,
-        ge=0,
-        le=1,
         title="Least recall of the worst class",
         description=(
             "Of every class, at least this share of its test pictures must be recognised, or the "
@@ -128,10 +124,8 @@ class RunRequest(Form):
         ),
         json_schema_extra={"section": _GATE},
     )
-    max_loss: float = Field(
+    max_loss: Share = Field(
         default=0.01,
-        ge=0,
-        le=1,
         title="Loss that does no harm",
         description=(
             "A model that looks a little worse than the one in service still takes its place "
@@ -155,6 +149,12 @@ class RunRequest(Form):
                 "promote": "promote: the new one takes its place",
             },
         },
+    )
+    min_precision: Share = Field(
+        default=0,
+        title="Wanted precision",
+        description="Least share of what reaches a class's threshold that is right. 0: best F1.",
+        json_schema_extra={"section": _ANSWERS},
     )
     backbones: tuple[Literal["auto", BackboneName], ...] = Field(
         default=(AUTO,),
@@ -221,7 +221,6 @@ class RunRequest(Form):
         description="The same seed, data and machine give the same model.",
         json_schema_extra={"section": _DETAILS},
     )
-
     snapshot: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{20})?$")] = Field(
         default="",
         title="Snapshot",

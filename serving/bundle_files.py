@@ -50,8 +50,9 @@ def add_operating_point(bundle_uri: str, point_uri: str) -> None:
         return
     if not there.decides_as(wanted):
         print(
-            f"The bundle keeps the operating point that run {there.run_id} chose: it declines "
-            f"below {there.decline_below:.4f}; this run would below {wanted.decline_below:.4f}.",
+            f"The bundle keeps the operating point that run {there.run_id} chose, its classes' "
+            f"thresholds, too: it declines below {there.decline_below:.4f}; this run would below "
+            f"{wanted.decline_below:.4f}.",
             flush=True,
         )
 

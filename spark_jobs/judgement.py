@@ -12,7 +12,7 @@ from spark_jobs.champion import measure_champion
 from spark_jobs.facts import FactsCache
 from spark_jobs.held_out import read_train_side
 from spark_jobs.metrics.declining import choose_threshold, measure_declining
-from spark_jobs.metrics.evaluation import choose_thresholds, evaluate_scores
+from spark_jobs.metrics.evaluation import Thresholds, choose_thresholds, evaluate_scores
 from spark_jobs.neighbours import find_neighbours
 from spark_jobs.reasons import Evidence, list_reasons
 from spark_jobs.reference import HeldTo, measure_reference
@@ -55,11 +55,11 @@ def _evaluate(
     spec: EvaluateSpec, val: DataFrame, test: DataFrame, classes: tuple[str, ...]
 ) -> Evaluation:
     """Thresholds from the val side, everything else from the test side; test: with facts."""
-    thresholds: dict[str, float] = {}
-    accepted = None
+    thresholds, accepted = Thresholds({}), None
     # Of what it has learned from, a model is surer than of anything new.
     if not spec.val_learned:
-        thresholds, accepted = choose_thresholds(val, classes), choose_threshold(val, classes)
+        thresholds = choose_thresholds(val, classes, min_precision=spec.min_precision)
+        accepted = choose_threshold(val, classes)
     evaluation = evaluate_scores(test, classes, seed=spec.seed, thresholds=thresholds)
     declining = None if accepted is None else measure_declining(test, classes, accepted)
     slices = find_worst_slices(test, evaluation.accuracy)

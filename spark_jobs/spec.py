@@ -162,7 +162,8 @@ class EvaluateSpec(JobSpec):
     snapshots_uri: root of the snapshots, among which is what the champion was trained on.
     search_uri (a file of serving.job.search.Search, or empty), train_cost: for the report.
     out_of_fold_uri: scores of the train and val side by heads that have not learned from the
-    sample, Parquet (sha256, scores as the bundle's); empty where there are none.
+    sample, Parquet (sha256, scores as the bundle's); empty where there are none. min_precision:
+    that the classes' thresholds are chosen for; 0: for the best F1.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -176,6 +177,7 @@ class EvaluateSpec(JobSpec):
     etl_report_uri: str
     mlflow_run_id: str
     min_accuracy: float
+    min_precision: float = 0.0
     max_bad_cases: int = Field(default=50, ge=0)
     smoke_samples: int = Field(default=5, ge=1)
     features: InputFeatures | None = None

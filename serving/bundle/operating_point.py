@@ -37,7 +37,8 @@ class OperatingPoint(BaseModel):
 
     model_sha256: of the network that it was chosen for. run_id, snapshot_id: of the evaluation, and
     whose val side it chose on. decline_below: of measure_familiarity. class_thresholds: a class's
-    probability from which on calling it gives the best F1; classes without val samples have none.
+    probability from which on it is called, for the best F1 or for a precision that was asked for,
+    and 1 where no score was so precise; classes without val samples have none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

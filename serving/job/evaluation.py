@@ -40,7 +40,9 @@ class ClassScore(Spec):
     """One class against the rest. support: true samples; predicted: those that were called it.
 
     roc_auc, average_precision, curve: None where the class has no sample, or no other class has
-    one. threshold: of its probability, chosen on the val side for the best F1; None: none was.
+    one. threshold: of its probability, chosen on the val side for the best F1, or for as many of
+    its samples as are found with the evaluation's min_precision; None: none was. unreached: no
+    score has that precision on val, so that it is 1.
     """
 
     label: str
@@ -52,6 +54,7 @@ class ClassScore(Spec):
     roc_auc: float | None = None
     average_precision: float | None = None
     threshold: float | None = None
+    threshold_unreached: bool = False
     threshold_precision: float | None = None
     threshold_recall: float | None = None
     curve: Curve | None = None
@@ -98,7 +101,8 @@ class Evaluation(Spec):
     balanced_accuracy: mean recall of the classes that have samples. roc_auc, average_precision:
     mean over the classes that have one; ranking_error: the most that any of them may be off, 0
     where they are exact. brier: Σ (p - y)² over classes, for two classes half of it. log_loss,
-    brier, top_k and calibration are over samples that could be read.
+    brier, top_k and calibration are over samples that could be read. min_precision: that the
+    classes' thresholds were chosen for; 0: for the best F1.
     """
 
     samples: int
@@ -122,6 +126,7 @@ class Evaluation(Spec):
     slices: tuple[Slice, ...] = ()
     declining: Declining | None = None
     ranking_error: float = 0.0
+    min_precision: float = 0.0
     tellable: float
     warning: str = ""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import fmean
 
 from pyspark.sql import DataFrame, SparkSession
@@ -23,6 +24,20 @@ from spark_jobs.metrics.sureness import (
 # Scores in one batch on its way to Python: 8 MB.
 BATCH_SCORES = 1 << 21
 BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
+# The threshold of a class that no score calls precisely enough: as good as never.
+UNREACHED = 1.0
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Class → the score from which on it is called. unreached: those that none is precise enough.
+
+    min_precision: that was asked for; 0: the best F1 was.
+    """
+
+    by_class: Mapping[str, float]
+    unreached: frozenset[str] = frozenset()
+    min_precision: float = 0.0
 
 
 @contextmanager
@@ -57,7 +72,7 @@ def _read_curve(found: Ranked | None) -> Curve | None:
 
 
 def join_classes(
-    metrics: Metrics, ranked: Mapping[str, Ranked], thresholds: Mapping[str, float]
+    metrics: Metrics, ranked: Mapping[str, Ranked], thresholds: Thresholds
 ) -> tuple[ClassScore, ...]:
     """One row a class, in the order of metrics.classes."""
     rows = []
@@ -69,7 +84,8 @@ def join_classes(
                 predicted=predicted,
                 roc_auc=found and found.roc_auc,
                 average_precision=found and found.average_precision,
-                threshold=thresholds.get(row.label),
+                threshold=thresholds.by_class.get(row.label),
+                threshold_unreached=row.label in thresholds.unreached,
                 threshold_precision=found and _share(found.hits, found.called),
                 threshold_recall=found and _share(found.hits, found.positives),
                 curve=_read_curve(found),
@@ -79,19 +95,34 @@ def join_classes(
 
 
 def choose_thresholds(
-    val: DataFrame, classes: tuple[str, ...], exact_up_to: int = EXACT_UP_TO
-) -> dict[str, float]:
-    """Class → the score from which on calling it gives the best F1 on these rows, the highest such.
+    val: DataFrame,
+    classes: tuple[str, ...],
+    exact_up_to: int = EXACT_UP_TO,
+    *,
+    min_precision: float = 0.0,
+) -> Thresholds:
+    """From which score on calling a class gives the best F1 on these rows, the highest such.
 
-    Classes without samples there have none.
+    min_precision above 0: the most of its samples that can be called so precisely; UNREACHED where
+    that is none. Classes without samples there have no threshold.
     """
     scored = val.where(F.col("scores").isNotNull())
     with use_wide_batches(val.sparkSession, len(classes)):
         samples = scored.count()
         ranked = rank_classes(
-            scored, classes, samples=samples, exact_up_to=exact_up_to, curves=False
+            scored,
+            classes,
+            samples=samples,
+            exact_up_to=exact_up_to,
+            curves=False,
+            min_precision=min_precision,
         )
-    return {name: one.threshold for name, one in ranked.items() if one.threshold is not None}
+    there = {name: one.threshold for name, one in ranked.items() if one.positives}
+    return Thresholds(
+        by_class={name: UNREACHED if found is None else found for name, found in there.items()},
+        unreached=frozenset(name for name, found in there.items() if found is None),
+        min_precision=min_precision,
+    )
 
 
 def evaluate_scores(
@@ -99,15 +130,16 @@ def evaluate_scores(
     classes: tuple[str, ...],
     *,
     seed: int = 0,
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: Thresholds | None = None,
     exact_up_to: int = EXACT_UP_TO,
 ) -> Evaluation:
     """All that the scores say. Rows: sha256, label, predicted, scores in the order of classes.
 
     scores: float32; null where the sample could not be read: then it counts as wrong, and is left
     out of everything that is about scores. group, where there is such a column: samples of one
-    are drawn together for the interval. thresholds: class → chosen elsewhere.
+    are drawn together for the interval. thresholds: chosen elsewhere.
     """
+    thresholds = thresholds or Thresholds({})
     with use_wide_batches(scored.sparkSession, len(classes)):
         counted = count_rows(scored, classes)
         metrics = compute_metrics(counted.pairs, classes)
@@ -115,7 +147,7 @@ def evaluate_scores(
             scored,
             classes,
             samples=counted.scored,
-            thresholds=thresholds,
+            thresholds=thresholds.by_class,
             exact_up_to=exact_up_to,
         )
         if "group" in scored.columns and not scored.where(F.col("group").isNotNull()).isEmpty():
@@ -146,7 +178,8 @@ def evaluate_scores(
         brier=counted.brier,
         calibration_error=counted.calibration_error,
         calibration=counted.calibration,
-        per_class=join_classes(metrics, ranked, thresholds or {}),
+        per_class=join_classes(metrics, ranked, thresholds),
+        min_precision=thresholds.min_precision,
         ranking_error=max((one.error for one in ranked.values()), default=0.0),
         tellable=find_tellable(discordant, samples),
         warning=write_warning(discordant, samples),

@@ -47,8 +47,10 @@ MOST_POINTS, ALL_POINTS, FEWEST_POINTS = 200, 40_000, 12
 
 @dataclass(frozen=True)
 class Ranked:
-    """One class. threshold: of the best F1 here; called, hits: at the threshold that was given.
+    """One class. called, hits: at the threshold that was given.
 
+    threshold: of the best F1 here, or of the best recall with the precision that was asked for;
+    None: the class has no sample, or no threshold has that precision.
     roc_auc, average_precision: None where the class has no sample, or no other class has one.
     error: the most that either may be off; 0: they are exact. The last three: see Curve; None as
     the others.
@@ -125,8 +127,11 @@ def _trace(steps: Steps, points: int) -> dict[str, list[float]]:
     return trace_curve(steps, points) if points else {}
 
 
-def make_ranker(given: tuple[float | None, ...], points: int) -> Rank:
-    """All BLOCKS of a class → its row of RANKED. points: of its curve; 0: it has none."""
+def make_ranker(given: tuple[float | None, ...], points: int, min_precision: float = 0.0) -> Rank:
+    """All BLOCKS of a class → its row of RANKED. points: of its curve; 0: it has none.
+
+    min_precision: as of rank_class.
+    """
 
     def rank(key: tuple[Any, ...], blocks: pa.Table) -> pa.Table:
         number = int(key[0].as_py())
@@ -134,7 +139,8 @@ def make_ranker(given: tuple[float | None, ...], points: int) -> Rank:
         steps = find_steps(scores, _join(blocks["positives"], np.float32))
         threshold = given[number]
         called = 0 if threshold is None else int((scores >= np.float32(threshold)).sum())
-        return _answer(number, rank_class(steps, threshold, called) | _trace(steps, points))
+        found = rank_class(steps, threshold, called, min_precision)
+        return _answer(number, found | _trace(steps, points))
 
     return rank
 
@@ -151,8 +157,8 @@ def fold_blocks(key: tuple[Any, ...], blocks: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(arrays, ["class", "bins", "every", "positives"])
 
 
-def make_merger(given: tuple[float | None, ...], points: int) -> Rank:
-    """All BINNED of a class → its row of RANKED. points: as of make_ranker."""
+def make_merger(given: tuple[float | None, ...], points: int, min_precision: float = 0.0) -> Rank:
+    """All BINNED of a class → its row of RANKED. points, min_precision: as of make_ranker."""
 
     def merge(key: tuple[Any, ...], parts: pa.Table) -> pa.Table:
         number = int(key[0].as_py())
@@ -165,7 +171,7 @@ def make_merger(given: tuple[float | None, ...], points: int) -> Rank:
         steps = Steps(values[there], own[there], less[there], every[there], total)
         threshold = given[number]
         reached = values >= np.float32(0 if threshold is None else threshold)
-        found = rank_class(steps, threshold, int(every[reached].sum()))
+        found = rank_class(steps, threshold, int(every[reached].sum()), min_precision)
         return _answer(number, found | _trace(steps, points) | {"error": bound_error(steps)})
 
     return merge
@@ -179,15 +185,21 @@ def rank_classes(
     thresholds: Mapping[str, float] | None = None,
     exact_up_to: int = EXACT_UP_TO,
     curves: bool = True,
+    min_precision: float = 0.0,
 ) -> dict[str, Ranked]:
-    """One action over label, scores; samples: how many have scores. Empty where none has."""
+    """One action over label, scores; samples: how many have scores. Empty where none has.
+
+    min_precision: as of rank_class.
+    """
     points = count_points(len(classes)) if curves else 0
     given = tuple((thresholds or {}).get(name) for name in classes)
     blocks = scored.select("label", "scores").mapInArrow(make_blocks(classes), BLOCKS)
     if samples <= exact_up_to:
-        ranked = blocks.groupBy("class").applyInArrow(make_ranker(given, points), RANKED)
+        rank = make_ranker(given, points, min_precision)
+        ranked = blocks.groupBy("class").applyInArrow(rank, RANKED)
     else:
         binned = blocks.groupBy("class", "part").applyInArrow(fold_blocks, BINNED)
-        ranked = binned.groupBy("class").applyInArrow(make_merger(given, points), RANKED)
+        rank = make_merger(given, points, min_precision)
+        ranked = binned.groupBy("class").applyInArrow(rank, RANKED)
     rows = [row.asDict() for row in ranked.collect()]
     return {classes[row.pop("class")]: Ranked(**row) for row in rows}

@@ -40,10 +40,25 @@ def find_steps(scores: Scores, positives: Scores) -> Steps:
     return Steps(values, own.astype(np.int64), less, tied, len(scores))
 
 
-def rank_class(steps: Steps, given: float | None, called_at: int) -> dict[str, Any]:
+def _choose_step(hits: Counts, called: Counts, positives: int, min_precision: float) -> int | None:
+    """Which of ascending thresholds: the best F1, or, for a precision, the best recall with it.
+
+    Of equal ones the highest, which calls the fewest others; None: none is so precise.
+    """
+    worth = 2 * hits / (called + positives)
+    if min_precision:
+        worth = np.where(hits / called >= min_precision, hits, -1)
+    best = len(worth) - 1 - int(np.argmax(worth[::-1]))
+    return best if worth[best] >= 0 else None
+
+
+def rank_class(
+    steps: Steps, given: float | None, called_at: int, min_precision: float = 0.0
+) -> dict[str, Any]:
     """Columns of RANKED but for the class; scikit-learn's definitions.
 
-    given: a threshold; called_at: samples that reach it.
+    given: a threshold; called_at: samples that reach it. min_precision: that the threshold which
+    is looked for must have; 0: the best F1.
     """
     own, total = steps.own, steps.total
     positives = int(own.sum())
@@ -54,8 +69,8 @@ def rank_class(steps: Steps, given: float | None, called_at: int) -> dict[str, A
     found: dict[str, Any] = {"positives": positives, "negatives": negatives, "error": 0.0}
     found |= dict.fromkeys(("roc_auc", "average_precision", "threshold", "called", "hits"))
     if positives:
-        f1 = 2 * hits / (called + positives)
-        found["threshold"] = float(steps.values[len(f1) - 1 - int(np.argmax(f1[::-1]))])
+        best = _choose_step(hits, called, positives, min_precision)
+        found["threshold"] = None if best is None else float(steps.values[best])
     if positives and negatives:
         won = (own * (2 * others_less + others_tied)).sum() / 2
         found["roc_auc"] = float(won / positives / negatives)

@@ -64,6 +64,7 @@ REQUESTS = st.builds(
     dataset=st.from_regex(NAME_PATTERN, fullmatch=True),
     deployment=st.one_of(st.just(""), st.from_regex(NAME_PATTERN, fullmatch=True)),
     min_accuracy=st.floats(0, 1),
+    min_precision=st.floats(0, 1),
     deploy=st.booleans(),
     devices=st.sampled_from(["auto", "cpu", "gpu"]),
     resize=st.sampled_from(["auto", "crop", "squash", "letterbox"]),
@@ -124,6 +125,9 @@ def test_evaluation_sees_what_the_winner_saw() -> None:
     old = TrainOutcome(**TRAIN.model_dump(exclude={"out_of_fold_uri"}))
     assert evaluate_spec(PLAN, ETL, old, ATTEMPT).out_of_fold_uri == ""
     assert evaluate.features == ETL.features[0]
+    assert evaluate.min_precision == 0
+    precise = plan_of(RunRequest(dataset="boards", min_precision=0.9))
+    assert evaluate_spec(precise, ETL, TRAIN, ATTEMPT).min_precision == 0.9
     assert evaluate.facts_uri == ARTIFACTS.facts
     # Judged by folds, the final training has the val side, too.
     assert evaluate.val_learned

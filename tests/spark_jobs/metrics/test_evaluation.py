@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from serving.job.evaluation import Evaluation
 from spark_jobs.metrics import evaluation
 from spark_jobs.metrics.classification import compute_metrics
-from spark_jobs.metrics.evaluation import evaluate_scores
+from spark_jobs.metrics.evaluation import Thresholds, evaluate_scores
 from spark_jobs.metrics.ranking import Ranked, rank_classes
 from spark_jobs.metrics.sureness import bootstrap_groups, bootstrap_macro_f1
 from spark_jobs.session import make_frame
@@ -50,7 +50,7 @@ def check_calibration(found: Evaluation, answers: Answers) -> None:
 def test_whole(spark: SparkSession, width: int, empty: int) -> None:
     answers = make_answers(400, width, seed=width, empty=empty)
     frame = to_frame(spark, answers, [None] * 400)
-    found = evaluate_scores(frame, answers.classes, thresholds={"class 0": 0.5})
+    found = evaluate_scores(frame, answers.classes, thresholds=Thresholds({"class 0": 0.5}))
     wanted = judge(answers)
     pairs = list(zip(answers.labels, answers.predicted, strict=True))
     counted = compute_metrics({pair: pairs.count(pair) for pair in set(pairs)}, answers.classes)
@@ -135,4 +135,22 @@ def test_thresholds_are_chosen_without_curves(
     assert {one.recall for one in asked.values()} == {None}
     whole = rank_classes(frame, answers.classes, samples=200)
     assert all(one.recall for one in whole.values())
-    assert chosen == {name: one.threshold for name, one in whole.items()}
+    assert chosen.by_class == {name: one.threshold for name, one in whole.items()}
+    assert not chosen.unreached
+
+
+def test_a_precision_that_no_score_has(spark: SparkSession) -> None:
+    """The best score for the first class lies on a sample of the second; the third has none."""
+    scores = np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.3, 0.7, 0]], np.float32)
+    answers = Answers(("a", "b", "c"), scores, np.array([1, 0, 1]))
+    frame = to_frame(spark, answers, [None] * 3)
+    chosen = evaluation.choose_thresholds(frame, answers.classes, min_precision=0.9)
+    assert chosen.by_class == {"a": 1.0, "b": pytest.approx(0.7)}
+    assert chosen.unreached == {"a"}
+    found = evaluate_scores(frame, answers.classes, thresholds=chosen)
+    assert found.min_precision == 0.9
+    rows = [(row.threshold, row.threshold_unreached) for row in found.per_class]
+    assert rows == [(1.0, True), (pytest.approx(0.7), False), (None, False)]
+    assert (found.per_class[0].threshold_recall, found.per_class[1].threshold_recall) == (0, 0.5)
+    half = evaluation.choose_thresholds(frame, answers.classes, min_precision=0.5)
+    assert half.by_class == {"a": pytest.approx(0.8), "b": pytest.approx(0.1)}

@@ -43,7 +43,11 @@ def to_points(*columns: npt.NDArray[Any]) -> set[tuple[float, ...]]:
 
 
 def rank(
-    answers: Answers, size: int = 7, binned: bool = False, points: int = MOST_POINTS
+    answers: Answers,
+    size: int = 7,
+    binned: bool = False,
+    points: int = MOST_POINTS,
+    min_precision: float = 0.0,
 ) -> dict[str, Ranked]:
     blocks = pa.Table.from_batches(make_blocks(answers.classes)(iter(to_batches(answers, size))))
     given: tuple[float | None, ...] = (0.5,) * len(answers.classes)
@@ -52,9 +56,9 @@ def rank(
         key = (pa.scalar(number, pa.int32()),)
         mine = blocks.filter(pa.compute.equal(blocks["class"], key[0]))
         if binned:
-            row = make_merger(given, points)(key, fold_blocks(key, mine))
+            row = make_merger(given, points, min_precision)(key, fold_blocks(key, mine))
         else:
-            row = make_ranker(given, points)(key, mine)
+            row = make_ranker(given, points, min_precision)(key, mine)
         found[name] = Ranked(**row.drop_columns(["class"]).to_pylist()[0])
     return found
 
@@ -92,6 +96,28 @@ def test_ranking_equals_scikit_learns(answers: Answers) -> None:
             called = scores >= np.float32(found.threshold)
             f1 = 2 * (called & own).sum() / (called.sum() + own.sum())
             assert f1 == pytest.approx(wanted[f"best f1 {name}"], abs=1e-9)
+
+
+@settings(deadline=None)
+@given(draw_answers(), st.sampled_from([0.25, 0.5, 0.9, 1.0]), st.booleans())
+def test_a_wanted_precision_is_scikit_learns(answers: Answers, wanted: float, binned: bool) -> None:
+    """The most of a class that any threshold finds with it, by the threshold nearest to it."""
+    for k, (name, found) in enumerate(rank(answers, binned=binned, min_precision=wanted).items()):
+        scores, own = answers.scores[:, k], answers.truth == k
+        if not own.any():
+            assert found.threshold is None
+            continue
+        precision, recall, _ = precision_recall_curve(own, scores)
+        # Without its last point: no threshold, nothing called.
+        best = recall[:-1][precision[:-1] >= wanted].max(initial=0.0)
+        if not best:
+            assert found.threshold is None, name
+            continue
+        assert found.threshold is not None, name
+        called = scores >= np.float32(found.threshold)
+        assert (called & own).sum() / called.sum() >= wanted
+        assert (called & own).sum() / own.sum() == pytest.approx(best)
+        assert binned or found.threshold in scores[own]
 
 
 @settings(deadline=None)

@@ -148,6 +148,23 @@ def test_curves_of_the_weakest_classes_are_drawn() -> None:
     assert 'class="curve' not in render(data)
 
 
+@pytest.mark.parametrize("unreached", [False, True])
+def test_thresholds_say_what_they_were_chosen_for(unreached: bool) -> None:
+    data = make_data()
+    first, *others = data.evaluation.per_class
+    chosen = {"threshold": 1.0, "threshold_unreached": unreached, "threshold_precision": 0.0}
+    rows = (first.model_copy(update=chosen), *others)
+    texts = []
+    for wanted in (0.0, 0.95):
+        found = data.evaluation.model_copy(update={"min_precision": wanted, "per_class": rows})
+        page = Page(render(data.model_copy(update={"evaluation": found})))
+        texts.append(" ".join(page.text.split()))
+    assert "for the best F1 on the val side" in texts[0]
+    assert "at least 95.0 % of what is called it is right" in texts[1]
+    told = f"no score of {first.label} is so precise: the threshold is 1"
+    assert (told in texts[1]) is unreached
+
+
 def test_heat_map_shows_every_count() -> None:
     ((right, wrong), empty) = heat_map(("a", "b"), ((999, 1), (0, 0)), shown={(0, 1)})
     assert (right.heat, wrong.heat) == (10, 1)
