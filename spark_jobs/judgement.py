@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from serving.bundle.manifest import Manifest
 from serving.bundle.operating_point import OperatingPoint
-from serving.job.evaluation import BadCase, BadCases, Evaluation, Suspects
+from serving.job.evaluation import BadCase, BadCases, Evaluation, Suspects, Unknown
 from spark_jobs.champion import measure_champion
 from spark_jobs.facts import FactsCache
 from spark_jobs.held_out import read_train_side
@@ -19,6 +19,7 @@ from spark_jobs.reference import HeldTo, measure_reference
 from spark_jobs.scored import pick_worst
 from spark_jobs.slices import add_facts, find_worst_slices
 from spark_jobs.spec import Champion, ClassMetrics, EvaluateSpec
+from spark_jobs.strangers import measure_unknown
 from spark_jobs.suspects import find_suspects, read_out_of_fold
 
 # More mistakes than anybody looks at; the predictions hold all of them.
@@ -51,6 +52,14 @@ def find_weakest(evaluation: Evaluation) -> ClassMetrics | None:
     return min(tested, key=lambda row: (row.recall, -row.support, row.label), default=None)
 
 
+def _estimate_unknown(
+    spec: EvaluateSpec, spark: SparkSession, classes: tuple[str, ...]
+) -> Unknown | None:
+    if spec.features is None:
+        return None
+    return measure_unknown(spark, spec.labels_uri, spec.features.features_uri, classes)
+
+
 def _evaluate(
     spec: EvaluateSpec, val: DataFrame, test: DataFrame, classes: tuple[str, ...]
 ) -> Evaluation:
@@ -61,7 +70,11 @@ def _evaluate(
         thresholds = choose_thresholds(val, classes, min_precision=spec.min_precision)
         accepted = choose_threshold(val, classes)
     evaluation = evaluate_scores(test, classes, seed=spec.seed, thresholds=thresholds)
-    declining = None if accepted is None else measure_declining(test, classes, accepted)
+    declining = None
+    if accepted is not None:
+        declining = measure_declining(test, classes, accepted)
+        unknown = _estimate_unknown(spec, val.sparkSession, classes)
+        declining = declining.model_copy(update={"unknown": unknown})
     slices = find_worst_slices(test, evaluation.accuracy)
     return evaluation.model_copy(update={"declining": declining, "slices": slices})
 

@@ -3,6 +3,8 @@
 Intervals are of 95 %. Scores are the model's probabilities after its temperature.
 """
 
+from statistics import fmean
+
 from serving.job.spec import Spec
 
 EVALUATION_FILE = "metrics.json"
@@ -80,16 +82,49 @@ class Slice(Spec):
     interval: Interval
 
 
+class LeftOutClass(Spec):
+    """A class asked of a head that has not learned it. roc_auc: of its samples against known ones.
+
+    declined: share of its samples, where 95 % of the known val samples are accepted.
+    """
+
+    label: str
+    samples: int
+    roc_auc: float
+    declined: float
+
+
+class Unknown(Spec):
+    """What unknown things would meet, by classes that were left out; those told worst, first.
+
+    By linear heads on the model's features: an estimate, and of things as near as classes are.
+    """
+
+    by_class: tuple[LeftOutClass, ...]
+
+    @property
+    def roc_auc(self) -> float:
+        """Mean over the classes."""
+        return fmean(one.roc_auc for one in self.by_class)
+
+    @property
+    def declined(self) -> float:
+        """Mean over the classes."""
+        return fmean(one.declined for one in self.by_class)
+
+
 class Declining(Spec):
     """The score by which a model says "none of these", and its threshold from the val side.
 
-    declined: share of the test side; declined_wrong: share of it that was wrong as well.
+    declined: share of the test side; declined_wrong: share of it that was wrong as well. unknown:
+    None where it could not be estimated.
     """
 
     kind: str
     threshold: float
     declined: float
     declined_wrong: float
+    unknown: Unknown | None = None
 
 
 class Evaluation(Spec):

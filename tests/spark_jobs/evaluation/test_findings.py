@@ -60,6 +60,8 @@ def test_what_speaks_for_a_mistake(
     assert all(row.threshold and row.threshold > 0.5 for row in evaluation.per_class)
     assert evaluation.declining is not None
     assert 0.5 < evaluation.declining.threshold < 1
+    # One train sample has a vector: nothing could be left out.
+    assert evaluation.declining.unknown is None
     point = store.read_model(outcome.operating_point_uri, OperatingPoint)
     assert point.decline_below == evaluation.declining.threshold
     assert point.class_thresholds == {row.label: row.threshold for row in evaluation.per_class}

@@ -6,7 +6,14 @@ import re
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from serving.job.evaluation import ClassScore, Curve, Paired
+from serving.job.evaluation import (
+    ClassScore,
+    Curve,
+    Declining,
+    LeftOutClass,
+    Paired,
+    Unknown,
+)
 from spark_jobs.report.charts import HEIGHT, WIDTH
 from spark_jobs.report.curves import draw_curves
 from spark_jobs.report.data import ReportData, ReportPictures, write_schema
@@ -163,6 +170,26 @@ def test_thresholds_say_what_they_were_chosen_for(unreached: bool) -> None:
     assert "at least 95.0 % of what is called it is right" in texts[1]
     told = f"no score of {first.label} is so precise: the threshold is 1"
     assert (told in texts[1]) is unreached
+
+
+def test_it_says_how_well_unknown_things_would_be_declined() -> None:
+    data = make_data()
+    declining = Declining(kind="k", threshold=0.6, declined=0.05, declined_wrong=0.03)
+    low = LeftOutClass(label=EVIL, samples=9, roc_auc=0.75, declined=0.25)
+    high = LeftOutClass(label="b", samples=9, roc_auc=0.95, declined=0.65)
+    texts = []
+    for unknown in (None, Unknown(by_class=(low, high))):
+        known = declining.model_copy(update={"unknown": unknown})
+        found = data.evaluation.model_copy(update={"declining": known})
+        page = Page(render(data.model_copy(update={"evaluation": found})))
+        texts.append(" ".join(page.text.split()))
+    assert "AUROC" not in texts[0]
+    for told in (
+        "about 45.0 % of that class's pictures are declined",
+        "with an AUROC of 0.850",
+        f"Worst with {EVIL}: 25.0 %, AUROC 0.750",
+    ):
+        assert told in texts[1]
 
 
 def test_heat_map_shows_every_count() -> None:
