@@ -8,7 +8,7 @@ some of the classes. Pure.
 import numpy as np
 import numpy.typing as npt
 
-from serving.bundle.operating_point import find_declined, measure_familiarity
+from serving.bundle.operating_point import measure_familiarity
 from serving.job.evaluation import LeftOutClass, Unknown
 
 Vectors = npt.NDArray[np.float32]
