@@ -25,6 +25,7 @@ from serving.job.samples import name_sample
 from serving.job.segments import SegmentWriter
 from serving.job.served import ServedPicture
 from serving.keeping import Feedback, KeptRequest, replace_note
+from serving.kept_files import NoFileError, read_kept
 from serving.spec import QueueKeptOutcome, QueueKeptSpec
 
 
@@ -52,24 +53,33 @@ class _Kept(NamedTuple):
 
 
 def list_kept(folder: Path) -> Iterator[_Kept]:
-    """All of the folder; one that is being written waits for the next time."""
+    """All of the folder; one that is being written waits for the next time.
+
+    What is no plain file is told, and left alone.
+    """
     for note in sorted(folder.glob("*.json")):
         if note.name.endswith(".feedback.json"):
             continue
         try:
-            request = KeptRequest.model_validate_json(note.read_bytes())
-            said = note.with_suffix(".feedback.json")
-            feedback = (
-                Feedback.model_validate_json(said.read_bytes()).label if said.exists() else None
-            )
+            request = KeptRequest.model_validate_json(read_kept(note))
+            said = _read_if_there(note.with_suffix(".feedback.json"))
+            feedback = None if said is None else Feedback.model_validate_json(said).label
+            picture = _read_if_there(note.with_suffix(".bin"))
         except (ValidationError, FileNotFoundError):
             continue
-        picture = note.with_suffix(".bin")
-        sha256 = request.sha256
-        if picture.exists():
-            sha256 = hashlib.sha256(picture.read_bytes()).hexdigest()
+        except NoFileError as error:
+            print(error, flush=True)
+            continue
+        sha256 = request.sha256 if picture is None else hashlib.sha256(picture).hexdigest()
         if sha256:
             yield _Kept(note, request, feedback, sha256)
+
+
+def _read_if_there(path: Path) -> bytes | None:
+    try:
+        return read_kept(path)
+    except FileNotFoundError:
+        return None
 
 
 def find_dataset(database: Any, deployment: str) -> str:
@@ -120,7 +130,7 @@ class Queueing:
             writer, batch = SegmentWriter(), []
             while fresh and not writer.is_full:
                 one = fresh.pop()
-                writer.add(one.sha256, self._name(one), one.picture.read_bytes())
+                writer.add(one.sha256, self._name(one), read_kept(one.picture))
                 batch.append(one)
             segment = writer.write(self._raw_uri)
             items = [self._ask(one, segment) for one in batch]

@@ -1,6 +1,7 @@
 """Requests that a server has kept: into the queue, and by a decision into the dataset."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from serving.job.labels import NewClassError
 from serving.job.review_decisions import ReviewConflictError, decide, undo_decision
 from serving.job.reviews import list_reviews, queue_reviews
 from serving.job.samples import read_sample
-from serving.keeping import Keeper, Keeping
+from serving.keeping import Keeper, Keeping, make_key
 from serving.queue_kept import Queueing, find_dataset, list_kept
 from tests.serving.console.conftest import draw
 from tests.serving.reviewing import insert_sample, make_item
@@ -84,16 +85,38 @@ def test_notes_of_another_user_are_replaced_not_written_to(
     keep(keeper, "one", TEAL, "cat")
     (note,) = (tmp_path / "kept").glob("*.json")
     elsewhere = tmp_path / "elsewhere"
-    note.rename(elsewhere)
+    elsewhere.hardlink_to(note)
     elsewhere.chmod(0o444)
-    note.symlink_to(elsewhere)
     before = elsewhere.read_text()
     assert queue(database, pets, tmp_path) == (1, 0, 0)
     assert elsewhere.read_text() == before
-    assert not note.is_symlink()
     (kept,) = list_kept(tmp_path / "kept")
     assert kept.request.sha256 == sha_of_bytes(TEAL)
     assert [found.name for found in note.parent.iterdir()] == [note.name]
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".json", ".feedback.json"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_file_of_a_server_is_left_alone(
+    keeper: Keeper, tmp_path: Path, suffix: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Containers write to that folder, and are not trusted: a link would read any file of ours."""
+    keep(keeper, "good", GOLD, "dog")
+    keep(keeper, "bad", TEAL, "cat", "dog")
+    secret = tmp_path / "secret"
+    path = tmp_path / "kept" / f"{make_key('bad', 0)}{suffix}"
+    path.rename(secret)
+    if kind == "link":
+        path.symlink_to(secret)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    (kept,) = list_kept(tmp_path / "kept")
+    assert kept.request.request_id == "good"
+    said = capsys.readouterr().out
+    assert f"{path} is a link, or no file at all" in said
+    assert secret.exists()
 
 
 def test_what_a_sender_says_later_changes_the_proposal(
