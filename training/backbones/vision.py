@@ -26,20 +26,28 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class VisionNetwork:
-    """make: builds it without its classifier. classifier: how that one's tensors begin."""
+    """make: builds it, with its classifier unless num_classes is 0. classifier: that one's name."""
 
     make: Callable[..., nn.Layer]
     classifier: str
 
+    def make_body(self) -> nn.Layer:
+        """Pictures → vectors [n, d, 1, 1] or [n, d]."""
+        body = self.make(num_classes=0)
+        # SqueezeNet makes it all the same, and does not use it.
+        if hasattr(body, self.classifier):
+            delattr(body, self.classifier)
+        return body
+
 
 NETWORKS: dict[NetworkName, VisionNetwork] = {
-    "mobilenet-v2": VisionNetwork(models.mobilenet_v2, "classifier."),
-    "mobilenet-v3-small": VisionNetwork(models.mobilenet_v3_small, "classifier."),
-    "mobilenet-v3-large": VisionNetwork(models.mobilenet_v3_large, "classifier."),
-    "squeezenet-1-0": VisionNetwork(models.squeezenet1_0, "_conv9."),
-    "squeezenet-1-1": VisionNetwork(models.squeezenet1_1, "_conv9."),
-    "resnet18": VisionNetwork(models.resnet18, "fc."),
-    "resnet50": VisionNetwork(models.resnet50, "fc."),
+    "mobilenet-v2": VisionNetwork(models.mobilenet_v2, "classifier"),
+    "mobilenet-v3-small": VisionNetwork(models.mobilenet_v3_small, "classifier"),
+    "mobilenet-v3-large": VisionNetwork(models.mobilenet_v3_large, "classifier"),
+    "squeezenet-1-0": VisionNetwork(models.squeezenet1_0, "_conv9"),
+    "squeezenet-1-1": VisionNetwork(models.squeezenet1_1, "_conv9"),
+    "resnet18": VisionNetwork(models.resnet18, "fc"),
+    "resnet50": VisionNetwork(models.resnet50, "fc"),
 }
 
 
@@ -87,9 +95,9 @@ def build_extractor(network: NetworkName, content: bytes) -> VisionExtractor:
     except BadWeightsError as error:
         raise UserError(f"The weight file cannot be used: {error}.") from error
     known = NETWORKS[network]
-    layer = known.make(num_classes=0)
+    layer = known.make_body()
     wanted = cast(Mapping[str, paddle.Tensor], layer.state_dict())
-    own = {name: one for name, one in arrays.items() if not name.startswith(known.classifier)}
+    own = {name: one for name, one in arrays.items() if not name.startswith(f"{known.classifier}.")}
     check_fit(network, {name: tuple(one.shape) for name, one in wanted.items()}, own)
     layer.set_state_dict({name: paddle.to_tensor(own[name].astype(np.float32)) for name in wanted})
     extractor = VisionExtractor(layer)

@@ -60,10 +60,20 @@ def test_every_network_that_a_user_may_name_is_built() -> None:
 
 @pytest.mark.parametrize("network", get_args(NetworkName))
 def test_multiply_adds_are_near_the_published_ones(network: NetworkName) -> None:
-    counted = count_flops(VisionExtractor(NETWORKS[network].make(num_classes=0)), SIZE)
+    counted = count_flops(VisionExtractor(NETWORKS[network].make_body()), SIZE)
     # The published ones have the classifier; that of SqueezeNet is a convolution of a tenth or
     # a quarter of the network, that of the small MobileNets linear.
     assert 0.72 < counted / (1e6 * PUBLISHED[network]) < 1.02
+
+
+@pytest.mark.parametrize("network", get_args(NetworkName))
+def test_a_whole_network_s_weights_fit_and_its_classifier_is_left_out(network: NetworkName) -> None:
+    weights = make_weights(network)
+    extractor = build_extractor(network, save(weights))
+    classifier = [name for name in weights if name.startswith(NETWORKS[network].classifier)]
+    kept = {name.removeprefix("network.") for name in extractor.state_dict()}
+    assert kept - {"factor", "shift"} == set(weights) - set(classifier)
+    assert classifier
 
 
 def test_pictures_reach_the_network_as_it_was_trained() -> None:
