@@ -28,6 +28,7 @@ COMMANDS = {
     "snapshots": "pipelines.command_line.snapshots:snapshots",
     "export": "pipelines.command_line.snapshots:export",
     "backbones": "pipelines.command_line.backbones:backbones",
+    "backbone": "pipelines.command_line.backbones:backbone",
     "stages": "pipelines.command_line.stages:stages",
     "stage": "pipelines.command_line.stages:stage",
     "train": "pipelines.command_line.runs:train",

@@ -14,7 +14,7 @@ from pipelines.commands import python_command
 from pipelines.context import Installation
 from pipelines.devices import count_cores
 from pipelines.plan import RunPlan, make_plan
-from pipelines.request import RunRequest
+from pipelines.request import AUTO, RunRequest
 from pipelines.run_job import run_job_here
 from pipelines.search_plan import BACKBONES
 from pipelines.snapshots import check_snapshot
@@ -22,7 +22,7 @@ from pipelines.warm_start import find_warm_start
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.locations import split_location
-from training.spec import ExportBackboneOutcome, ExportBackboneSpec
+from training.spec import ExportBackboneOutcome, ExportBackboneSpec, NewBackbone
 
 
 def plan_run(
@@ -56,7 +56,7 @@ def find_card(installation: Installation, name: str) -> ExportBackboneOutcome | 
 def ensure_backbones(
     installation: Installation, output: IO[str] | None = None
 ) -> tuple[ExportBackboneOutcome, ...]:
-    """Every backbone's card; those networks are exported first for which that was never done."""
+    """Every backbone's card: of those that ship, exported first where need be, and of the added."""
     there = {name: find_card(installation, name) for name in BACKBONES}
     missing = [name for name, card in there.items() if card is None]
     if missing:
@@ -65,12 +65,38 @@ def ensure_backbones(
         with ThreadPoolExecutor(max_workers=count_cores()) as pool:
             exported = pool.map(lambda name: _export(installation, name, output), missing)
             there |= dict(zip(missing, exported, strict=True))
-    return tuple(card for card in there.values() if card is not None)
+    names = store.list_names(installation.artifacts.backbones)
+    added = [find_card(installation, name) for name in names if name not in there]
+    return tuple(card for card in (*there.values(), *added) if card is not None)
 
 
-def _export(installation: Installation, name: str, output: IO[str] | None) -> ExportBackboneOutcome:
+def add_backbone(
+    installation: Installation, name: str, given: NewBackbone, output: IO[str] | None = None
+) -> ExportBackboneOutcome:
+    """Export a network with weights that a user brought; UserError where that cannot be."""
+    if name in (AUTO, *BACKBONES):
+        raise UserError(f"{name} is taken: choose another name for your backbone.")
+    card = find_card(installation, name)
+    other = card.file.weights if card is not None else None
+    brought = given.weights
+    if other is not None and (other.network, other.sha256) != (brought.network, brought.sha256):
+        raise UserError(
+            f"There is a backbone {name} already, {other.network} with weights of sha256 "
+            f"{other.sha256}: choose another name."
+        )
+    return _export(installation, name, output, given)
+
+
+def _export(
+    installation: Installation,
+    name: str,
+    output: IO[str] | None,
+    given: NewBackbone | None = None,
+) -> ExportBackboneOutcome:
     artifacts = installation.artifacts
-    spec = ExportBackboneSpec(output_uri=store.join(artifacts.backbones, name), backbone=name)
+    spec = ExportBackboneSpec(
+        output_uri=store.join(artifacts.backbones, name), backbone=name, given=given
+    )
     command = python_command(installation.layout, "training.main", spec)
     run_job_here(command, spec, installation.job_environment(), output)
     return store.read_model(artifacts.backbone_card(name), ExportBackboneOutcome)

@@ -156,18 +156,18 @@ class RunRequest(Form):
         description="Least share of what reaches a class's threshold that is right. 0: best F1.",
         json_schema_extra={"section": _ANSWERS},
     )
-    backbones: tuple[Literal["auto", BackboneName], ...] = Field(
+    backbones: tuple[Name, ...] = Field(
         default=(AUTO,),
         min_length=1,
         title="Backbones",
         description=(
-            "Pretrained networks that the model may be built on (./modelmill backbones); auto: as "
-            "many as the time allows."
+            "Pretrained networks that the model may be built on (./modelmill backbones); auto: of "
+            "those that ship, as many as the time allows. Ones that you added are named."
         ),
         json_schema_extra={
             "section": _DETAILS,
             "examples": [AUTO, *get_args(BackboneName)],
-            "rule": f"auto, or one or more of {', '.join(get_args(BackboneName))}",
+            "rule": "auto, or one or more names that ./modelmill backbones lists",
         },
     )
     max_trials: int = Field(
@@ -202,7 +202,7 @@ class RunRequest(Form):
         default="last_blocks",
         title="Train",
         description=(
-            "The head alone takes seconds. The backbone's last block is tried after it where "
+            "The head alone takes seconds. EfficientNet-Lite's last block is tried after it where "
             "mistakes and minutes are left (CPU only), and kept where held-out pictures say so."
         ),
         json_schema_extra={
@@ -253,7 +253,3 @@ class RunRequest(Form):
     def served_as(self) -> str:
         """The deployment's name."""
         return self.deployment or self.dataset
-
-    def names_backbone(self, name: str) -> bool:
-        """Whether the model may be built on it."""
-        return AUTO in self.backbones or name in self.backbones

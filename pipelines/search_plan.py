@@ -9,6 +9,7 @@ from serving.job.errors import UserError
 from serving.job.inputs import Input
 from training.spec import BackboneName, ExportBackboneOutcome
 
+# Those that ship; others are added by people, one installation at a time.
 BACKBONES: tuple[BackboneName, ...] = get_args(BackboneName)
 # Minutes from which that many of the cheapest backbones are offered: each one's features are made
 # before the search starts, and the dearest takes more than twice the time of the cheapest.
@@ -27,7 +28,8 @@ def search_seconds(request: RunRequest) -> float:
 def choose_inputs(request: RunRequest, cards: Sequence[ExportBackboneOutcome]) -> tuple[Input, ...]:
     """The best single choice first: the largest backbone with whole proportions.
 
-    Raises UserError where no backbone meets the limits.
+    cards: of every backbone that is there. Raises UserError where one that was named is not, or
+    where none meets the limits.
     """
     wanted = _choose_backbones(request, cards)
     resize: Resize = "crop" if request.resize == AUTO else request.resize
@@ -45,16 +47,21 @@ def _choose_backbones(
     request: RunRequest, cards: Sequence[ExportBackboneOutcome]
 ) -> list[ExportBackboneOutcome]:
     """Cheapest first. Those that a person named are all taken, whatever the budget."""
-    named = [card for card in cards if request.names_backbone(card.file.name)]
-    fitting = sorted(
-        (card for card in named if not _find_excess(request, card)), key=lambda card: card.flops
-    )
+    there = {card.file.name: card for card in sorted(cards, key=lambda card: card.flops)}
+    unknown = [name for name in request.backbones if name not in (AUTO, *there)]
+    if unknown:
+        raise UserError(
+            f"backbones was {', '.join(request.backbones)}, but {', '.join(unknown)} is not here. "
+            f"Allowed: {AUTO}, {', '.join(there)}. ./modelmill backbone add brings another."
+        )
+    offered = BACKBONES if AUTO in request.backbones else ()
+    wanted = [card for name, card in there.items() if name in (*offered, *request.backbones)]
+    fitting = [card for card in wanted if not _find_excess(request, card)]
     if not fitting:
-        raise UserError(_explain_excess(request, named))
-    if AUTO not in request.backbones:
-        return fitting
+        raise UserError(_explain_excess(request, wanted))
     most = max(n for minutes, n in BACKBONES_FROM_MINUTES if request.budget_minutes >= minutes)
-    return fitting[:most]
+    in_time = [card.file.name for card in fitting if card.file.name in offered][:most]
+    return [card for card in fitting if card.file.name in (*in_time, *request.backbones)]
 
 
 def _find_excess(request: RunRequest, card: ExportBackboneOutcome) -> list[str]:

@@ -82,7 +82,12 @@ def _is_promising(spec: TrainSpec, ranks: Ranks, material: Material, winner: Win
     # Maps lie on one machine's disk; on cards the whole network would be trained.
     if ranks.device != "cpu" or int(os.environ.get(NODES_VARIABLE, "1").split(":")[0]) > 1:
         return False
-    return has_gain_in_sight(material.folds, winner.found.fitted.best.accuracy)
+    if not has_gain_in_sight(material.folds, winner.found.fitted.best.accuracy):
+        return False
+    if winner.given.backbone.weights is not None:
+        print("Last blocks are trained of EfficientNet-Lite only: the head alone is kept.")
+        return False
+    return True
 
 
 def _is_in_time(

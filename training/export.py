@@ -23,7 +23,9 @@ from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.inputs import BackboneFile, Input, InputFeatures
-from training.backbones.catalogue import find_backbone, load_pretrained
+from training.backbones.catalogue import find_backbone
+from training.backbones.efficientnet_lite import FeatureExtractor
+from training.backbones.extractors import load_extractor
 from training.backbones.tail import put_back
 from training.paddle_files import load_network, save_network
 from training.spec import TrainSpec
@@ -56,8 +58,9 @@ def read_backbone(file: BackboneFile) -> onnx.ModelProto:
 def read_backbones(inputs: Sequence[Input]) -> dict[str, onnx.ModelProto]:
     """Each backbone once, by its name; refuses one that there is no network for."""
     files = {given.backbone.name: given.backbone for given in inputs}
-    for name in files:
-        find_backbone(name)
+    for name, file in files.items():
+        if file.weights is None:
+            find_backbone(name)
     return {name: read_backbone(file) for name, file in files.items()}
 
 
@@ -114,8 +117,8 @@ def export_bundle(
     tail: weights of the backbone's last blocks, where these were trained, too. Its scores are
     those at the temperature that was measured.
     """
-    extractor = load_pretrained(find_backbone(chosen.backbone.name)).extractor
-    if tail is not None:
+    extractor = load_extractor(chosen.backbone)
+    if tail is not None and isinstance(extractor, FeatureExtractor):
         backbone = put_back(backbone, extractor, tail)
     network = task.join(extractor, head, measured.temperature)
     (folder / PADDLE_FOLDER).mkdir(parents=True)

@@ -4,11 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from serving.job.inputs import BackboneFile, InputFeatures
+from serving.job.inputs import BackboneFile, GivenWeights, InputFeatures
 from serving.job.search import Cost, Depth, Ended, Recipe
 from serving.job.spec import JobSpec, Name, Spec
 
-# The pretrained networks that training/backbones knows: the caller offers them without loading it.
+# The pretrained networks that ship: the caller offers them without loading training/backbones.
 BackboneName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 
@@ -151,11 +151,23 @@ class ReplayOutcome(Spec):
     differences: tuple[str, ...]
 
 
+class NewBackbone(Spec):
+    """What a user says of a backbone's weights. source: where they come from, in words."""
+
+    weights: GivenWeights
+    licence: str
+    source: str
+
+
 class ExportBackboneSpec(JobSpec):
-    """Write a backbone's feature extractor, with its pretrained weights, as one ONNX file."""
+    """Write a backbone's feature extractor, with its pretrained weights, as one ONNX file.
+
+    backbone: its name. given: for one that does not ship, where its weight file lies now.
+    """
 
     kind: Literal["export_backbone"] = "export_backbone"
     backbone: str
+    given: NewBackbone | None = None
 
 
 class ExportBackboneOutcome(Spec):

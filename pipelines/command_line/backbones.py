@@ -1,13 +1,21 @@
-"""./modelmill backbones."""
+"""./modelmill backbones, and backbone add."""
 
+import re
 import sys
+from pathlib import Path
+from typing import get_args
+from urllib.parse import urlsplit
 
 import click
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.command_line.output import emit_json, json_option, use_installation
-from pipelines.planning import ensure_backbones
-from training.spec import ExportBackboneOutcome
+from pipelines.form_base import NAME_RULE
+from pipelines.planning import add_backbone, ensure_backbones
+from serving.job.errors import UserError
+from serving.job.inputs import GivenWeights, NetworkName
+from serving.job.spec import NAME_PATTERN
+from training.spec import ExportBackboneOutcome, NewBackbone
 
 NUMBERS = ("input px", "M parameters", "GFLOPs", "MB", "ms")
 
@@ -55,3 +63,65 @@ def show_cards(cards: tuple[ExportBackboneOutcome, ...]) -> None:
     Console().print(table)
     for card in cards:
         click.echo(f"{card.file.name}: {card.source}; {card.file.licence}")
+
+
+@click.group()
+def backbone() -> None:
+    """Bring the weights of a further network that a model may be built on."""
+
+
+@backbone.command(name="add")
+@click.argument("name")
+@click.option("--weights", required=True, help="A .pdparams, .npz or safetensors: file or URI.")
+@click.option("--sha256", required=True, help="The file's checksum, as its source states it.")
+@click.option("--licence", required=True, help="Of the weights: models are published with it.")
+@click.option("--source", help="Where they come from, in words. Default: the address.")
+@click.option(
+    "--network",
+    type=click.Choice(get_args(NetworkName)),
+    help="Whose weights they are. Default: NAME.",
+)
+@json_option
+def add(
+    name: str,
+    *,
+    weights: str,
+    sha256: str,
+    licence: str,
+    source: str | None,
+    network: NetworkName | None,
+    as_json: bool,
+) -> None:
+    """Make NAME of a network of paddle.vision.models and weights for it.
+
+    The network gets pictures of 224 × 224 with ImageNet's mean and deviation, as its published
+    weights were trained. Then: ./modelmill train --backbones NAME
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise click.UsageError(f"NAME was {name!r}, but allowed is: {NAME_RULE}.")
+    wanted = network or next((one for one in get_args(NetworkName) if one == name), None)
+    if wanted is None:
+        allowed = ", ".join(get_args(NetworkName))
+        raise click.UsageError(f"{name} is no network: say whose with --network: {allowed}.")
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256.lower()):
+        raise click.UsageError(f"--sha256 was {sha256!r}, but allowed are 64 digits 0-9 and a-f.")
+    uri = _locate(weights)
+    given = NewBackbone(
+        weights=GivenWeights(network=wanted, uri=uri, sha256=sha256.lower()),
+        licence=licence,
+        source=source or uri,
+    )
+    card = add_backbone(use_installation(), name, given, sys.stderr)
+    if as_json:
+        emit_json(card)
+    else:
+        show_cards((card,))
+
+
+def _locate(weights: str) -> str:
+    """URI of a file or of an address."""
+    if "://" not in weights:
+        return Path(weights).expanduser().absolute().as_uri()
+    if "@" in urlsplit(weights).netloc:
+        raise UserError("--weights holds user:password@: fetch the file, and name it instead.")
+    return weights

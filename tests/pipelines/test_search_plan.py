@@ -40,6 +40,7 @@ def name(**fields: Any) -> list[str]:
         ({"backbones": (LITE0, LITE2), "budget_minutes": 1}, ["lite2 crop", "lite0 crop"]),
         ({"backbones": (LITE1, LITE2), "max_latency_ms": 20}, ["lite1 crop", "lite1 squash"]),
         ({"backbones": (LITE1, LITE1), "resize": "crop"}, ["lite1 crop"]),
+        ({"backbones": ("auto", LITE2), "budget_minutes": 1}, ["lite2 crop", "lite0 crop"]),
     ],
 )
 def test_inputs_follow_the_form(fields: dict[str, Any], expected: list[str]) -> None:
@@ -104,3 +105,33 @@ def test_more_time_is_more_search_and_no_fewer_inputs(short: float, long: float)
     less, more = ask(budget_minutes=short), ask(budget_minutes=long)
     assert 0 < search_seconds(less) <= search_seconds(more) < 60 * long
     assert set(choose_inputs(less, CARDS)) <= set(choose_inputs(more, CARDS))
+
+
+ADDED = CARDS[0].model_copy(
+    update={"file": CARDS[0].file.model_copy(update={"name": "squeezed"}), "flops": 1}
+)
+
+
+@pytest.mark.parametrize(
+    ("backbones", "expected"),
+    [
+        (("auto",), ["lite0 crop"]),
+        (("squeezed",), ["squeezed crop"]),
+        (("auto", "squeezed"), ["lite0 crop", "squeezed crop"]),
+        (("squeezed", LITE1), ["lite1 crop", "squeezed crop"]),
+    ],
+)
+def test_added_backbone_is_taken_where_it_is_named(
+    backbones: tuple[str, ...], expected: list[str]
+) -> None:
+    request = ask(backbones=backbones, budget_minutes=1)
+    inputs = choose_inputs(request, (*CARDS, ADDED))
+    assert [one.name.removeprefix("efficientnet-") for one in inputs] == expected
+
+
+def test_backbone_that_is_not_here_is_told_with_those_that_are() -> None:
+    with pytest.raises(UserError) as raised:
+        choose_inputs(ask(backbones=("auto", "resnet18")), (*CARDS, ADDED))
+    said = str(raised.value)
+    assert "resnet18 is not here" in said
+    assert all(word in said for word in ("auto", *BACKBONES, "squeezed", "backbone add"))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ import paddle
 
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
-from serving.job.inputs import BackboneFile
+from serving.job.inputs import BackboneFile, GivenWeights
 from training.backbones.catalogue import find_backbone, load_pretrained
 from training.backbones.cost import count_flops, count_parameters
-from training.backbones.efficientnet_lite import FEATURES, FeatureExtractor
+from training.backbones.fetch import fetch_weights
+from training.backbones.vision import SIZE, build_extractor, check_sum
 from training.paddle_files import save_network
-from training.spec import ExportBackboneOutcome, ExportBackboneSpec
+from training.spec import ExportBackboneOutcome, ExportBackboneSpec, NewBackbone
 
 INPUT = "picture"
 OUTPUT = "features"
@@ -97,35 +99,69 @@ def measure_latency(content: bytes, size: int) -> float:
     return 1e3 * statistics.median(taken)
 
 
+def count_features(content: bytes, size: int) -> int:
+    """Length of a picture's vector."""
+    return int(OnnxNetwork(content).run(np.zeros((1, 3, size, size), np.float32)).shape[1])
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A network to export. words: where its weights come from."""
+
+    extractor: paddle.nn.Layer
+    size: int
+    licence: str
+    words: str
+    weights: GivenWeights | None = None
+
+
+def _load(name: str) -> _Source:
+    backbone = find_backbone(name)
+    extractor = load_pretrained(backbone).extractor
+    return _Source(extractor, backbone.variant.size, backbone.licence, backbone.source)
+
+
+def _bring(output_uri: str, given: NewBackbone) -> _Source:
+    """Check a user's weight file, and keep it beside the ONNX file: bundles are made from it."""
+    weights = given.weights
+    content = fetch_weights(weights.uri)
+    check_sum(content, weights.sha256, weights.uri)
+    extractor = build_extractor(weights.network, content)
+    kept = store.join(output_uri, f"{weights.sha256[:12]}.weights")
+    store.write_bytes(kept, content)
+    weights = weights.model_copy(update={"uri": kept})
+    return _Source(extractor, SIZE, given.licence, given.source, weights)
+
+
 def export_backbone(spec: ExportBackboneSpec) -> ExportBackboneOutcome:
     """Write <sha256[:12]>.onnx below output_uri; fails if it differs from Paddle's network."""
     paddle.set_device("cpu")
-    backbone = find_backbone(spec.backbone)
-    extractor: FeatureExtractor = load_pretrained(backbone).extractor
-    size = backbone.variant.size
+    source = _load(spec.backbone) if spec.given is None else _bring(spec.output_uri, spec.given)
+    extractor, size = source.extractor, source.size
     content = convert_to_onnx(extractor, size).SerializeToString()
     difference = largest_difference(extractor, content, size)
     if difference > TOLERANCE:
         raise RuntimeError(
-            f"{backbone.name}: the ONNX file differs from Paddle's network by {difference:.1e}, "
+            f"{spec.backbone}: the ONNX file differs from Paddle's network by {difference:.1e}, "
             f"allowed is {TOLERANCE:.0e}"
         )
     digest = hashlib.sha256(content).hexdigest()
     uri = store.join(spec.output_uri, f"{digest[:12]}.onnx")
     store.write_bytes(uri, content)
-    print(f"{backbone.name}: {len(content) / 1e6:.1f} MB, ONNX − Paddle {difference:.1e}")
+    print(f"{spec.backbone}: {len(content) / 1e6:.1f} MB, ONNX − Paddle {difference:.1e}")
     return ExportBackboneOutcome(
         file=BackboneFile(
-            name=backbone.name,
+            name=spec.backbone,
             onnx_uri=uri,
             sha256=digest,
-            licence=backbone.licence,
-            features=FEATURES,
+            licence=source.licence,
+            features=count_features(content, size),
             file_bytes=len(content),
             latency_ms=measure_latency(content, size),
+            weights=source.weights,
         ),
         size=size,
         parameters=count_parameters(extractor),
         flops=count_flops(extractor, size),
-        source=backbone.source,
+        source=source.words,
     )

@@ -1,10 +1,17 @@
 """./modelmill backbones: the networks are exported once, and their cards are shown."""
 
+import hashlib
 import json
+import subprocess
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from pipelines.context import read_installation
 from pipelines.search_plan import BACKBONES
 from serving.job import store
+from serving.job.inputs import GivenWeights
 from tests.pipelines.conftest import Run
 from tests.pipelines.literals import CARDS
 
@@ -48,3 +55,67 @@ def test_people_get_a_line_each(run: Run, tmp_path: Path) -> None:
         assert f"{card.flops / 1e9:.3f}" in words
         assert f"{card.file.latency_ms:.1f}" in words
         assert f"{card.file.name}: {card.source}; {card.file.licence}" in done.out.splitlines()
+
+
+def write_cards(tmp_path: Path, *more: Any) -> None:
+    for card in (*CARDS, *more):
+        folder = find_folder(tmp_path, card.file.name)
+        store.write_model((folder / "outcome.json").as_uri(), card)
+
+
+def write_weights(tmp_path: Path) -> tuple[str, str]:
+    """A weight file of SqueezeNet as the jobs' environment draws it by a seed, and its checksum."""
+
+    python = read_installation().layout.jobs / "bin" / "python"
+    path = tmp_path / "drawn.pdparams"
+    script = (
+        "import paddle, sys; paddle.seed(0); "
+        "paddle.save(paddle.vision.models.squeezenet1_1().state_dict(), sys.argv[1])"
+    )
+    subprocess.run([python, "-c", script, path], check=True, capture_output=True)
+    return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_weights_that_a_user_gives_are_one_more_backbone(run: Run, tmp_path: Path) -> None:
+    write_cards(tmp_path)
+    path, sha256 = write_weights(tmp_path)
+    flags = ("--network", "squeezenet-1-1", "--weights", path, "--licence", "CC0")
+    wrong = run("backbone", "add", "drawn", *flags, "--sha256", "0" * 64)
+    assert wrong.code == 1
+    assert wrong.err.splitlines()[-1].startswith("Error: The weights at file://")
+    assert sha256 in wrong.err
+    done = run("backbone", "add", "drawn", *flags, "--sha256", sha256.upper(), "--json")
+    assert done.code == 0, done.err
+    card = json.loads(done.out)
+    assert card["file"]["features"] == 512
+    assert (card["file"]["licence"], card["source"]) == ("CC0", f"file://{path}")
+    listed = json.loads(run("backbones", "--json").out)["backbones"]
+    assert listed[-1] == card
+    assert [one["file"]["name"] for one in listed] == [*BACKBONES, "drawn"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("Drawn",), 2, "NAME was 'Drawn'"),
+        (("drawn",), 2, "say whose with --network: mobilenet-v2"),
+        (("resnet18", "--sha256", "12"), 2, "64 digits"),
+        (("resnet18", "--weights", "https://ada:s3cret@h/x.npz"), 1, "fetch the file"),
+        (("resnet18", "--weights", "/nowhere/x.npz"), 1, "cannot be read"),
+        (("auto", "--network", "resnet18"), 1, "auto is taken"),
+        (("efficientnet-lite0", "--network", "resnet18"), 1, "efficientnet-lite0 is taken"),
+        (("ours", "--network", "resnet18"), 1, "already, resnet18 with weights of sha256 222"),
+    ],
+)
+def test_what_cannot_be_added_gets_a_sentence(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    weights = GivenWeights(network="resnet18", uri="file:///gone", sha256="2" * 64)
+    file = CARDS[0].file.model_copy(update={"name": "ours", "weights": weights})
+    write_cards(tmp_path, CARDS[0].model_copy(update={"file": file}))
+    flags = ("--weights", "/x.npz", "--sha256", "1" * 64, "--licence", "CC0")
+    done = run("backbone", "add", *flags, *arguments)
+    assert done.code == code, done.err
+    assert sentence in done.err
+    assert "s3cret" not in done.err
+    assert "Traceback" not in done.err
