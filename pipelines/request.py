@@ -16,7 +16,7 @@ from training.spec import BackboneName
 Share = Annotated[float, Field(ge=0, le=1)]
 _DETAILS = "Training in detail"
 _GATE = "Gate: what may go in service"
-_ANSWERS = "Answers: when a class is called"
+_ANSWERS = "Thresholds: from which score on a class is called"
 AUTO: Final = "auto"
 DEFAULT_STAGES = (
     "decode_image",
@@ -153,7 +153,10 @@ class RunRequest(Form):
     min_precision: Share = Field(
         default=0,
         title="Wanted precision",
-        description="Least share of what reaches a class's threshold that is right. 0: best F1.",
+        description=(
+            "Least share of what reaches a class's threshold that is right; 0: best F1. For who "
+            "looks for one class: the answers themselves do not depend on it."
+        ),
         json_schema_extra={"section": _ANSWERS},
     )
     backbones: tuple[Name, ...] = Field(

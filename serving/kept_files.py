@@ -5,14 +5,17 @@ import os
 import stat
 from pathlib import Path
 
+# Far above what a model server takes for one request, far below what memory holds.
+MOST_BYTES = 256 * 2**20
+
 
 class NoFileError(Exception):
-    """A link, a pipe or a folder in a file's place; the text names it."""
+    """What no model server puts in a file's place; the text names it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"{path} is a link, or no file at all, which no model server puts there: it is left "
-            "alone. Find out who did, and remove it."
+            f"{path} is a link, no file at all, or larger than any request, which no model server "
+            "puts there: it is left alone. Find out who did, and remove it."
         )
 
 
@@ -29,7 +32,8 @@ def read_kept(path: Path) -> bytes:
             raise NoFileError(path) from None
         raise
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
             raise NoFileError(path)
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read()

@@ -82,6 +82,19 @@ def _read_if_there(path: Path) -> bytes | None:
         return None
 
 
+def _read_again(one: _Kept) -> bytes | None:
+    """The picture whose hash was noted; None, and told, where another lies there by now."""
+    try:
+        content = _read_if_there(one.picture)
+    except NoFileError as error:
+        print(error, flush=True)
+        return None
+    if content is None or hashlib.sha256(content).hexdigest() != one.sha256:
+        print(f"{one.picture} has changed while it was read: it is left alone.", flush=True)
+        return None
+    return content
+
+
 def find_dataset(database: Any, deployment: str) -> str:
     """The dataset that the version in service has learned from; UserError where none serves."""
     state = read_desired(database, deployment)
@@ -119,22 +132,29 @@ class Queueing:
                 one.drop()
             elif one.sha256 not in fresh or one.feedback is not None:
                 fresh[one.sha256] = one
-        self._queue(list(fresh.values()))
+        taken = self._queue(list(fresh.values()))
         # The same picture may have been sent several times.
         for one in kept:
-            if one.sha256 in fresh:
+            if one.sha256 in taken:
                 self._forget_bytes(one)
 
-    def _queue(self, fresh: list[_Kept]) -> None:
+    def _queue(self, fresh: list[_Kept]) -> set[str]:
+        """Hashes of those that wait for a person now."""
+        taken = set()
         while fresh:
             writer, batch = SegmentWriter(), []
             while fresh and not writer.is_full:
                 one = fresh.pop()
-                writer.add(one.sha256, self._name(one), read_kept(one.picture))
-                batch.append(one)
-            segment = writer.write(self._raw_uri)
-            items = [self._ask(one, segment) for one in batch]
-            self.queued += queue_reviews(self._database, items).opened
+                content = _read_again(one)
+                if content is not None:
+                    writer.add(one.sha256, self._name(one), content)
+                    batch.append((one, len(content)))
+            if batch:
+                segment = writer.write(self._raw_uri)
+                items = [self._ask(one, segment, size) for one, size in batch]
+                self.queued += queue_reviews(self._database, items).opened
+                taken |= {one.sha256 for one, _ in batch}
+        return taken
 
     def _name(self, one: _Kept) -> str:
         # Callers choose request ids: the note's name is a hash.
@@ -147,7 +167,7 @@ class Queueing:
         except (UserError, ValueError):
             return None
 
-    def _ask(self, one: _Kept, segment: str) -> ReviewItem:
+    def _ask(self, one: _Kept, segment: str, size_bytes: int) -> ReviewItem:
         feedback = self._clean(one.feedback)
         request = one.request
         return ReviewItem(
@@ -168,7 +188,7 @@ class Queueing:
                 picture=request.picture,
                 at=request.at,
                 segment=segment,
-                size_bytes=one.picture.stat().st_size,
+                size_bytes=size_bytes,
                 feedback=feedback,
             ),
         )

@@ -118,7 +118,9 @@ def export_bundle(
     those at the temperature that was measured.
     """
     extractor = load_extractor(chosen.backbone)
-    if tail is not None and isinstance(extractor, FeatureExtractor):
+    if tail is not None:
+        if not isinstance(extractor, FeatureExtractor):
+            raise RuntimeError(f"{chosen.backbone.name} has no last blocks that could be trained")
         backbone = put_back(backbone, extractor, tail)
     network = task.join(extractor, head, measured.temperature)
     (folder / PADDLE_FOLDER).mkdir(parents=True)

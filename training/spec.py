@@ -155,7 +155,7 @@ class NewBackbone(Spec):
     """What a user says of a backbone's weights. source: where they come from, in words."""
 
     weights: GivenWeights
-    licence: str
+    licence: str = Field(min_length=1)
     source: str
 
 

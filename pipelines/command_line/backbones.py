@@ -75,7 +75,7 @@ def backbone() -> None:
 @click.option("--weights", required=True, help="A .pdparams, .npz or safetensors: file or URI.")
 @click.option("--sha256", required=True, help="The file's checksum, as its source states it.")
 @click.option("--licence", required=True, help="Of the weights: models are published with it.")
-@click.option("--source", help="Where they come from, in words. Default: the address.")
+@click.option("--source", help="Where they come from, in words. Default: the address up to a ?.")
 @click.option(
     "--network",
     type=click.Choice(get_args(NetworkName)),
@@ -109,7 +109,7 @@ def add(
     given = NewBackbone(
         weights=GivenWeights(network=wanted, uri=uri, sha256=sha256.lower()),
         licence=licence,
-        source=source or uri,
+        source=source or uri.split("?")[0].split("#")[0],
     )
     card = add_backbone(use_installation(), name, given, sys.stderr)
     if as_json:
@@ -122,6 +122,10 @@ def _locate(weights: str) -> str:
     """URI of a file or of an address."""
     if "://" not in weights:
         return Path(weights).expanduser().absolute().as_uri()
-    if "@" in urlsplit(weights).netloc:
+    try:
+        place = urlsplit(weights).netloc
+    except ValueError as error:
+        raise UserError(f"--weights was {weights!r}, which is no address: {error}.") from None
+    if "@" in place:
         raise UserError("--weights holds user:password@: fetch the file, and name it instead.")
     return weights

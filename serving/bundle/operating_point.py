@@ -37,8 +37,8 @@ class OperatingPoint(BaseModel):
 
     model_sha256: of the network that it was chosen for. run_id, snapshot_id: of the evaluation, and
     whose val side it chose on. decline_below: of measure_familiarity. class_thresholds: a class's
-    probability from which on it is called, for the best F1 or for a precision that was asked for,
-    and 1 where no score was so precise; classes without val samples have none.
+    probability for who looks for that one class, of the best F1 or of a precision that was asked
+    for; classes that no score has it for, or without val samples, have none. Answers do not use it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

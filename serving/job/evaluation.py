@@ -43,8 +43,8 @@ class ClassScore(Spec):
 
     roc_auc, average_precision, curve: None where the class has no sample, or no other class has
     one. threshold: of its probability, chosen on the val side for the best F1, or for as many of
-    its samples as are found with the evaluation's min_precision; None: none was. unreached: no
-    score has that precision on val, so that it is 1.
+    its samples as are found with the evaluation's min_precision; None: none was. unreached: for no
+    score has that precision on val.
     """
 
     label: str
@@ -97,7 +97,8 @@ class LeftOutClass(Spec):
 class Unknown(Spec):
     """What unknown things would meet, by classes that were left out; those told worst, first.
 
-    By linear heads on the model's features: an estimate, and of things as near as classes are.
+    By linear heads on the pretrained backbone's features: an estimate, of things as near as classes
+    are.
     """
 
     by_class: tuple[LeftOutClass, ...]

@@ -24,13 +24,12 @@ from spark_jobs.metrics.sureness import (
 # Scores in one batch on its way to Python: 8 MB.
 BATCH_SCORES = 1 << 21
 BATCH_SETTING = "spark.sql.execution.arrow.maxRecordsPerBatch"
-# The threshold of a class that no score calls precisely enough: as good as never.
-UNREACHED = 1.0
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Class → the score from which on it is called. unreached: those that none is precise enough.
+    """Class → the score from which on it is called. unreached: classes that have none, for no score
+    calls them precisely enough.
 
     min_precision: that was asked for; 0: the best F1 was.
     """
@@ -103,8 +102,8 @@ def choose_thresholds(
 ) -> Thresholds:
     """From which score on calling a class gives the best F1 on these rows, the highest such.
 
-    min_precision above 0: the most of its samples that can be called so precisely; UNREACHED where
-    that is none. Classes without samples there have no threshold.
+    min_precision above 0: the most of its samples that can be called so precisely. Classes of which
+    that is none, or without samples there, have no threshold.
     """
     scored = val.where(F.col("scores").isNotNull())
     with use_wide_batches(val.sparkSession, len(classes)):
@@ -119,7 +118,7 @@ def choose_thresholds(
         )
     there = {name: one.threshold for name, one in ranked.items() if one.positives}
     return Thresholds(
-        by_class={name: UNREACHED if found is None else found for name, found in there.items()},
+        by_class={name: found for name, found in there.items() if found is not None},
         unreached=frozenset(name for name, found in there.items() if found is None),
         min_precision=min_precision,
     )

@@ -28,10 +28,14 @@ def _fit(vectors: Vectors, targets: Integers, known: Truths) -> Vectors:
     # Half a second, which nobody else has to wait for.
     from sklearn.linear_model import LogisticRegression
 
+    # As training scales them, by one number: each feature by its own would blow up those in which
+    # only what was left out differs.
+    deviation = float(vectors[known].std(axis=0).mean()) or 1.0
+    scaled = (vectors - vectors[known].mean(axis=0)) / deviation
     strength = 1 / (PENALTY * max(1, int(known.sum())))
     head = LogisticRegression(C=strength, max_iter=MOST_STEPS, tol=1e-3)
-    head.fit(vectors[known], targets[known])
-    scores: Vectors = head.predict_proba(vectors).astype(np.float32)
+    head.fit(scaled[known], targets[known])
+    scores: Vectors = head.predict_proba(scaled).astype(np.float32)
     return scores
 
 
@@ -64,8 +68,6 @@ def leave_classes_out(
     there = np.unique(targets[learned])
     if not FEWEST_CLASSES <= len(there) <= MOST_CLASSES:
         return None
-    middle, spread = vectors[learned].mean(axis=0), vectors[learned].std(axis=0)
-    scaled: Vectors = (vectors - middle) / np.maximum(spread, 1e-6)
     heads = min(HEADS, len(there))
     found = []
     for number in range(heads):
@@ -75,7 +77,7 @@ def leave_classes_out(
         asked = known & ~learned & np.isin(targets, there)
         if not asked.any():
             continue
-        familiarity = measure_familiarity(_fit(scaled, targets, known & learned))
+        familiarity = measure_familiarity(_fit(vectors, targets, known & learned))
         below = float(np.quantile(familiarity[asked], 1 - accepted))
         for place in unknown:
             strange = familiarity[targets == place]

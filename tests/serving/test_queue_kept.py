@@ -115,7 +115,7 @@ def test_what_is_no_file_of_a_server_is_left_alone(
     (kept,) = list_kept(tmp_path / "kept")
     assert kept.request.request_id == "good"
     said = capsys.readouterr().out
-    assert f"{path} is a link, or no file at all" in said
+    assert f"{path} is a link, no file at all" in said
     assert secret.exists()
 
 

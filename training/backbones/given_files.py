@@ -14,6 +14,8 @@ import numpy as np
 
 from training.backbones.weights import Array, BadWeightsError
 
+# The largest network that is known has a tenth of it.
+MOST_BYTES = 2**30
 PICKLE_START = b"\x80"
 ZIP_START = b"PK"
 DTYPES = {code: np.dtype(code) for code in ("f2", "f4", "f8", "i4", "i8")}
@@ -86,20 +88,24 @@ def read_given_weights(content: bytes) -> dict[str, Array]:
         read = _read_paddle
     elif content.startswith(ZIP_START):
         read = _read_npz
-    found = read(content)
+    try:
+        found = read(content)
+    except BadWeightsError:
+        raise
+    except Exception as error:  # what damaged bytes raise is anybody's guess
+        raise BadWeightsError(f"it is damaged: {error or type(error).__name__}") from error
     if not found:
         raise BadWeightsError("there are no tensors in it")
+    for name, value in found.items():
+        if not (isinstance(name, str) and isinstance(value, np.ndarray)):
+            raise BadWeightsError(f"{name!r} in it is no named tensor")
+        if value.dtype.kind not in "fiu":
+            raise BadWeightsError(f"{name} in it is of {value.dtype}; only real numbers are read")
     return found
 
 
 def _read_paddle(content: bytes) -> dict[str, Array]:
-    try:
-        state = RestrictedUnpickler(io.BytesIO(content)).load()
-    except BadWeightsError:
-        raise
-    except Exception as error:
-        # What a damaged pickle raises is anybody's guess.
-        raise BadWeightsError(f"it is damaged: {error}") from error
+    state = RestrictedUnpickler(io.BytesIO(content)).load()
     if not isinstance(state, dict):
         raise BadWeightsError("it holds no state dict")
     bare = {
@@ -110,14 +116,15 @@ def _read_paddle(content: bytes) -> dict[str, Array]:
 
 
 def _read_npz(content: bytes) -> dict[str, Array]:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise BadWeightsError(
-            f"it is no readable .npz ({error}); PyTorch's own .pth has to be saved anew as "
-            "safetensors"
-        ) from error
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+    if not all(one.filename.endswith(".npy") for one in members):
+        raise BadWeightsError("it is no .npz; PyTorch's own .pth has to be saved as safetensors")
+    inflated = sum(one.file_size for one in members)
+    if inflated > MOST_BYTES:
+        raise BadWeightsError(f"it holds {inflated:,} bytes, and at most {MOST_BYTES:,} are read")
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _read_safetensors(content: bytes) -> dict[str, Array]:
@@ -128,3 +135,5 @@ def _read_safetensors(content: bytes) -> dict[str, Array]:
         return dict(load(content))
     except SafetensorError as error:
         raise BadWeightsError(f"it is none of .pdparams, .npz and safetensors ({error})") from error
+    except KeyError as error:
+        raise BadWeightsError(f"its tensors are of {error}: save them as float32") from error

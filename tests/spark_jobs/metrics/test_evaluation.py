@@ -140,17 +140,20 @@ def test_thresholds_are_chosen_without_curves(
 
 
 def test_a_precision_that_no_score_has(spark: SparkSession) -> None:
-    """The best score for the first class lies on a sample of the second; the third has none."""
-    scores = np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.3, 0.7, 0]], np.float32)
+    """The best score for the first class lies on a sample of the second, too; the third has none.
+
+    It is 1, as of a network that is sure: no threshold keeps that one out.
+    """
+    scores = np.array([[1, 0.1, 0], [1, 0.2, 0], [0.3, 0.7, 0]], np.float32)
     answers = Answers(("a", "b", "c"), scores, np.array([1, 0, 1]))
     frame = to_frame(spark, answers, [None] * 3)
     chosen = evaluation.choose_thresholds(frame, answers.classes, min_precision=0.9)
-    assert chosen.by_class == {"a": 1.0, "b": pytest.approx(0.7)}
+    assert chosen.by_class == {"b": pytest.approx(0.7)}
     assert chosen.unreached == {"a"}
     found = evaluate_scores(frame, answers.classes, thresholds=chosen)
     assert found.min_precision == 0.9
     rows = [(row.threshold, row.threshold_unreached) for row in found.per_class]
-    assert rows == [(1.0, True), (pytest.approx(0.7), False), (None, False)]
-    assert (found.per_class[0].threshold_recall, found.per_class[1].threshold_recall) == (0, 0.5)
+    assert rows == [(None, True), (pytest.approx(0.7), False), (None, False)]
+    assert [row.threshold_recall for row in found.per_class] == [None, 0.5, None]
     half = evaluation.choose_thresholds(frame, answers.classes, min_precision=0.5)
-    assert half.by_class == {"a": pytest.approx(0.8), "b": pytest.approx(0.1)}
+    assert half.by_class == {"a": 1.0, "b": pytest.approx(0.1)}

@@ -159,7 +159,7 @@ def test_curves_of_the_weakest_classes_are_drawn() -> None:
 def test_thresholds_say_what_they_were_chosen_for(unreached: bool) -> None:
     data = make_data()
     first, *others = data.evaluation.per_class
-    chosen = {"threshold": 1.0, "threshold_unreached": unreached, "threshold_precision": 0.0}
+    chosen = {"threshold": None if unreached else 0.5, "threshold_unreached": unreached}
     rows = (first.model_copy(update=chosen), *others)
     texts = []
     for wanted in (0.0, 0.95):
@@ -168,7 +168,7 @@ def test_thresholds_say_what_they_were_chosen_for(unreached: bool) -> None:
         texts.append(" ".join(page.text.split()))
     assert "for the best F1 on the val side" in texts[0]
     assert "at least 95.0 % of what is called it is right" in texts[1]
-    told = f"no score of {first.label} is so precise: the threshold is 1"
+    told = f"no score of {first.label} is so precise: there is no threshold"
     assert (told in texts[1]) is unreached
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import paddle
 import pytest
 from safetensors.numpy import save
 
+from training.backbones import given_files
 from training.backbones.given_files import read_given_weights
 from training.backbones.weights import Array, BadWeightsError
 
@@ -35,6 +37,27 @@ def to_npz(arrays: dict[str, Array]) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
+
+
+def to_zip(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+class Unfinished:
+    """Unpickled as an array that never gets its numbers."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        reconstruct = np.zeros(1).__reduce__()[0]
+        return (reconstruct, (np.ndarray, (0,), b"b"))
+
+
+def to_brain_floats() -> bytes:
+    header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    return len(header).to_bytes(8, "little") + header + bytes(4)
 
 
 def to_paddle(arrays: dict[str, Array], protocol: Literal[2, 4] = 4) -> bytes:
@@ -67,7 +90,7 @@ def test_code_is_refused_and_not_run(tmp_path: Path) -> None:
     with pytest.raises(BadWeightsError, match="mkdir, which is not allowed"):
         read_given_weights(pickle.dumps({"weight": Payload(target)}))
     hidden = to_npz({"weight": np.array([Payload(target)], dtype=object)})
-    with pytest.raises(BadWeightsError, match="readable"):
+    with pytest.raises(BadWeightsError, match="Object arrays cannot be loaded"):
         read_given_weights(hidden)
     assert not target.exists()
 
@@ -82,9 +105,32 @@ def test_code_is_refused_and_not_run(tmp_path: Path) -> None:
         pickle.dumps({}),
         pickle.dumps({"a": np.array(["text"])}),
         to_paddle(ARRAYS)[:-40],
+        pickle.dumps({"a": Unfinished()}),
+        pickle.dumps({1: ARRAYS["norm._mean"]}),
+        to_npz(ARRAYS)[:-30],
+        to_zip({"a.npy": b"no header"}),
+        to_npz({"a": np.array(["text"])}),
+        to_npz({"a": np.array([1j])}),
+        to_brain_floats(),
     ],
-    ids=["empty", "zip", "text", "number", "nothing", "strings", "cut"],
+    ids=[
+        *("empty", "zip", "text", "number", "nothing", "strings", "cut", "no numbers", "a number"),
+        *("cut npz", "no npy", "texts", "complex", "bfloat16"),
+    ],
 )
 def test_another_file_is_refused(content: bytes) -> None:
     with pytest.raises(BadWeightsError):
+        read_given_weights(content)
+
+
+def test_pytorch_s_own_files_are_known() -> None:
+    with pytest.raises(BadWeightsError, match=r"PyTorch's own \.pth has to be saved"):
+        read_given_weights(to_zip({"archive/data.pkl": b"\x80", "archive/version": b"3"}))
+
+
+def test_what_would_fill_the_memory_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(given_files, "MOST_BYTES", 1000)
+    content = to_zip({"a.npy": bytes(2000)})
+    assert len(content) < 1000
+    with pytest.raises(BadWeightsError, match=r"holds 2,000 bytes, and at most 1,000"):
         read_given_weights(content)
