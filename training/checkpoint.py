@@ -3,6 +3,8 @@
 import io
 import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from serving.job.errors import UserError
+from serving.job.errors import ServiceError, UserError
 from serving.job.spec import Spec
 from training.tasks.protocol import Arrays
 
@@ -87,12 +89,32 @@ def find_file(scratch_uri: str, key: str) -> Path:
 
 
 def write(path: Path, state: Checkpoint) -> None:
-    """Replace the file in one step: a kill at any moment leaves the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Replace the file in one step: a kill at any moment leaves the old or the new one.
+
+    ServiceError where the disk takes no more; the old one stays.
+    """
     # By process: an older attempt may still be alive.
     draft = path.with_suffix(f".{os.getpid()}.draft")
-    draft.write_bytes(to_bytes(state))
-    draft.replace(path)
+    with explain_disk(path.parent):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(to_bytes(state))
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def explain_disk(folder: Path) -> Iterator[None]:
+    """Turn what a disk refuses into a ServiceError."""
+    try:
+        yield
+    except OSError as error:
+        raise ServiceError(
+            f"The training cannot write to {folder}: {error.strerror}. Make room there, then run "
+            "the task again: it goes on where it was."
+        ) from error
 
 
 def read(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from serving.job.errors import UserError
+from serving.job.errors import ServiceError, UserError
 from serving.job.search import Cost, Recipe, Search
 from training.ranks import Ranks
 from training.spec import TrainSpec
@@ -28,7 +28,7 @@ ANSWER_LIMIT_S = 10
 BATCH_LIMIT = 1000
 
 
-class TrackingError(RuntimeError):
+class TrackingError(ServiceError):
     """MLflow cannot be used just now; the text says which address and why."""
 
 

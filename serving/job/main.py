@@ -8,9 +8,10 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from serving.job import store
-from serving.job.errors import UserError
+from serving.job.errors import ServiceError, UserError
 from serving.job.spec import ERROR_FILE, OUTCOME_FILE, USER_ERROR_EXIT_CODE, JobError, JobSpec, Spec
 
+SERVICE_ERROR_EXIT_CODE = 1
 SpecT = TypeVar("SpecT", bound=JobSpec)
 
 
@@ -29,8 +30,8 @@ def run_job(
     """Run one job and return the process's exit code.
 
     0: outcome.json lies below output_uri. 64: the user's error; the sentence is printed and lies
-    in error.json. Anything else escapes as an exception: a defect or a failing service, worth a
-    retry.
+    in error.json. 1: a service or a disk fails; the sentence is printed, and a retry may do better.
+    Anything else escapes as an exception: a defect.
     """
     try:
         spec = parse_spec(adapter, sys.argv[1:] if argv is None else argv)
@@ -43,5 +44,8 @@ def run_job(
         print(f"ERROR: {error}", file=sys.stderr, flush=True)
         store.write_model(store.join(spec.output_uri, ERROR_FILE), JobError(message=str(error)))
         return USER_ERROR_EXIT_CODE
+    except ServiceError as error:
+        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        return SERVICE_ERROR_EXIT_CODE
     store.write_model(store.join(spec.output_uri, OUTCOME_FILE), outcome)
     return 0

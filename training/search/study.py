@@ -5,6 +5,7 @@ finished, so it asks for what it would have asked for.
 """
 
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from training.checkpoint import explain_disk
+
 # Epochs at which a trial is compared with the others.
 RUNGS = (3, 6, 12, 24, 48, 96)
 RANDOM_TRIALS = 8
@@ -25,6 +28,15 @@ TRIALS_BEFORE_PRUNING = 5
 # Optuna's own key for the parameters of a trial that was asked for.
 FIXED = "fixed_params"
 NAME, KEY = "search", "key"
+
+
+class Journal(JournalFileBackend):
+    """A study's file; ServiceError where the disk takes no more."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write lines."""
+        with explain_disk(Path(self._file_path).parent):
+            super().append_logs(logs)
 
 
 def find_study_file(scratch: Path) -> Path:
@@ -40,7 +52,7 @@ def open_study(path: Path) -> optuna.Study:
         # The journal, and constraints: both stable enough to be pinned to this major version.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))),
+            storage=JournalStorage(Journal(str(path))),
             study_name=NAME,
             direction="minimize",
             pruner=MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING),
@@ -54,6 +66,7 @@ def begin(path: Path, key: str, first: Sequence[dict[str, Any]]) -> optuna.Study
     One process does this before the others join. A study of another key, which is the hash of all
     that decides the search, is begun anew.
     """
+    _drop_half_line(path)
     study = open_study(path)
     if study.user_attrs.get(KEY, key) != key:
         path.unlink()
@@ -69,6 +82,13 @@ def begin(path: Path, key: str, first: Sequence[dict[str, Any]]) -> optuna.Study
             if FIXED in trial.system_attrs:
                 study.enqueue_trial(trial.system_attrs[FIXED])
     return study
+
+
+def _drop_half_line(path: Path) -> None:
+    """Cut off what a full disk or a kill left of a line: the next one would be joined to it."""
+    if path.is_file():
+        whole = path.read_bytes()
+        os.truncate(path, whole.rfind(b"\n") + 1)
 
 
 def ask(study: optuna.Study, seed: int, rank: int) -> optuna.Trial:
