@@ -106,6 +106,8 @@ def _write_airflow_config(settings: Settings, layout: Layout) -> None:
             "scheduler": {
                 "scheduler_heartbeat_sec": "1",
                 "scheduler_idle_sleep_time": "0.5",
+                # Tasks of a scheduler that was killed wait for it; the default is five minutes.
+                "orphaned_tasks_check_interval": "30",
                 "enable_health_check": "False",
             },
             # The default of 5 s holds a task's slot that long after its end.

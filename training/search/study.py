@@ -16,7 +16,7 @@ import optuna
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from training.checkpoint import explain_disk
@@ -27,6 +27,9 @@ RANDOM_TRIALS = 8
 TRIALS_BEFORE_PRUNING = 5
 # Optuna's own key for the parameters of a trial that was asked for.
 FIXED = "fixed_params"
+# Of a lock that nobody gives back, for its holder was killed. Lines are written in milliseconds;
+# the other ranks wait for half a minute, and then give up.
+LOCK_SECONDS = 5
 NAME, KEY = "search", "key"
 
 
@@ -52,7 +55,9 @@ def open_study(path: Path) -> optuna.Study:
         # The journal, and constraints: both stable enough to be pinned to this major version.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.create_study(
-            storage=JournalStorage(Journal(str(path))),
+            storage=JournalStorage(
+                Journal(str(path), JournalFileSymlinkLock(str(path), LOCK_SECONDS))
+            ),
             study_name=NAME,
             direction="minimize",
             pruner=MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING),
