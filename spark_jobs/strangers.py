@@ -8,6 +8,7 @@ from serving.job.evaluation import Unknown
 from spark_jobs.arrays import read_matrix
 from spark_jobs.metrics.declining import ACCEPTED
 from spark_jobs.metrics.leaving_out import MOST_CLASSES, leave_classes_out
+from spark_jobs.metrics.rows import place_labels
 from spark_jobs.neighbours import read_vectors
 
 # Of each side, and at least so many of a class: heads of more are hardly better.
@@ -38,7 +39,6 @@ def measure_unknown(
         return None
     column = table["vector"].chunk(0)
     _, matrix = read_matrix(column, len(column[0]))
-    places = {name: place for place, name in enumerate(classes)}
-    targets = np.array([places[label] for label in table["label"].to_pylist()], np.int64)
+    targets = place_labels(table["label"].to_pylist(), classes)
     learned = np.array([side == "train" for side in table["side"].to_pylist()], np.bool_)
     return leave_classes_out(matrix, targets, learned, classes, ACCEPTED)

@@ -43,8 +43,8 @@ class ClassScore(Spec):
 
     roc_auc, average_precision, curve: None where the class has no sample, or no other class has
     one. threshold: of its probability, chosen on the val side for the best F1, or for as many of
-    its samples as are found with the evaluation's min_precision; None: none was. unreached: for no
-    score has that precision on val.
+    its samples as are found with the evaluation's min_precision; None: none was.
+    threshold_unreached: it is None because no score has that precision on val.
     """
 
     label: str

@@ -65,7 +65,6 @@ def write_cards(tmp_path: Path, *more: Any) -> None:
 
 def write_weights(tmp_path: Path) -> tuple[str, str]:
     """A weight file of SqueezeNet as the jobs' environment draws it by a seed, and its checksum."""
-
     python = read_installation().layout.jobs / "bin" / "python"
     path = tmp_path / "drawn.pdparams"
     script = (
