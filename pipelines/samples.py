@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.errors import UserError
-from serving.job.labels import ONE, Task
 from serving.job.samples import Sample, name_sample
 
 _HASH = re.compile(r"[0-9a-f]{8,64}")

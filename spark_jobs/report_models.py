@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from serving.job.labels import ONE, Task
+from serving.bundle.manifest import ONE, Task
 from serving.job.spec import Spec
 from spark_jobs.importing.notes import ImportNotes
 from spark_jobs.spec import Rejection, Side, StageCount

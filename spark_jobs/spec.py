@@ -5,8 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter, model_validator
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.inputs import Input, InputFeatures
-from serving.job.labels import ONE, Task
 from serving.job.search import Cost
 from serving.job.spec import JobSpec, Name, Spec
 from spark_jobs.importing.notes import ImportNotes
@@ -137,11 +137,13 @@ class StageCount(Spec):
 
 
 class EtlOutcome(Spec):
-    """counts: side → class → samples in the snapshot. features: in the order of the inputs.
+    """counts: side → class → samples in the snapshot; one with several labels counts under each.
 
-    features_made, features_reused: vectors, of all inputs together.
+    features: in the order of the inputs. features_made, features_reused: vectors, of all inputs
+    together.
     """
 
+    task: Task = ONE
     snapshot_id: str
     labels_uri: str
     features: tuple[InputFeatures, ...]

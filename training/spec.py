@@ -10,6 +10,8 @@ from serving.job.spec import JobSpec, Name, Spec
 
 # The pretrained networks that ship: the caller offers them without loading training/backbones.
 BackboneName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
+# A folder below training/tasks.
+TaskName = Literal["classification", "multilabel"]
 
 
 class WarmStart(Spec):
@@ -18,6 +20,7 @@ class WarmStart(Spec):
     joined: its training has seen the val side, too.
     """
 
+    task: TaskName = "classification"
     run_id: str
     head_uri: str
     recipe: Recipe
@@ -29,7 +32,7 @@ class WarmStart(Spec):
 class TrainSpec(JobSpec):
     """Search for the best head on cached features, train it and export a bundle.
 
-    task: a folder below training/tasks. devices: what the caller chose; the number of processes
+    devices: what the caller chose; the number of processes
     is the launcher's.
     labels_uri: the snapshot's labels.parquet (sha256, label, group, side, segment, name), or the
     run's own, which may also say how much a train sample counts (sample_weight, sample_repeats).
@@ -37,12 +40,13 @@ class TrainSpec(JobSpec):
     outlives the attempt, where the study and the checkpoint lie.
     search_seconds and max_trials: the search ends with whichever comes first; 0 for no such limit,
     at least one is above 0. max_latency_ms, max_model_mb: of the served network; 0 for no limit.
-    warm_start: whether to go on from warm_from, which is None where there is nothing yet. deepest:
-    how much may be trained where time is left and gain is in sight.
+    min_precision: that each label's threshold is chosen for, where a sample may have several; 0:
+    for the best F1. warm_start: whether to go on from warm_from, which is None where there is
+    nothing yet. deepest: how much may be trained where time is left and gain is in sight.
     """
 
     kind: Literal["train"] = "train"
-    task: Literal["classification"] = "classification"
+    task: TaskName = "classification"
     devices: Literal["auto", "cpu", "gpu"] = "auto"
     run_id: str
     dataset: Name
@@ -60,6 +64,8 @@ class TrainSpec(JobSpec):
     max_epochs: int = Field(default=100, ge=1)
     patience: int = Field(default=15, ge=1)
     min_delta: float = Field(default=1e-4, ge=0)
+    # Left out where it decides nothing: what was trained before it existed is still found.
+    min_precision: float = Field(default=0, ge=0, le=1, exclude_if=lambda value: not value)
     warm_start: bool = False
     warm_from: WarmStart | None = None
     deepest: Depth = "head"

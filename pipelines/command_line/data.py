@@ -20,9 +20,9 @@ from pipelines.planning import resolve_import
 from pipelines.results import REASON_KEY
 from pipelines.run_job import run_job_here
 from pipelines.steps import Surroundings, submit_spark
+from serving.bundle.manifest import SEVERAL
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.labels import SEVERAL
 from serving.job.spec import OUTCOME_FILE, JobSpec
 from serving.job.text import printable
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportOutcome

@@ -7,7 +7,8 @@ from pipelines.catalogue import check_dataset
 from pipelines.command_line.administration import dataset_option, read_actor
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.samples import DatasetSummary, find_sample, list_datasets
-from serving.job.labels import SEVERAL, check_label, list_classes, read_task
+from serving.bundle.manifest import SEVERAL
+from serving.job.labels import check_label, list_classes, read_task
 from serving.job.mongo import use_database
 from serving.job.samples import add_class, check_bytes, relabel_sample
 from serving.job.text import list_some

@@ -1,14 +1,19 @@
 """What a bundle says of itself."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 PADDLE_FOLDER = "paddle"
 Resize = Literal["crop", "squash", "letterbox"]
+Task = Literal["image_classification", "image_multilabel"]
+ONE: Final[Task] = "image_classification"
+SEVERAL: Final[Task] = "image_multilabel"
+# Stands between the labels of one picture, where they are written as one string.
+BAR: Final = "|"
 
 
 class _Frozen(BaseModel):
@@ -47,11 +52,25 @@ class Lineage(_Frozen):
 
 
 class Manifest(_Frozen):
-    """manifest.json of a bundle. `classes` are in the order of the model's scores."""
+    """manifest.json of a bundle. `classes` are in the order of the model's scores.
+
+    task: image_classification, one class a picture, whose scores sum to 1; or image_multilabel,
+    where a picture shows every class whose score, a probability of its own, reaches its threshold.
+    thresholds: those, in the order of the classes; none where there is one class a picture.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    task: Literal["image_classification"] = "image_classification"
+    task: Task = ONE
     classes: tuple[str, ...] = Field(min_length=2)
     preprocessing: Preprocessing
+    # Left out where there are none: servers that do not know them read such bundles as before.
+    thresholds: tuple[float, ...] = Field(default=(), exclude_if=lambda thresholds: not thresholds)
     metrics: dict[str, float] = {}
     lineage: Lineage
+
+    @model_validator(mode="after")
+    def _has_thresholds(self) -> Self:
+        wanted = len(self.classes) if self.task == SEVERAL else 0
+        if len(self.thresholds) != wanted:
+            raise ValueError(f"{len(self.thresholds)} thresholds, but {self.task} needs {wanted}")
+        return self

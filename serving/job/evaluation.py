@@ -5,6 +5,7 @@ Intervals are of 95 %. Scores are the model's probabilities after its temperatur
 
 from statistics import fmean
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.spec import Spec
 
 EVALUATION_FILE = "metrics.json"
@@ -70,6 +71,17 @@ class CalibrationBin(Spec):
     samples: int
     mean_score: float
     accuracy: float
+
+
+class MixUp(Spec):
+    """Test samples whose label was missed while another was wrongly said.
+
+    label empty: nothing was missed there; predicted empty: nothing was wrongly said.
+    """
+
+    label: str
+    predicted: str
+    samples: int
 
 
 class Slice(Spec):
@@ -139,8 +151,14 @@ class Evaluation(Spec):
     where they are exact. brier: Σ (p - y)² over classes, for two classes half of it. log_loss,
     brier, top_k and calibration are over samples that could be read. min_precision: that the
     classes' thresholds were chosen for; 0: for the best F1.
+
+    Where a sample may have several labels, accuracy is the share of those whose labels are all
+    found and no other is said (subset accuracy); log_loss, brier, calibration and hamming_loss are
+    over every sample's every class; confusion and top_k are empty, and mix_ups has the most
+    frequent first. Where a sample has one label, mix_ups is empty and hamming_loss None.
     """
 
+    task: Task = ONE
     samples: int
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
@@ -159,6 +177,8 @@ class Evaluation(Spec):
     calibration_error: float
     calibration: tuple[CalibrationBin, ...]
     per_class: tuple[ClassScore, ...]
+    hamming_loss: float | None = None
+    mix_ups: tuple[MixUp, ...] = ()
     slices: tuple[Slice, ...] = ()
     declining: Declining | None = None
     ranking_error: float = 0.0
@@ -168,8 +188,8 @@ class Evaluation(Spec):
 
     @property
     def wrong(self) -> int:
-        """Samples off the diagonal."""
-        return self.samples - sum(row[i] for i, row in enumerate(self.confusion))
+        """Samples that were not all right."""
+        return self.samples - round(self.samples * self.accuracy)
 
 
 class Paired(Spec):

@@ -5,15 +5,12 @@ So histories, disputes, snapshots and exports hold strings, however many labels 
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
+from serving.bundle.manifest import BAR, ONE, SEVERAL, Task
 from serving.job.errors import UserError
 from serving.job.text import list_some, suggest
 
-Task = Literal["image_classification", "image_multilabel"]
-ONE: Task = "image_classification"
-SEVERAL: Task = "image_multilabel"
-BAR = "|"
 MAX_LABEL = 200
 SHOWN = 10
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 from bson import ObjectId, json_util
 from bson.errors import BSONError
 
+from serving.bundle.manifest import Task
 from serving.job.errors import UserError
-from serving.job.labels import Task
 from serving.job.locations import split_location
 from serving.job.store import WEBHDFS_VARIABLE
 from spark_jobs.database import connect

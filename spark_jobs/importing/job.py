@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
+from serving.bundle.manifest import Task
 from serving.job.errors import UserError
-from serving.job.labels import Task
 from serving.job.progress import Progress
 from spark_jobs.database import connect
 from spark_jobs.importing.detecting import LAYOUTS, find_layout

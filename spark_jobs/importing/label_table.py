@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from serving.bundle.manifest import ONE, SEVERAL
 from serving.job.errors import UserError
-from serving.job.labels import ONE, SEVERAL, list_classes, split_labels
+from serving.job.labels import list_classes, split_labels
 from serving.job.text import printable
 from spark_jobs.importing.items import Item
 from spark_jobs.importing.label_rows import Columns, Row, decode_text, find_columns, read_rows

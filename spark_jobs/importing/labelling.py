@@ -3,8 +3,9 @@
 import unicodedata
 from dataclasses import dataclass, replace
 
+from serving.bundle.manifest import ONE, SEVERAL, Task
 from serving.job.errors import UserError
-from serving.job.labels import ONE, SEVERAL, Task, join_labels
+from serving.job.labels import join_labels
 from spark_jobs.importing.items import SPLITS, Item, Split
 from spark_jobs.importing.ledger import Ledger
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from serving.job.labels import Task, read_task
+from serving.bundle.manifest import Task
+from serving.job.labels import read_task
 from serving.job.samples import make_sample
 
 DUPLICATE_KEY = 11000

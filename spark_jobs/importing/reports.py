@@ -3,8 +3,9 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+from serving.bundle.manifest import Task
 from serving.job import store
-from serving.job.labels import Task, list_classes
+from serving.job.labels import list_classes
 from serving.job.text import printable
 from spark_jobs.importing.notes import ImportNotes
 from spark_jobs.importing.sorting import Tally

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from serving.job.labels import Task, list_classes
+from serving.bundle.manifest import Task
+from serving.job.labels import list_classes
 from serving.job.segments import SegmentList, SegmentWriter
 from spark_jobs.importing.items import Item
 from spark_jobs.importing.ledger import Known, Ledger, NewSample

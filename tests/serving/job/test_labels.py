@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.job.labels import ONE, SEVERAL, join_labels, list_classes, split_labels
+from serving.bundle.manifest import ONE, SEVERAL
+from serving.job.labels import join_labels, list_classes, split_labels
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="|"), min_size=1)
 
