@@ -129,7 +129,8 @@ def run_training(
         try:
             run, tasks = follow_run(api, run)
         except KeyboardInterrupt:
-            click.echo("The run goes on: ./modelmill runs shows how far it is.", err=True)
+            more = f"./modelmill cancel {run.run_id} ends it"
+            click.echo(f"The run goes on: ./modelmill runs shows how far it is, {more}.", err=True)
             raise
     return describe_run(api, run, tasks, installation)
 
@@ -209,6 +210,14 @@ def _list_runs(api: AirflowApi, limit: int) -> list[DagRun]:
 def find_run(api: AirflowApi, run_id: str) -> DagRun | None:
     """Airflow's run with our id, among the latest hundred."""
     return next((one for one in _list_runs(api, 100) if one.run_id == run_id), None)
+
+
+def require_run(api: AirflowApi, run_id: str) -> DagRun:
+    """The same; UserError where Airflow knows none."""
+    run = find_run(api, run_id)
+    if run is None:
+        raise UserError(f"Run {run_id!r} is not known here. ./modelmill runs lists those that are.")
+    return run
 
 
 @click.command()
