@@ -109,6 +109,11 @@ def _fill_by_size(filling: _Filling) -> None:
         filling.put(i, filling.pick_for_all(blocks[i]))
 
 
+def _order(block: Block, name: str) -> tuple[int, int, str]:
+    """Large ones first, then those with other classes: what leaves most choice comes last."""
+    return (-block.classes[name], -len(block.classes), block.rank)
+
+
 def _fill_by_class(filling: _Filling) -> None:
     queues: dict[str, list[int]] = {}
     for place, block in enumerate(filling.blocks):
@@ -118,8 +123,7 @@ def _fill_by_class(filling: _Filling) -> None:
         # By blocks, for these are what can still be moved.
         rarest = min(queues, key=lambda name: (filling.left[name], name))
         waiting = [i for i in queues.pop(rarest) if i not in filling.found]
-        key = {i: (-filling.blocks[i].classes[rarest], filling.blocks[i].rank) for i in waiting}
-        for i in sorted(waiting, key=key.__getitem__):
+        for i in sorted(waiting, key=lambda i: _order(filling.blocks[i], rarest)):
             filling.put(i, filling.pick_for_one(filling.blocks[i], rarest))
 
 
