@@ -6,6 +6,7 @@ from pipelines.command_line.administration import run_data_job, use_scratch
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.context import Installation, RunFiles
 from pipelines.steps import EVALUATE
+from serving.bundle.manifest import SEVERAL, Task
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
 from spark_jobs.administration.spec import CompareRunsSpec, RunComparison
@@ -30,7 +31,12 @@ def compare(one: str, other: str, as_json: bool) -> None:
     installation = use_installation()
     uris = [_find_predictions(installation, run_id) for run_id in (one, other)]
     with use_scratch(installation) as output_uri:
-        spec = CompareRunsSpec(output_uri=output_uri, one_uri=uris[0], other_uri=uris[1])
+        spec = CompareRunsSpec(
+            output_uri=output_uri,
+            task=_find_task(installation, one),
+            one_uri=uris[0],
+            other_uri=uris[1],
+        )
         found = run_data_job(spec, RunComparison, installation)
     emit_json(found) if as_json else show_comparison(found, one, other)
 
@@ -44,6 +50,11 @@ def _find_predictions(installation: Installation, run_id: str) -> str:
     return outcome.predictions_uri
 
 
+def _find_task(installation: Installation, run_id: str) -> Task:
+    files = RunFiles(artifacts=installation.artifacts, run_id=run_id)
+    return files.read_etl(files.plan()).task
+
+
 def show_comparison(found: RunComparison, one: str, other: str) -> None:
     """A verdict, a line a class, and the first samples on which they differ."""
     click.echo(f"A: {one}\nB: {other}")
@@ -54,6 +65,8 @@ def show_comparison(found: RunComparison, one: str, other: str) -> None:
     if found.relabelled:
         click.echo(f"{found.relabelled} more were relabelled in between, and are left out.")
     click.echo(_describe(found.paired, found.chance))
+    if found.task == SEVERAL:
+        click.echo("Right has all labels and no other. A sample counts under each of its labels.")
     width = max(len(repr(row.label)) for row in found.classes)
     click.echo(f"{'class':<{width}}  samples  A right  B right  only A  only B  chance")
     for row in found.classes:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.airflow_api import AirflowApi, DagRun, TaskRun, open_airflow
-from pipelines.catalogue import check_dataset, check_task
+from pipelines.catalogue import check_dataset
 from pipelines.command_line.follow import follow_run
 from pipelines.command_line.output import emit_json, json_option, read_flags, use_installation
 from pipelines.context import Installation, RunFiles
@@ -117,7 +117,6 @@ def run_training(
 ) -> RunResult:
     """Trigger the DAG; where asked to wait, show progress and return what came of it."""
     check_dataset(request.dataset)
-    check_task(request.dataset)
     if request.snapshot:
         check_snapshot(request.dataset, request.snapshot)
     run = api.trigger(TRAIN_DAG, request.model_dump(mode="json"))

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input
 from serving.job.spec import JobSpec, Name, Spec
@@ -182,6 +183,7 @@ class CompareRunsSpec(AdministrationJob):
     """Compare two runs' predictions: folders of Parquet files, as an evaluation writes them."""
 
     kind: Literal["compare_runs"] = "compare_runs"
+    task: Task = ONE
     one_uri: str
     other_uri: str
 
@@ -208,9 +210,11 @@ class RunComparison(Spec):
     """Two models on the `samples` test samples that both runs have under the same label.
 
     relabelled: those that both have under different ones, left out. chance: of a difference this
-    large or larger, were both equally good (McNemar's exact test, two-sided).
+    large or larger, were both equally good (McNemar's exact test, two-sided). With several labels a
+    sample, right is what has all of them and no other, and a sample counts under each of its own.
     """
 
+    task: Task = ONE
     samples: int
     one_samples: int
     other_samples: int
