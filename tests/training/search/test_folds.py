@@ -11,6 +11,7 @@ def make_samples(targets: list[int], val: list[bool], groups: list[int]) -> Samp
     return Samples(
         sha256=tuple(f"{i:064d}" for i in range(count)),
         targets=np.array(targets),
+        strata=np.array(targets),
         val=np.array(val),
         groups=np.array(groups),
         weights=np.ones(count, np.float32),

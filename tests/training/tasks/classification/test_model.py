@@ -7,8 +7,8 @@ from scipy.special import log_softmax
 
 from serving.bundle.predictor import OnnxNetwork
 from serving.job.search import HeadKind, Recipe
-from training.tasks.classification.heads import Head
 from training.tasks.classification.model import append_head, find_losses, join, make_head, measure
+from training.tasks.heads import Head
 from training.tasks.protocol import Scaling
 
 SCALING = Scaling(np.array([1.0, -2.0, 30.0]), 0.25)
