@@ -10,12 +10,14 @@ import pytest
 import requests
 
 from serving.app import create_app
+from serving.bundle.manifest import ONE
 from serving.job.errors import UserError
 from serving.job.review_decisions import decide
 from serving.job.reviews import list_reviews
 from serving.job.samples import read_sample
 from serving.keeping import Keeper, Keeping, KeptRequest
-from serving.smoke import ServeError, check_answers, check_sense
+from serving.schemas import PredictResponse
+from serving.smoke import ServeError, check_answers, check_sense, name_answer
 from serving.spec import SmokeSamples
 from tests.serving.reviewing import insert_sample
 from tests.serving.running import run_server
@@ -116,6 +118,13 @@ def test_smoke_wants_every_label_and_no_other(port: int, right: str) -> None:
     for wrong in {"bright|dark", "", "dark", "bright"} - {right}:
         with pytest.raises(ServeError, match="to the server, and was"):
             check_answers(address, ask_about_grey(wrong))
+
+
+def test_answers_of_servers_of_before_are_read(port: int) -> None:
+    answer = post(port, "/v1/predict", WHITE)
+    del answer["labels"]
+    before = PredictResponse.model_validate(answer)
+    assert (name_answer(before, ONE), before.labels) == ("bright", ())
 
 
 def test_kept_requests_are_those_with_an_unsure_decision(
