@@ -30,15 +30,16 @@ def compare(one: str, other: str, as_json: bool) -> None:
     """
     installation = use_installation()
     uris = [_find_predictions(installation, run_id) for run_id in (one, other)]
+    task = _find_task(installation, one)
     with use_scratch(installation) as output_uri:
         spec = CompareRunsSpec(
             output_uri=output_uri,
-            task=_find_task(installation, one),
+            task=task,
             one_uri=uris[0],
             other_uri=uris[1],
         )
         found = run_data_job(spec, RunComparison, installation)
-    emit_json(found) if as_json else show_comparison(found, one, other)
+    emit_json(found) if as_json else show_comparison(found, one, other, task)
 
 
 def _find_predictions(installation: Installation, run_id: str) -> str:
@@ -55,7 +56,7 @@ def _find_task(installation: Installation, run_id: str) -> Task:
     return files.read_etl(files.plan()).task
 
 
-def show_comparison(found: RunComparison, one: str, other: str) -> None:
+def show_comparison(found: RunComparison, one: str, other: str, task: Task) -> None:
     """A verdict, a line a class, and the first samples on which they differ."""
     click.echo(f"A: {one}\nB: {other}")
     click.echo(
@@ -65,8 +66,11 @@ def show_comparison(found: RunComparison, one: str, other: str) -> None:
     if found.relabelled:
         click.echo(f"{found.relabelled} more were relabelled in between, and are left out.")
     click.echo(_describe(found.paired, found.chance))
-    if found.task == SEVERAL:
-        click.echo("Right has all labels and no other. A sample counts under each of its labels.")
+    if task == SEVERAL:
+        click.echo(
+            "A model is right that says all labels of a sample and no other; in the line of a "
+            "class, one that says this class of a sample that has it."
+        )
     width = max(len(repr(row.label)) for row in found.classes)
     click.echo(f"{'class':<{width}}  samples  A right  B right  only A  only B  chance")
     for row in found.classes:

@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from serving.bundle.manifest import Task
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
-from serving.job.labels import list_classes
 from serving.job.paired_test import chance_of_difference
 from spark_jobs.administration.spec import (
     ClassComparison,
@@ -55,9 +53,7 @@ def _read_rows(predictions_uri: str) -> Iterator[dict[str, str]]:
                 yield from batch.to_pylist()
 
 
-def compare_answers(
-    one: Mapping[str, Answer], other: Mapping[str, Answer], task: Task
-) -> RunComparison:
+def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> RunComparison:
     """Raises UserError where no test sample is in both under the same label."""
     both = sorted(one.keys() & other.keys(), key=lambda sha: (one[sha].name, sha))
     shared = [sha for sha in both if one[sha].label == other[sha].label]
@@ -69,12 +65,10 @@ def compare_answers(
         )
     by_class: dict[str, list[str]] = defaultdict(list)
     for sha in shared:
-        for name in list_classes(one[sha].label, task):
-            by_class[name].append(sha)
+        by_class[one[sha].label].append(sha)
     paired = _pair(shared, one, other)
     pairs = {label: _pair(hashes, one, other) for label, hashes in by_class.items()}
     return RunComparison(
-        task=task,
         samples=len(shared),
         one_samples=len(one),
         other_samples=len(other),
@@ -116,4 +110,4 @@ def _judge(paired: Paired) -> float:
 
 def compare_runs(spec: CompareRunsSpec) -> RunComparison:
     """Read both runs' predictions, and compare them."""
-    return compare_answers(read_answers(spec.one_uri), read_answers(spec.other_uri), spec.task)
+    return compare_answers(*(read_answers(uri) for uri in (spec.one_uri, spec.other_uri)))

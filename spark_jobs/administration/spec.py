@@ -180,7 +180,10 @@ class TryStageOutcome(Spec):
 
 
 class CompareRunsSpec(AdministrationJob):
-    """Compare two runs' predictions: folders of Parquet files, as an evaluation writes them."""
+    """Compare two runs' predictions: folders of Parquet files, as an evaluation writes them.
+
+    task: of the dataset; of several labels a sample, each class is compared on those that have it.
+    """
 
     kind: Literal["compare_runs"] = "compare_runs"
     task: Task = ONE
@@ -210,11 +213,9 @@ class RunComparison(Spec):
     """Two models on the `samples` test samples that both runs have under the same label.
 
     relabelled: those that both have under different ones, left out. chance: of a difference this
-    large or larger, were both equally good (McNemar's exact test, two-sided). With several labels a
-    sample, right is what has all of them and no other, and a sample counts under each of its own.
+    large or larger, were both equally good (McNemar's exact test, two-sided).
     """
 
-    task: Task = ONE
     samples: int
     one_samples: int
     other_samples: int

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from serving.bundle.manifest import SEVERAL
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
 from spark_jobs.administration.compare_runs import compare_runs
@@ -66,19 +65,6 @@ def test_compares_what_both_have_under_one_label(tmp_path: Path) -> None:
     assert [(row.name, row.one, row.other) for row in found.differing] == [
         ("b.jpg", "dog", "cow"),
         ("d.jpg", "dog", "cat"),
-    ]
-
-
-def test_several_labels_count_under_each(tmp_path: Path) -> None:
-    rows: Rows = [("a", "cat|dog", "cat|dog"), ("b", "cat", "cat|dog"), ("c", "dog", "")]
-    one = write(tmp_path / "1", rows)
-    other = write(tmp_path / "2", [(sha, label, label) for sha, label, _ in rows])
-    spec = CompareRunsSpec(output_uri="file:///x", task=SEVERAL, one_uri=one, other_uri=other)
-    found = compare_runs(spec)
-    assert (found.task, found.samples) == (SEVERAL, 3)
-    assert [(row.label, row.paired) for row in found.classes] == [
-        (name, Paired(both=1, challenger_only=0, champion_only=1, neither=0))
-        for name in ("cat", "dog")
     ]
 
 
