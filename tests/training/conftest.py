@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from serving.bundle.labels import write_labels
 from serving.bundle.manifest import Preprocessing
 from serving.job.inputs import BackboneFile, InputFeatures
 from serving.job.spec import JobSpec
@@ -69,26 +70,31 @@ def _picture(seed: int) -> bytes:
     return file.getvalue()
 
 
-def write_snapshot(folder: Path) -> None:
-    """Noisy but separable vectors of three classes; the folder also holds a stranger's."""
+def write_snapshot(
+    folder: Path, show: Callable[[int], tuple[int, ...]] = lambda i: (i % len(CLASSES),)
+) -> None:
+    """Noisy but separable vectors of three classes; the folder also holds a stranger's.
+
+    show: which of the classes a side's sample shows.
+    """
     rows: list[dict[str, Any]] = []
     centres = np.random.default_rng(0).normal(size=(len(CLASSES), FEATURES))
     segment = folder / "segment.parquet"
     for side, count in PER_SIDE.items():
         for i in range(count * len(CLASSES)):
             content = _picture(len(rows))
-            label = i % len(CLASSES)
+            shown = show(i)
             noise = np.random.default_rng([1, len(rows)]).normal(size=FEATURES) * 8
             rows.append(
                 {
                     "sha256": hashlib.sha256(content).hexdigest(),
-                    "label": CLASSES[label],
+                    "label": write_labels(CLASSES[place] for place in shown),
                     "group": None,
                     "side": side,
                     "segment": segment.as_uri(),
                     "name": f"{i}.png",
                     "content": content,
-                    "vector": (centres[label] + noise).astype(np.float32),
+                    "vector": (centres[[*shown]].sum(axis=0) + noise).astype(np.float32),
                 }
             )
     strings = ("sha256", "label", "group", "side", "segment", "name")
