@@ -32,6 +32,8 @@ from training.spec import ExportBackboneOutcome, ExportBackboneSpec, TrainSpec
 REPO = Path(__file__).parents[2]
 CLASSES = ("<b>bold</b>", "plain", "键盘")
 FEATURES = 1280
+# Of several labels a sample: what those of a side show, in turn.
+SEVERAL_SHOWN = ((0,), (1,), (2,), (0, 1), (1, 2), (1,))
 PER_SIDE = {"train": 20, "val": 8, "test": 4}
 MakeSpec = Callable[..., TrainSpec]
 
@@ -118,6 +120,16 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("snapshot")
     write_snapshot(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def several_labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A snapshot whose samples show one or two of the classes: fields of a spec."""
+    folder = tmp_path_factory.mktemp("several-labels")
+    write_snapshot(folder, lambda i: SEVERAL_SHOWN[i % len(SEVERAL_SHOWN)])
+    uri = (folder / "labels.parquet").as_uri()
+    given = make_input(folder / "features")
+    return {"task": "multilabel", "labels_uri": uri, "inputs": (given,)}
 
 
 @pytest.fixture
