@@ -4,7 +4,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from training.tasks.protocol import Floats, Integers, Samples
 
@@ -71,6 +70,9 @@ def deal_all(samples: Samples, seed: int) -> Folds:
 
 
 def _deal(samples: Samples, seed: int) -> list[tuple[Integers, Integers]]:
+    # A second to import; ranks that follow need it only where the val side is small.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups_per_class = [
         len(np.unique(samples.groups[samples.strata == stratum]))
         for stratum in np.unique(samples.strata)

@@ -40,11 +40,9 @@ def choose_threshold(
     middles[:-1] = np.maximum(middles[:-1], np.nextafter(highest_left[:-1], np.float32(2)))
     hits = np.concatenate([[0], np.cumsum(shown[order])])[said]
     if min_precision:
-        precision = hits / np.maximum(said, 1)
-        precise = np.flatnonzero((said > 0) & (precision >= min_precision))
-        if not len(precise):
-            return float(middles[0])
-        return float(middles[max(precise, key=lambda place: (hits[place], precision[place]))])
+        precise = np.flatnonzero((said > 0) & (hits / np.maximum(said, 1) >= min_precision))
+        # Of equal recall, the first says the fewest.
+        return float(middles[precise[hits[precise].argmax()]] if len(precise) else middles[0])
     f1 = 2 * hits / (said + shown.sum())
     best = middles[f1 == f1.max()]
     return float(best[np.abs(best - np.float32(UNTOLD)).argmin()])

@@ -43,6 +43,7 @@ def test_loss_is_smoothed_binary_cross_entropy_of_all_classes(smoothing: float) 
     each = -wanted * np.log(scores) - (1 - wanted) * np.log(1 - scores)
     np.testing.assert_allclose(losses.numpy(), each.sum(axis=-1), rtol=1e-4)
     losses.sum().backward()
+    assert outputs.grad is not None
     np.testing.assert_allclose(outputs.grad.numpy(), scores - wanted, atol=1e-5)
 
 
