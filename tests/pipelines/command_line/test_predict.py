@@ -28,7 +28,16 @@ def served(
     subprocess.run([python, "-c", request.param, bundle], cwd=REPO, check=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    named = ["--deployment", dataset, "--version", "3", "--bundle", bundle, "--port", str(port)]
+    named = [
+        "--deployment",
+        dataset,
+        "--version",
+        "3",
+        "--bundle",
+        str(bundle),
+        "--port",
+        str(port),
+    ]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [python, "-m", "serving.server", *named], cwd=REPO, stdout=log, stderr=log
