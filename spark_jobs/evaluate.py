@@ -40,6 +40,7 @@ from spark_jobs.stage_progress import show_progress
 from spark_jobs.tracking import MlflowRun
 
 SMOKE_FILE = "smoke.json"
+REPORT_TAG = "modelmill.report"
 BAD_CASE_SIDE = 320
 NEAR_SIDE, NEAR_BYTES = 112, 3072
 
@@ -130,10 +131,13 @@ def _print_queue(database: Any, spec: EvaluateSpec, found: Found) -> None:
 def _log_to_mlflow(
     outcome: EvaluateOutcome,
     evaluation: Evaluation,
-    run_id: str,
+    spec: EvaluateSpec,
     report: tuple[ReportFile, ...],
 ) -> None:
-    run = MlflowRun(run_id)
+    run = MlflowRun(spec.mlflow_run_id)
+    if spec.report_address:
+        run.set_tags({REPORT_TAG: spec.report_address})
+        run.describe(f"[Report of run {spec.run_id}]({spec.report_address})")
     numbers = {
         "test_accuracy": evaluation.accuracy,
         "test_balanced_accuracy": evaluation.balanced_accuracy,
@@ -223,7 +227,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     _write_found(outcome, found, point)
     with connect() as database:
         _print_queue(database, spec, found)
-    _log_to_mlflow(outcome, found.evaluation, spec.mlflow_run_id, report)
+    _log_to_mlflow(outcome, found.evaluation, spec, report)
     print(
         f"accuracy {outcome.accuracy:.4f}, macro F1 {outcome.macro_f1:.4f} on "
         f"{outcome.test_samples} test samples; {time.monotonic() - started:.1f} s",

@@ -165,7 +165,8 @@ class EvaluateSpec(JobSpec):
     search_uri (a file of serving.job.search.Search, or empty), train_cost: for the report.
     out_of_fold_uri: scores of the train and val side by heads that have not learned from the
     sample, Parquet (sha256, scores as the bundle's); empty where there are none. min_precision:
-    that the classes' thresholds are chosen for; 0: for the best F1.
+    that the classes' thresholds are chosen for; 0: for the best F1. report_address: of the report's
+    page for people, which the MLflow run links to; empty where there is none.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -190,6 +191,7 @@ class EvaluateSpec(JobSpec):
     search_uri: str = ""
     out_of_fold_uri: str = ""
     train_cost: Cost | None = None
+    report_address: str = ""
 
 
 class EvaluateOutcome(Spec):

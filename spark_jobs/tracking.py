@@ -9,6 +9,8 @@ import requests
 
 from serving.job.errors import UserError
 
+# What MLflow shows as a run's description, in Markdown.
+NOTE_TAG = "mlflow.note.content"
 MLFLOW_VARIABLE = "MODELMILL_MLFLOW_URI"
 TIMEOUT_S = 60
 
@@ -27,7 +29,9 @@ class MlflowRun:
             f"{self._api}/mlflow/runs/get", params={"run_id": run_id}, timeout=TIMEOUT_S
         )
         self._check(answer, "runs/get")
-        self._artifacts = self._artifact_path(answer.json()["run"]["info"]["artifact_uri"])
+        run = answer.json()["run"]
+        self._artifacts = self._artifact_path(run["info"]["artifact_uri"])
+        self._tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", ())}
 
     @staticmethod
     def _check(answer: requests.Response, what: str) -> None:
@@ -59,6 +63,21 @@ class MlflowRun:
             timeout=TIMEOUT_S,
         )
         self._check(answer, "runs/log-batch")
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set them in one call; the same key again replaces its value."""
+        rows = [{"key": key, "value": value} for key, value in tags.items()]
+        answer = self._session.post(
+            f"{self._api}/mlflow/runs/log-batch",
+            json={"run_id": self._run_id, "tags": rows},
+            timeout=TIMEOUT_S,
+        )
+        self._check(answer, "runs/log-batch")
+
+    def describe(self, text: str) -> None:
+        """Give the run a description, in Markdown; one that it has, a person may have written."""
+        if not self._tags.get(NOTE_TAG, "").strip():
+            self.set_tags({NOTE_TAG: text})
 
     def log_artifact(self, path: str, content: bytes, content_type: str) -> None:
         """Put one file among the run's artifacts; the same path again replaces it."""

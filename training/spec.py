@@ -43,6 +43,7 @@ class TrainSpec(JobSpec):
     min_precision: that each label's threshold is chosen for, where a sample may have several; 0:
     for the best F1. warm_start: whether to go on from warm_from, which is None where there is
     nothing yet. deepest: how much may be trained where time is left and gain is in sight.
+    run_address: of the run's page for people, to which the run in MLflow links; or empty.
     """
 
     kind: Literal["train"] = "train"
@@ -69,6 +70,8 @@ class TrainSpec(JobSpec):
     warm_start: bool = False
     warm_from: WarmStart | None = None
     deepest: Depth = "head"
+    # Left out where it is empty: what was trained before it existed is still found.
+    run_address: str = Field(default="", exclude_if=lambda value: not value)
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

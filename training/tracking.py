@@ -18,6 +18,7 @@ from training.winner import Winner
 
 MLFLOW_VARIABLE = "MODELMILL_MLFLOW_URI"
 RUN_ID_TAG = "modelmill.run_id"
+RUN_ADDRESS_TAG = "modelmill.airflow_run"
 SUPERSEDED_TAG = "modelmill.superseded_by"
 # Shows runs below their parent in MLflow's own pages.
 PARENT_TAG = "mlflow.parentRunId"
@@ -52,7 +53,8 @@ def find_server() -> str:
 
 
 def _tags(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
-    return {
+    linked = {RUN_ADDRESS_TAG: spec.run_address} if spec.run_address else {}
+    return linked | {
         RUN_ID_TAG: spec.run_id,
         "modelmill.dataset": spec.dataset,
         "modelmill.snapshot_id": spec.snapshot_id,

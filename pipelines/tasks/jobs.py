@@ -14,7 +14,7 @@ from pipelines.context import Installation, headline
 from pipelines.devices import count_gpus
 from pipelines.form import read_form
 from pipelines.import_request import ImportRequest
-from pipelines.pages import locate_mlflow_run, locate_report
+from pipelines.pages import locate_airflow_run, locate_mlflow_run, locate_report
 from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
 from pipelines.process import end_group, tie_to_parent
@@ -162,6 +162,13 @@ class TrainOperator(JobOperator):
 
     operator_extra_links = (MlflowLink(),)
 
+    def bind(self, context: "Context", installation: Installation, output_uri: str) -> JobSpec:
+        """With the address of this run's page, to which the run in MLflow links."""
+        spec, run = super().bind(context, installation, output_uri), context["dag_run"]
+        address = installation.settings.airflow_address
+        found = locate_airflow_run(address, run.dag_id, run.run_id)
+        return spec.model_copy(update={"run_address": found})
+
     def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002 - as the base has it
         """The run's page in MLflow."""
         address = installation.settings.mlflow_address
@@ -191,6 +198,15 @@ class EvaluateOperator(JobOperator):
     """The evaluation; links to its report."""
 
     operator_extra_links = (ReportLink(),)
+
+    def bind(self, context: "Context", installation: Installation, output_uri: str) -> JobSpec:
+        """With the address of the report's page, to which the run in MLflow links."""
+        spec, files = (
+            super().bind(context, installation, output_uri),
+            run_files(context, installation),
+        )
+        found = locate_report(installation.settings.console_address, files.run_id)
+        return spec.model_copy(update={"report_address": found})
 
     def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002 - as the base has it
         """The report's page in the console."""

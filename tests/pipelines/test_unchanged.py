@@ -68,7 +68,12 @@ def test_another_run_on_the_same_finds_it(
     assert find_trained(artifacts, spec, mlflow[0]) is None
     outcome = finish(artifacts, spec)
     again = spec.model_copy(
-        update={"run_id": "20250302T020000-0a1b2c", "output_uri": "file:///b", "scratch_uri": "c"}
+        update={
+            "run_id": "20250302T020000-0a1b2c",
+            "output_uri": "file:///b",
+            "scratch_uri": "c",
+            "run_address": "http://127.0.0.1:8080/dags/modelmill_train/runs/later",
+        }
     )
     found = find_trained(artifacts, again, mlflow[0])
     assert found == outcome.model_copy(update={"reused_from": spec.run_id})

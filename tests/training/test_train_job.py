@@ -68,7 +68,8 @@ def wait_for_trials(scratch: Path, trials: int) -> None:
 
 
 def test_bundle_is_what_was_trained(job_spec: MakeSpec, tmp_path: Path, tracking: str) -> None:
-    spec = job_spec()
+    page = "http://127.0.0.1:8080/dags/modelmill_train/runs/manual"
+    spec = job_spec().model_copy(update={"run_address": page})
     code, printed = run(spec, tmp_path / "work", MODELMILL_MLFLOW_URI=tracking)
     assert code == 0, printed
     outcome = read_outcome(spec)
@@ -105,6 +106,7 @@ def test_bundle_is_what_was_trained(job_spec: MakeSpec, tmp_path: Path, tracking
     assert run_data.info.run_name == spec.run_id
     assert run_data.info.status == "FINISHED"
     assert run_data.data.tags["modelmill.snapshot_id"] == "s"
+    assert run_data.data.tags["modelmill.airflow_run"] == page
     assert run_data.data.params["ranks"] == "2"
     assert run_data.data.params["input"] == "efficientnet-lite0 crop"
     assert run_data.data.metrics["best_val_accuracy"] == pytest.approx(outcome.val_accuracy)

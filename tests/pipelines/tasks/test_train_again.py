@@ -32,6 +32,8 @@ def test_the_second_run_starts_nothing_and_a_cleared_one_does(tmp_path: Path) ->
     answer = json.loads(done.stdout.splitlines()[-1])
     first, second, cleared = answer["given"]
     assert answer["started"] == 2
+    page = "http://127.0.0.1:8080/dags/modelmill_train/runs"
+    assert answer["addresses"] == [f"{page}/run-1", f"{page}/run-3"]
     assert (first["reused_from"], cleared["reused_from"]) == ("", "")
     assert second["reused_from"] == first["run"]
     assert second["bundle_uri"] == first["bundle_uri"]

@@ -25,8 +25,10 @@ from pipelines.tasks.base import RETRIES, run_files
 from serving.job import store
 from serving.job.spec import OUTCOME_FILE, JobSpec
 from tests.pipelines import literals
+from training.spec import TrainSpec
 
 STARTED = "started"
+ADDRESSES: list[str] = []
 
 
 class Trainer(jobs.TrainOperator):
@@ -44,6 +46,8 @@ class Trainer(jobs.TrainOperator):
             "open(sys.argv[3], 'a').write('x')\n"
         )
         counted = str(around.installation.layout.home / STARTED)
+        assert isinstance(spec, TrainSpec)
+        ADDRESSES.append(spec.run_address)
         argv = (sys.executable, "-c", script, str(folder), outcome.model_dump_json(), counted)
         return Command(argv=(*argv, "--spec", spec.model_dump_json()))
 
@@ -87,7 +91,8 @@ def main(mlflow_address: str, folder: Path) -> None:
         files = run_files(context, installation)
         lay_out(files, (folder / "labels").as_uri())
         given.append({"run": files.run_id, **work(context, installation)})
-    print(json.dumps({"given": given, "started": len((folder / STARTED).read_text())}))
+    told = {"started": len((folder / STARTED).read_text()), "addresses": ADDRESSES}
+    print(json.dumps({"given": given, **told}))
 
 
 if __name__ == "__main__":

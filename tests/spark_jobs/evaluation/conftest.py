@@ -125,4 +125,5 @@ def spec(
         min_accuracy=0.8,
         max_bad_cases=1,
         smoke_samples=4,
+        report_address="http://127.0.0.1:8090/runs/20260102T030405-abcdef/report",
     )

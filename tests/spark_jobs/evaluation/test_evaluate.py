@@ -24,6 +24,7 @@ from spark_jobs.administration.spec import PurgeSpec
 from spark_jobs.evaluate import run_evaluate
 from spark_jobs.snapshots import LABELS, LABELS_FILE
 from spark_jobs.spec import EvaluateOutcome, EvaluateSpec
+from spark_jobs.tracking import NOTE_TAG
 from tests.spark_jobs.evaluation.outcomes import LEFT_OUT, TRAINED_ON, check_outcome
 from tests.spark_jobs.tiny import (
     CLASSES,
@@ -68,6 +69,9 @@ def test_first_evaluation(spec: EvaluateSpec, tmp_path: Path, mlflow_server: str
         params={"run_id": spec.mlflow_run_id},
         timeout=60,
     ).json()["run"]
+    tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    assert tags["modelmill.report"] == spec.report_address
+    assert tags[NOTE_TAG] == f"[Report of run {spec.run_id}]({spec.report_address})"
     logged = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert logged["test_accuracy"] == pytest.approx(outcome.accuracy)
     files = requests.get(
