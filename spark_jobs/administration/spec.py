@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input
 from serving.job.spec import JobSpec, Name, Spec
@@ -179,9 +180,13 @@ class TryStageOutcome(Spec):
 
 
 class CompareRunsSpec(AdministrationJob):
-    """Compare two runs' predictions: folders of Parquet files, as an evaluation writes them."""
+    """Compare two runs' predictions: folders of Parquet files, as an evaluation writes them.
+
+    task: of the dataset; of several labels a sample, each class is compared on those that have it.
+    """
 
     kind: Literal["compare_runs"] = "compare_runs"
+    task: Task = ONE
     one_uri: str
     other_uri: str
 
