@@ -8,7 +8,6 @@ from statistics import median
 
 from serving.job.evaluation import BadCase, ClassScore, Evaluation
 from spark_jobs.metrics.sureness import find_wilson_interval
-from spark_jobs.report.data import Summary
 from spark_jobs.report_models import EtlReport
 from spark_jobs.spec import Side
 
@@ -18,6 +17,9 @@ MOST_GROWTH = 3.0
 LEAST_GROWTH = 1.5
 # So much below all pictures' accuracy a class's recall is worth a word.
 WORTH_TELLING = 0.1
+NOTHING_LEFT = (
+    "No mistake is left to learn from: try harder pictures, and add those that it meets in service."
+)
 Counts = Mapping[Side, Mapping[str, int]]
 
 
@@ -26,29 +28,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}\u00a0%"
 
 
-def _count(number: int, thing: str) -> str:
+def say_count(number: int, thing: str) -> str:
+    """As “1 picture”, “2 pictures”."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def _be(number: int) -> str:
+def say_be(number: int) -> str:
+    """The verb that goes with it."""
     return "is" if number == 1 else "are"
-
-
-def summarise(
-    evaluation: Evaluation, cases: Sequence[BadCase], etl: EtlReport, min_accuracy: float
-) -> Summary:
-    """The three lines. cases: all of them."""
-    if not evaluation.samples:
-        return Summary(
-            good="Nothing was tested: the test side is empty.",
-            sure="So nothing is known about how good this model is.",
-            next="Import pictures, or give some of them to the test side.",
-        )
-    return Summary(
-        good=say_how_good(evaluation, min_accuracy),
-        sure=say_how_sure(evaluation, etl),
-        next=say_what_next(evaluation, cases, etl.counts),
-    )
 
 
 def say_how_good(evaluation: Evaluation, min_accuracy: float) -> str:
@@ -56,7 +43,7 @@ def say_how_good(evaluation: Evaluation, min_accuracy: float) -> str:
     right, samples = evaluation.samples - evaluation.wrong, evaluation.samples
     floor = "reaches" if evaluation.accuracy >= min_accuracy else "is below"
     text = (
-        f"{right} of {_count(samples, 'test picture')} {_be(right)} named right: "
+        f"{right} of {say_count(samples, 'test picture')} {say_be(right)} named right: "
         f"{percent(evaluation.accuracy)}, which {floor} the floor of {percent(min_accuracy)}."
     )
     weakest = find_weakest(evaluation)
@@ -73,7 +60,7 @@ def say_how_sure(evaluation: Evaluation, etl: EtlReport) -> str:
     low, high = 100 * interval.low, percent(interval.high)
     text = f"On new pictures like these, expect {low:.1f} to {high} (95\u00a0% sure)."
     if etl.sides is not None and etl.sides.leaks:
-        leaks = _count(etl.sides.leaks, "group")
+        leaks = say_count(etl.sides.leaks, "group")
         text += f" Less, rather: {leaks} of near-duplicates lie on two sides and flatter it."
     if evaluation.warning:
         return f"{text} {evaluation.warning}"
@@ -90,32 +77,35 @@ def find_weakest(evaluation: Evaluation) -> ClassScore | None:
     A class of one test picture, and that one wrong, says less than ten wrong ones of thirty.
     """
     tested = [row for row in evaluation.per_class if row.support]
-    return min(tested, key=lambda row: (_highest(row), -row.support, row.label), default=None)
+    return min(tested, key=lambda row: (find_highest(row), -row.support, row.label), default=None)
 
 
-def _highest(row: ClassScore) -> float:
+def find_highest(row: ClassScore) -> float:
+    """Upper end of the 95 % interval of its recall."""
     return find_wilson_interval(row.recall * row.support, row.support).high
 
 
 def say_what_next(evaluation: Evaluation, cases: Sequence[BadCase], counts: Counts) -> str:
     """What would help most: pictures of a class, a look at a mix-up, or at labels."""
     if not evaluation.wrong:
-        return (
-            "No mistake is left to learn from: try harder pictures, and add those that it meets "
-            "in service."
-        )
+        return NOTHING_LEFT
     weakest = find_weakest(evaluation)
-    doubtful = count_doubtful(cases)
-    text = ""
-    if doubtful and 4 * doubtful >= evaluation.wrong:
-        text = (
-            f"Check labels first: {doubtful} of {_count(evaluation.wrong, 'wrong answer')} "
-            f"{'looks' if doubtful == 1 else 'look'} like the class that the model said, by the "
-            "nearest train pictures. "
-        )
-    if weakest is not None and weakest.recall < 1 and _highest(weakest) < evaluation.accuracy:
+    text = say_doubtful(evaluation, cases, "the class")
+    if weakest is not None and weakest.recall < 1 and find_highest(weakest) < evaluation.accuracy:
         return text + _advise_class(weakest, evaluation, counts)
     return text + _advise_mix_up(evaluation)
+
+
+def say_doubtful(evaluation: Evaluation, cases: Sequence[BadCase], said: str) -> str:
+    """Where many labels look wrong, a sentence with a blank behind it; said: what the model did."""
+    doubtful = count_doubtful(cases)
+    if not doubtful or 4 * doubtful < evaluation.wrong:
+        return ""
+    return (
+        f"Check labels first: {doubtful} of {say_count(evaluation.wrong, 'wrong answer')} "
+        f"{'looks' if doubtful == 1 else 'look'} like {said} that the model said, by the "
+        "nearest train pictures. "
+    )
 
 
 def count_doubtful(cases: Sequence[BadCase]) -> int:
@@ -126,13 +116,16 @@ def count_doubtful(cases: Sequence[BadCase]) -> int:
     )
 
 
+def count_pictures(counts: Counts) -> dict[str, int]:
+    """Class → pictures on all sides."""
+    labels = {label for by in counts.values() for label in by}
+    return {label: sum(by.get(label, 0) for by in counts.values()) for label in labels}
+
+
 def _advise_class(row: ClassScore, evaluation: Evaluation, counts: Counts) -> str:
-    totals = {
-        label: sum(by.get(label, 0) for by in counts.values())
-        for label in {label for by in counts.values() for label in by}
-    }
+    totals = count_pictures(counts)
     has = totals.get(row.label, 0)
-    text = f"Class “{row.label}” has {_count(has, 'picture')} and a recall of {row.recall:.2f}: "
+    text = f"Class “{row.label}” has {say_count(has, 'picture')} and a recall of {row.recall:.2f}: "
     if not counts.get("train", {}).get(row.label):
         text += "none of them is on the train side, so it cannot be learned; import some"
     elif has > 2 * median(totals.values()):
@@ -152,7 +145,12 @@ def suggest_pictures(has: int, row: ClassScore, evaluation: Evaluation) -> int:
     others = evaluation.samples - row.support
     missed = row.support * (1 - row.recall)
     elsewhere = (evaluation.wrong - missed) / others if others else 0.0
-    growth = ((1 - row.recall) / elsewhere) ** 2 if elsewhere > 0 else MOST_GROWTH
+    return suggest_growth(has, 1 - row.recall, elsewhere)
+
+
+def suggest_growth(has: int, missed: float, elsewhere: float) -> int:
+    """How many to add to `has` pictures; missed: share of its own; elsewhere: of all others."""
+    growth = (missed / elsewhere) ** 2 if elsewhere > 0 else MOST_GROWTH
     more = has * (min(MOST_GROWTH, max(LEAST_GROWTH, growth)) - 1)
     step = 5 if more < 50 else 10 if more < 200 else 50
     return max(step, step * round(more / step))
@@ -168,7 +166,7 @@ def _name_mix_up(row: ClassScore, evaluation: Evaluation) -> str:
     if missed[most] < 2 or 3 * missed[most] < sum(missed.values()):
         return ""
     return (
-        f"; {missed[most]} of its {_count(sum(missed.values()), 'mistake')} are “{row.label}” "
+        f"; {missed[most]} of its {say_count(sum(missed.values()), 'mistake')} are “{row.label}” "
         f"taken for “{evaluation.classes[most]}”"
     )
 
@@ -186,6 +184,6 @@ def _advise_mix_up(evaluation: Evaluation) -> str:
         )
     first, second = sorted((one, other))
     return (
-        f"No class stands out. {count} of {_count(evaluation.wrong, 'mistake')} are between "
+        f"No class stands out. {count} of {say_count(evaluation.wrong, 'mistake')} are between "
         f"“{classes[first]}” and “{classes[second]}”: add pictures that show how these two differ."
     )

@@ -35,8 +35,12 @@ class Bin:
     title: str
 
 
-def draw_calibration(bins: Sequence[CalibrationBin]) -> tuple[Bin, ...]:
-    """Bars of accuracy over the score that the model gave; empty bins are left out."""
+def draw_calibration(bins: Sequence[CalibrationBin], *, several: bool = False) -> tuple[Bin, ...]:
+    """Bars of accuracy over the score that the model gave; empty bins are left out.
+
+    several: every label of every picture has a score of its own.
+    """
+    thing, truth = ("labels", "there") if several else ("answers", "right")
     return tuple(
         Bin(
             x=round(WIDTH * one.low, 1),
@@ -44,8 +48,8 @@ def draw_calibration(bins: Sequence[CalibrationBin]) -> tuple[Bin, ...]:
             top=round(HEIGHT * (1 - one.accuracy), 1),
             height=round(HEIGHT * one.accuracy, 1),
             said=round(HEIGHT * (1 - one.mean_score), 1),
-            title=f"{one.samples} answers with a score of {100 * one.mean_score:.0f} % on average: "
-            f"{100 * one.accuracy:.0f} % right",
+            title=f"{one.samples} {thing} with a score of {100 * one.mean_score:.0f} % on average: "
+            f"{100 * one.accuracy:.0f} % {truth}",
         )
         for one in bins
         if one.samples
@@ -152,6 +156,26 @@ def describe_recipe(trial: Trial) -> str:
     """Network and kind of head."""
     deeper = ", last blocks trained, too" if trial.recipe.depth == "last_blocks" else ""
     return f"{trial.recipe.input}, {trial.recipe.head} head{deeper}"
+
+
+def say_repeats(search: Search) -> str:
+    """Whether the same search can be had again, and why not where it cannot."""
+    if search.repeats:
+        why = {
+            "max_trials": "it ended at the number of trials that was asked for",
+            "no_gain": "it ended when more trials would hardly have gained anything",
+            "budget": "its time did not cut it short",
+        }[search.ended_because]
+        return f"This search repeats exactly: {why}; the same data, seed and machine give it again."
+    if search.ended_because == "budget":
+        return (
+            "This search does not repeat exactly: its time was over, so how far it came depends on "
+            "how fast the machine was. One with a number of trials does."
+        )
+    return (
+        "This search does not repeat exactly: several processes tried at once, and which of them "
+        "was first differs from time to time."
+    )
 
 
 def spread_ticks(low: float, high: float, most: int = 6) -> tuple[list[float], float]:

@@ -7,7 +7,6 @@ from serving.bundle.manifest import Lineage
 from serving.job import store
 from serving.job.evaluation import BadCases, Evaluation
 from serving.job.search import Search
-from spark_jobs.report.advice import summarise
 from spark_jobs.report.data import (
     REPORT_JSON,
     SCHEMA_FILE,
@@ -16,6 +15,7 @@ from spark_jobs.report.data import (
     write_schema,
 )
 from spark_jobs.report.page import render_report
+from spark_jobs.report.summary import summarise
 from spark_jobs.report_models import EtlReport, Pictures
 from spark_jobs.spec import Champion, EvaluateSpec
 

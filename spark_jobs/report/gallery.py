@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serving.job.evaluation import BadCase, Neighbour
 from spark_jobs.report.matrix import Pair, name_anchor
+from spark_jobs.report.several import NOTHING, Sets, list_labels, make_sets
 
 # The page stays below 10 MB: thumbnails are by far the most of it, and those of the data section
 # add about a megabyte.
@@ -26,13 +27,18 @@ class Near:
 
 @dataclass(frozen=True)
 class Card:
-    """A bad case with its picture. pair: places of its two classes. anchor: of a pair's first."""
+    """A bad case with its picture.
+
+    pair: places of its two classes; anchor: of a pair's first. Where a picture may have several
+    labels, sets holds those, and each has an anchor.
+    """
 
     case: BadCase
     pair: Pair
     anchor: str
     thumbnail: str
     neighbours: tuple[Near, ...]
+    sets: Sets | None = None
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Gallery:
-    """cards: with a picture; lines: without one; hidden: how many more report.json has."""
+    """cards: with a picture; lines: without one; hidden: how many more report.json has.
+
+    places: of every label that is told. misses, extras: of cards with several labels.
+    """
 
     cards: tuple[Card, ...]
     lines: tuple[BadCase, ...]
     hidden: int
-    trues: tuple[Choice, ...]
-    calleds: tuple[Choice, ...]
+    places: Mapping[str, int]
+    trues: tuple[Choice, ...] = ()
+    calleds: tuple[Choice, ...] = ()
+    misses: tuple[Choice, ...] = ()
+    extras: tuple[Choice, ...] = ()
 
     @property
     def pairs(self) -> frozenset[Pair]:
@@ -73,40 +85,78 @@ def choose_cases(cases: Sequence[BadCase], most: int) -> list[BadCase]:
 
 
 def make_gallery(
-    cases: Sequence[BadCase], classes: Sequence[str], thumbnails: Mapping[str, str]
+    cases: Sequence[BadCase],
+    classes: Sequence[str],
+    thumbnails: Mapping[str, str],
+    thresholds: Mapping[str, float | None] | None = None,
 ) -> Gallery:
-    """Cards for cases that `thumbnails` knows, as far as they fit the page; the rest as lines."""
+    """Cards for cases that `thumbnails` knows, as far as they fit the page; the rest as lines.
+
+    thresholds: of every label, where a picture may have several; None: it has one.
+    """
     told = [label for case in cases for label in (case.label, case.predicted)]
+    if thresholds is not None:
+        told = [one for labels in told for one in list_labels(labels)]
     classes = tuple(dict.fromkeys((*classes, *told)))
     places = {label: place for place, label in enumerate(classes)}
     chosen = choose_cases([case for case in cases if case.sha256 in thumbnails], MOST_CARDS)
-    cards: list[Card] = []
-    seen: set[Pair] = set()
-    size = 0
+    cards, size = [], 0
     for case in chosen:
-        pair = (places[case.label], places[case.predicted])
-        card = _make_card(case, pair, "" if pair in seen else name_anchor(pair), thumbnails)
+        card = _make_card(case, thumbnails)
         size += len(card.thumbnail) + sum(len(near.thumbnail) for near in card.neighbours)
         if size > MOST_THUMBNAIL_BYTES:
             break
-        seen.add(pair)
         cards.append(card)
     shown = {card.case.sha256 for card in cards}
     rest = [case for case in cases if case.sha256 not in shown]
-    return Gallery(
+    gallery = Gallery(
         cards=tuple(cards),
         lines=tuple(rest[:MOST_LINES]),
         hidden=len(rest[MOST_LINES:]),
-        trues=_list_choices((card.pair[0] for card in cards), classes),
-        calleds=_list_choices((card.pair[1] for card in cards), classes),
+        places=places,
+    )
+    if thresholds is not None:
+        return _tell_sets(gallery, thresholds)
+    return _tell_pairs(gallery)
+
+
+def _tell_pairs(gallery: Gallery) -> Gallery:
+    """Each card with its two classes, the first of each pair with the pair's anchor."""
+    cards: list[Card] = []
+    seen: set[Pair] = set()
+    for card in gallery.cards:
+        pair = (gallery.places[card.case.label], gallery.places[card.case.predicted])
+        cards.append(replace(card, pair=pair, anchor="" if pair in seen else name_anchor(pair)))
+        seen.add(pair)
+    return replace(
+        gallery,
+        cards=tuple(cards),
+        trues=_list_choices((card.pair[0] for card in cards), gallery.places),
+        calleds=_list_choices((card.pair[1] for card in cards), gallery.places),
     )
 
 
-def _make_card(case: BadCase, pair: Pair, anchor: str, thumbnails: Mapping[str, str]) -> Card:
+def _tell_sets(gallery: Gallery, thresholds: Mapping[str, float | None]) -> Gallery:
+    """Each card with its labels, and with an anchor of its own."""
+    cards, found = [], []
+    for number, card in enumerate(gallery.cards):
+        sets = make_sets(card.case, gallery.places, thresholds)
+        found.append(sets)
+        cards.append(replace(card, sets=sets, anchor=f"case-{number}"))
+    return replace(
+        gallery,
+        cards=tuple(cards),
+        trues=_list_choices((at for one in found for at in one.place(one.true)), gallery.places),
+        misses=_list_choices((at for one in found for at in one.place(one.missed)), gallery.places),
+        extras=_list_choices((at for one in found for at in one.place(one.extra)), gallery.places),
+    )
+
+
+def _make_card(case: BadCase, thumbnails: Mapping[str, str]) -> Card:
     return Card(
         case=case,
-        pair=pair,
-        anchor=anchor,
+        pair=(NOTHING, NOTHING),
+        anchor="",
         thumbnail=thumbnails[case.sha256],
         neighbours=tuple(
             Near(near, thumbnails.get(near.sha256, ""), near.label == case.predicted)
@@ -115,6 +165,6 @@ def _make_card(case: BadCase, pair: Pair, anchor: str, thumbnails: Mapping[str, 
     )
 
 
-def _list_choices(places: Iterable[int], classes: Sequence[str]) -> tuple[Choice, ...]:
-    counted = Counter(places)
-    return tuple(Choice(place, classes[place], counted[place]) for place in sorted(counted))
+def _list_choices(chosen: Iterable[int], places: Mapping[str, int]) -> tuple[Choice, ...]:
+    counted, labels = Counter(chosen), {place: label for label, place in places.items()}
+    return tuple(Choice(at, labels.get(at, ""), counted[at]) for at in sorted(counted))

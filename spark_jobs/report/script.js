@@ -47,19 +47,19 @@ function setUp() {
 
   const form = find("filters");
   if (!form) return;
+  // A select's id is what its cards are marked by: one place of a label, or several.
+  const selects = [...form.querySelectorAll("select")];
   const cards = [...document.querySelectorAll("figure.case")].map(figure => ({
     figure,
-    is: figure.dataset.true,
-    called: figure.dataset.called,
     words: figure.textContent.toLowerCase().replace(/\s+/g, " ")
       + [...figure.querySelectorAll("[title]")].map(one => " " + one.title.toLowerCase()).join(""),
   }));
   const apply = () => {
-    const is = find("true").value, called = find("called").value;
     const words = find("words").value.toLowerCase().split(/\s+/).filter(word => word);
     let shown = 0;
     for (const card of cards) {
-      const fits = (!is || card.is === is) && (!called || card.called === called)
+      const marks = card.figure.dataset;
+      const fits = selects.every(one => !one.value || marks[one.id].split(" ").includes(one.value))
         && words.every(word => card.words.includes(word));
       card.figure.hidden = !fits;
       shown += fits;
@@ -73,8 +73,7 @@ function setUp() {
 
   for (const cell of cells) cell.addEventListener("click", event => {
     event.preventDefault();
-    find("true").value = cell.dataset.true;
-    find("called").value = cell.dataset.called;
+    for (const one of selects) one.value = cell.dataset[one.id] ?? "";
     find("words").value = "";
     apply();
     find("cases").scrollIntoView();

@@ -74,11 +74,12 @@ _DRAWN = {"knot": _draw_knot, "crack": _draw_crack, "fray": _draw_fray, "stain":
 
 @cache
 def draw_board(kind: str, seed: int) -> bytes:
-    """A JPEG of 320 × 240; a kind that is not known is a sound board."""
+    """A JPEG of 320 × 240; a kind that is not known is a sound board, `knot|crack` is both."""
     rng = np.random.default_rng([seed, *kind.encode()])
     image = _draw_wood(rng)
-    if kind in _DRAWN:
-        _DRAWN[kind](image, rng)
+    for one in kind.split("|"):
+        if one in _DRAWN:
+            _DRAWN[one](image, rng)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

@@ -20,8 +20,8 @@ from serving.job.search import Cost
 from spark_jobs.metrics.classification import compute_metrics
 from spark_jobs.metrics.steps import find_steps, rank_class, trace_curve
 from spark_jobs.metrics.sureness import find_wilson_interval
-from spark_jobs.report.advice import summarise
 from spark_jobs.report.data import ReportData, ReportPictures
+from spark_jobs.report.summary import summarise
 from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.report_models import (
     EtlReport,

@@ -7,9 +7,9 @@ from typing import Any
 from serving.bundle.manifest import Lineage
 from serving.job.evaluation import BadCase, Evaluation
 from spark_jobs.metrics.classification import compute_metrics
-from spark_jobs.report.advice import summarise
 from spark_jobs.report.data import ReportData, ReportPictures
 from spark_jobs.report.page import render_report
+from spark_jobs.report.summary import summarise
 from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.report_models import (
     EtlReport,

@@ -12,8 +12,8 @@ from spark_jobs.report.advice import (
     say_how_sure,
     say_what_next,
     suggest_pictures,
-    summarise,
 )
+from spark_jobs.report.summary import summarise
 from tests.spark_jobs.report.pages import make_case, make_etl, make_evaluation
 from tests.spark_jobs.tiny import CLASSES
 

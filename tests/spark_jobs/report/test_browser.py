@@ -1,80 +1,19 @@
 """The report in a real Chromium, as the console serves it: keyboard, phone, dark, axe-core."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from serving.console.app import create_app
 from spark_jobs.report.page import render_report
-from tests.serving.running import run_console
+from tests.chromium import find_serious, needs_chromium
 from tests.spark_jobs.report.example import make_example
-from tests.spark_jobs.report.pages import EVIL, make_data, render
+from tests.spark_jobs.report.opening import MANY, ODD, RUN, SEVERAL, Opener
+from tests.spark_jobs.report.pages import EVIL
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium: apt-get install chromium shows the page to a test"
-)
-RUN, ODD, MANY = "20260102T030405-abcdef", "20260102T030406-abcdef", "20260102T030407-abcdef"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-def write_run(root: Path, run_id: str, page: str) -> None:
-    attempt = root / run_id / "evaluate" / "attempt-1"
-    attempt.mkdir(parents=True)
-    (attempt / "report.html").write_text(page)
-    (root / run_id / "evaluate" / "committed").write_text("1")
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A console with an ordinary report, one of names that are markup, one of 40 classes."""
-    root = tmp_path_factory.mktemp("runs")
-    long = ("x" * 300, EVIL, "مفتاح", "键盘" * 40)
-    write_run(root, RUN, render_report(*make_example()))
-    write_run(root, ODD, render(make_data(long, wrong=7)))
-    write_run(root, MANY, render(make_data(tuple(f"class {i}" for i in range(40)), wrong=3)))
-    with run_console(create_app(root.as_uri())) as port:
-        yield f"http://127.0.0.1:{port}"
-
-
-class Opener:
-    """Opens a run's report; `close` tells what the pages complained of and asked for."""
-
-    def __init__(self, browser: Any, address: str) -> None:
-        self._browser, self._address = browser, address
-        self.problems: list[str] = []
-        self.asked: list[str] = []
-
-    def open(self, run_id: str = RUN, **options: Any) -> Any:
-        page = self._browser.new_context(**options).new_page()
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.on("console", lambda message: self.problems.append(message.text))
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.goto(f"{self._address}/runs/{run_id}/report")
-        return page
-
-
-@pytest.fixture
-def opener(browser: Any, address: str) -> Iterator[Opener]:
-    made = Opener(browser, address)
-    yield made
-    for context in browser.contexts:
-        context.close()
-    assert made.problems == []
-    assert all(url.startswith((address, "data:")) for url in made.asked)
-    assert len([url for url in made.asked if url.startswith("http")]) == 1
+pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+pytestmark = needs_chromium
 
 
 def read_shown(page: Any) -> list[tuple[str, str]]:
@@ -90,22 +29,23 @@ PHONE = {"viewport": {"width": 360, "height": 740}}
 
 
 @pytest.mark.parametrize(
-    ("run_id", "scheme"), [(RUN, "light"), (RUN, "dark"), (ODD, "light"), (MANY, "light")]
+    ("run_id", "scheme"),
+    [
+        (RUN, "light"),
+        (RUN, "dark"),
+        (ODD, "light"),
+        (MANY, "light"),
+        (SEVERAL, "light"),
+        (SEVERAL, "dark"),
+    ],
 )
 def test_axe_finds_nothing_serious(opener: Opener, run_id: str, scheme: str) -> None:
     page = opener.open(run_id, color_scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
-    found = axe.Axe().run(page)
-    assert len(found.response["passes"]) > 20
-    serious = [
-        f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}"
-        for one in found.response["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert not serious, "\n".join(serious)
+    assert find_serious(page) == []
 
 
-@pytest.mark.parametrize("run_id", [RUN, ODD, MANY])
+@pytest.mark.parametrize("run_id", [RUN, ODD, MANY, SEVERAL])
 def test_a_phone_scrolls_down_only(opener: Opener, run_id: str) -> None:
     page = opener.open(run_id, **PHONE)
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
