@@ -7,7 +7,7 @@ from typing import Any
 from serving.bundle.manifest import SEVERAL, Task
 from serving.job.evaluation import BadCase, BadCases, Suspect, Suspects
 from serving.job.reviews import Queued, ReviewItem, queue_reviews
-from spark_jobs.metrics.membership import name_labels
+from spark_jobs.label_sets import name_labels
 from spark_jobs.reasons import doubt_label
 from spark_jobs.spec import EvaluateSpec
 

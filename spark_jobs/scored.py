@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 from serving.bundle import codec
 from serving.bundle.manifest import SEVERAL, Manifest, Task
 from serving.job.evaluation import BadCase
-from spark_jobs.metrics.membership import name_labels, split_column
+from spark_jobs.label_sets import name_labels
+from spark_jobs.metrics.membership import split_column
 from spark_jobs.smoke import Prediction
 
 SHOWN_SCORES = 5

@@ -2,11 +2,13 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
+from serving.bundle.manifest import ONE, Task
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
@@ -17,6 +19,7 @@ from spark_jobs.administration.spec import (
     Difference,
     RunComparison,
 )
+from spark_jobs.label_sets import name_labels
 
 COLUMNS = ("sha256", "name", "label", "predicted", "side")
 
@@ -53,7 +56,9 @@ def _read_rows(predictions_uri: str) -> Iterator[dict[str, str]]:
                 yield from batch.to_pylist()
 
 
-def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> RunComparison:
+def compare_answers(
+    one: Mapping[str, Answer], other: Mapping[str, Answer], task: Task = ONE
+) -> RunComparison:
     """Raises UserError where no test sample is in both under the same label."""
     both = sorted(one.keys() & other.keys(), key=lambda sha: (one[sha].name, sha))
     shared = [sha for sha in both if one[sha].label == other[sha].label]
@@ -65,9 +70,17 @@ def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> R
         )
     by_class: dict[str, list[str]] = defaultdict(list)
     for sha in shared:
-        by_class[one[sha].label].append(sha)
-    paired = _pair(shared, one, other)
-    pairs = {label: _pair(hashes, one, other) for label, hashes in by_class.items()}
+        for name in name_labels(one[sha].label, task):
+            by_class[name].append(sha)
+
+    def pair(hashes: list[str], is_right: Callable[[Answer], bool]) -> Paired:
+        return _pair([(is_right(one[sha]), is_right(other[sha])) for sha in hashes])
+
+    paired = pair(shared, lambda answer: answer.right)
+    pairs = {
+        name: pair(hashes, partial(_finds, name=name, task=task))
+        for name, hashes in by_class.items()
+    }
     return RunComparison(
         samples=len(shared),
         one_samples=len(one),
@@ -76,8 +89,8 @@ def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> R
         paired=paired,
         chance=_judge(paired),
         classes=tuple(
-            ClassComparison(label=label, paired=pair, chance=_judge(pair))
-            for label, pair in sorted(pairs.items())
+            ClassComparison(label=name, paired=found, chance=_judge(found))
+            for name, found in sorted(pairs.items())
         ),
         differing=tuple(
             Difference(
@@ -93,9 +106,12 @@ def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> R
     )
 
 
-def _pair(hashes: list[str], one: Mapping[str, Answer], other: Mapping[str, Answer]) -> Paired:
+def _finds(answer: Answer, name: str, task: Task) -> bool:
+    return name in name_labels(answer.predicted, task)
+
+
+def _pair(answers: list[tuple[bool, bool]]) -> Paired:
     """The first run in the challenger's place, the second in the champion's."""
-    answers = [(one[sha].right, other[sha].right) for sha in hashes]
     return Paired(
         both=answers.count((True, True)),
         challenger_only=answers.count((True, False)),
@@ -110,4 +126,4 @@ def _judge(paired: Paired) -> float:
 
 def compare_runs(spec: CompareRunsSpec) -> RunComparison:
     """Read both runs' predictions, and compare them."""
-    return compare_answers(*(read_answers(uri) for uri in (spec.one_uri, spec.other_uri)))
+    return compare_answers(read_answers(spec.one_uri), read_answers(spec.other_uri), spec.task)

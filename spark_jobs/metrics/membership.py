@@ -1,4 +1,4 @@
-"""Which classes a label names: one, or, where a sample may have several, each of them."""
+"""The classes that labels name, as marks and as a column of arrays."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,9 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from serving.bundle.manifest import BAR, ONE, Task
-from serving.job.labels import list_classes
+from spark_jobs.label_sets import name_labels
 
 Marks = npt.NDArray[np.bool_]
-
-
-def name_labels(text: str, task: Task) -> frozenset[str]:
-    """The same of one label or prediction; a prediction of nothing names none."""
-    return frozenset(list_classes(text, task)) - {""}
 
 
 def mark_labels(labels: Sequence[str | None], classes: Sequence[str], task: Task) -> Marks:
@@ -33,7 +28,7 @@ def mark_labels(labels: Sequence[str | None], classes: Sequence[str], task: Task
 
 
 def split_column(labels: Column, task: Task) -> Column:
-    """A column of arrays of the names, empty where there is none; null where it is null."""
+    """Labels or predictions → arrays of names, empty where there is none; null where null."""
     if task == ONE:
         return F.array(labels)
     return F.array_remove(F.split(labels, rf"\{BAR}"), "")

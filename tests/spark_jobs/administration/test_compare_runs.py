@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from serving.bundle.manifest import ONE as ONE_LABEL
+from serving.bundle.manifest import SEVERAL, Task
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
 from spark_jobs.administration.compare_runs import compare_runs
@@ -47,9 +49,9 @@ def write(folder: Path, rows: Rows, sides: list[str] | None = None) -> str:
     return folder.as_uri()
 
 
-def compare(tmp_path: Path, one: str, other: str) -> RunComparison:
+def compare(tmp_path: Path, one: str, other: str, task: Task = ONE_LABEL) -> RunComparison:
     output = (tmp_path / "out").as_uri()
-    return compare_runs(CompareRunsSpec(output_uri=output, one_uri=one, other_uri=other))
+    return compare_runs(CompareRunsSpec(output_uri=output, one_uri=one, other_uri=other, task=task))
 
 
 def test_compares_what_both_have_under_one_label(tmp_path: Path) -> None:
@@ -75,6 +77,20 @@ def test_a_clear_difference_is_told(tmp_path: Path) -> None:
     found = compare(tmp_path, one, write(tmp_path / "2", [*wrong, *right[8:]]))
     # Eight tosses, all heads, or all tails.
     assert found.chance == pytest.approx(2 / 2**8)
+
+
+def test_each_of_several_labels_is_compared_on_its_own(tmp_path: Path) -> None:
+    """Right is who says all labels and no other; a class is found, whatever is said beside it."""
+    rows: Rows = [("a", "cat|dog", "cat|dog"), ("b", "cat|dog", "cat"), ("c", "cat", "cat|cow")]
+    others: Rows = [("a", "cat|dog", "cat"), ("b", "cat|dog", "dog"), ("c", "cat", "")]
+    one, other = write(tmp_path / "1", rows), write(tmp_path / "2", others)
+    found = compare(tmp_path, one, other, SEVERAL)
+    assert found.paired == Paired(both=0, challenger_only=1, champion_only=0, neither=2)
+    cat, dog = found.classes
+    assert (cat.label, dog.label) == ("cat", "dog")
+    assert cat.paired == Paired(both=1, challenger_only=2, champion_only=0, neither=0)
+    assert dog.paired == Paired(both=0, challenger_only=1, champion_only=1, neither=0)
+    assert [(row.label, row.one, row.other) for row in found.differing][2] == ("cat", "cat|cow", "")
 
 
 @pytest.mark.parametrize(
