@@ -13,13 +13,8 @@ from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint, hash_model
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.evaluation import (
-    BAD_CASES_FILE,
-    EVALUATION_FILE,
-    SUSPECTS_FILE,
-    BadCase,
-    Evaluation,
-)
+from serving.job.evaluation import BAD_CASES_FILE, EVALUATION_FILE, BadCase, Evaluation
+from serving.job.suspects import SUSPECTS_FILE
 from spark_jobs.administration.raw import locate_samples
 from spark_jobs.champion import pack_champion, read_deployment, read_reference
 from spark_jobs.database import connect

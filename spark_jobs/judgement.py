@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from serving.bundle.manifest import SEVERAL, Manifest
 from serving.bundle.operating_point import OperatingPoint
-from serving.job.evaluation import BadCase, BadCases, Evaluation, Suspect, Suspects, Unknown
+from serving.job.evaluation import BadCase, BadCases, Evaluation, Unknown
+from serving.job.suspects import Suspect, Suspects
 from spark_jobs.champion import measure_champion
 from spark_jobs.facts import FactsCache
 from spark_jobs.held_out import read_train_side

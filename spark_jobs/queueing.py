@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from serving.bundle.manifest import SEVERAL, Task
-from serving.job.evaluation import BadCase, BadCases, Suspect, Suspects
+from serving.job.evaluation import BadCase, BadCases
 from serving.job.reviews import Queued, ReviewItem, queue_reviews
+from serving.job.suspects import Suspect, Suspects
 from spark_jobs.label_sets import name_labels
 from spark_jobs.reasons import doubt_label
 from spark_jobs.spec import EvaluateSpec

@@ -7,7 +7,8 @@ import numpy as np
 
 from serving.bundle.manifest import SEVERAL, Task
 from serving.bundle.operating_point import find_declined
-from serving.job.evaluation import BadCase, Evaluation, Suspect
+from serving.job.evaluation import BadCase, Evaluation
+from serving.job.suspects import Suspect
 from spark_jobs.label_sets import name_labels
 
 # Cosine of features above which two pictures are all but the same.

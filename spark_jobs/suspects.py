@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 
 from serving.bundle.labels import write_labels
 from serving.bundle.manifest import ONE, SEVERAL, Task
-from serving.job.evaluation import Suspect
+from serving.job.suspects import Suspect
 from spark_jobs.arrays import make_array, read_matrix
 from spark_jobs.label_sets import name_labels
 from spark_jobs.metrics.membership import mark_labels

@@ -10,7 +10,6 @@ from serving.job.spec import Spec
 
 EVALUATION_FILE = "metrics.json"
 BAD_CASES_FILE = "bad_cases.json"
-SUSPECTS_FILE = "suspects.json"
 
 
 class Interval(Spec):
@@ -243,21 +242,3 @@ class BadCases(Spec):
 
     cases: tuple[BadCase, ...]
     left_out: int = 0
-
-
-class Suspect(Spec):
-    """A sample whose label is likely wrong. suspicion: 0 to 1; suspected: what it rather shows."""
-
-    sha256: str
-    name: str
-    side: str
-    label: str
-    suspected: str
-    suspicion: float
-
-
-class Suspects(Spec):
-    """suspects.json: the likeliest first. sides: those that were looked through."""
-
-    suspects: tuple[Suspect, ...]
-    sides: tuple[str, ...]

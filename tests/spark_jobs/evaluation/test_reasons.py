@@ -12,8 +12,8 @@ from serving.job.evaluation import (
     Interval,
     MixUp,
     Neighbour,
-    Suspect,
 )
+from serving.job.suspects import Suspect
 from spark_jobs.reasons import Evidence, doubt_label, list_reasons
 
 SOME = Interval(low=0, high=1)
