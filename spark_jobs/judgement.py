@@ -64,14 +64,18 @@ def _estimate_unknown(
 def _choose_thresholds(
     spec: EvaluateSpec, val: DataFrame, manifest: Manifest
 ) -> tuple[Thresholds, float | None]:
-    """Of the classes, and below which the model declines; None: it does not."""
+    """Of the classes, and below which the model declines; None: it does not.
+
+    By scores of a model that has not learned from the sample: of others it is surer.
+    """
     classes = manifest.classes
     if manifest.task == SEVERAL:
         given = dict(zip(classes, manifest.thresholds, strict=True))
         return Thresholds(given, min_precision=spec.min_precision), None
-    # Of what it has learned from, a model is surer than of anything new.
     if spec.val_learned:
-        return Thresholds({}), None
+        if not spec.out_of_fold_uri:
+            return Thresholds({}), None
+        val = read_out_of_fold(val.sparkSession, spec.out_of_fold_uri, spec.labels_uri)
     thresholds = choose_thresholds(val, classes, min_precision=spec.min_precision)
     return thresholds, choose_threshold(val, classes)
 
@@ -89,7 +93,9 @@ def _evaluate(
         unknown = _estimate_unknown(spec, val.sparkSession, classes)
         declining = declining.model_copy(update={"unknown": unknown})
     slices = find_worst_slices(test, evaluation.accuracy, task)
-    return evaluation.model_copy(update={"declining": declining, "slices": slices})
+    chosen_on = "folds" if spec.val_learned else "val"
+    update = {"declining": declining, "slices": slices, "chosen_on": chosen_on}
+    return evaluation.model_copy(update=update)
 
 
 def choose_operating_point(

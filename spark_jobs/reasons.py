@@ -82,7 +82,7 @@ def _find_doubt(case: BadCase, evaluation: Evaluation) -> str:
     if not find_declined(best, declining.threshold)[0]:
         return ""
     return (
-        f"It looks like none of the classes: nearly all pictures of the val side have a better "
+        f"It looks like none of the classes: nearly all pictures that were held out have a better "
         f"best score than its {case.scores[0][1]:.2f}."
     )
 

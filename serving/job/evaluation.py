@@ -4,6 +4,7 @@ Intervals are of 95 %. Scores are the model's probabilities after its temperatur
 """
 
 from statistics import fmean
+from typing import Literal
 
 from serving.bundle.manifest import ONE, Task
 from serving.job.spec import Spec
@@ -42,10 +43,9 @@ class ClassScore(Spec):
     """One class against the rest. support: true samples; predicted: those that were called it.
 
     roc_auc, average_precision, curve: None where the class has no sample, or no other class has
-    one. threshold: of its probability, chosen on the val side for the best F1, or for as many of
-    its samples as are found with the evaluation's min_precision; None: none was. Where a sample may
-    have several labels it is the bundle's.
-    threshold_unreached: it is None because no score has that precision on val.
+    one. threshold: of its probability, chosen for the best F1, or for as many of its samples as are
+    found with the evaluation's min_precision; None: none was. Where a sample may have several
+    labels it is the bundle's. threshold_unreached: it is None because no score is so precise.
     """
 
     label: str
@@ -131,7 +131,7 @@ class Unknown(Spec):
 
 
 class Declining(Spec):
-    """The score by which a model says "none of these", and its threshold from the val side.
+    """The score by which a model says "none of these", and its threshold.
 
     declined: share of the test side; declined_wrong: share of it that was wrong as well. unknown:
     None where it could not be estimated.
@@ -154,7 +154,8 @@ class Evaluation(Spec):
     mean over the classes that have one; ranking_error: the most that any of them may be off, 0
     where they are exact. brier: Σ (p - y)² over classes, for two classes half of it. log_loss,
     brier, top_k and calibration are over samples that could be read. min_precision: that the
-    classes' thresholds were chosen for; 0: for the best F1.
+    classes' thresholds were chosen for; 0: for the best F1. chosen_on: what thresholds were chosen
+    on: the val side, or out-of-fold scores of train and val where the model has learned from both.
 
     Where a sample may have several labels, accuracy is the share of those whose labels are all
     found and no other is said (subset accuracy); log_loss, brier, calibration and hamming_loss are
@@ -187,6 +188,7 @@ class Evaluation(Spec):
     declining: Declining | None = None
     ranking_error: float = 0.0
     min_precision: float = 0.0
+    chosen_on: Literal["val", "folds"] = "val"
     tellable: float
     warning: str = ""
 

@@ -17,7 +17,7 @@ from spark_jobs.arrays import read_matrix, wrap_numbers
 
 Batches = Iterator[pa.RecordBatch]
 Measure = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.generic]]
-# Share of the val side that is accepted.
+# Share of known samples that is accepted.
 ACCEPTED = 0.95
 MEASURED = "label string, predicted string, found double"
 
@@ -44,8 +44,9 @@ def _measure(scored: DataFrame, width: int, measure: Measure) -> DataFrame:
 
 
 def choose_threshold(val: DataFrame, classes: tuple[str, ...]) -> float | None:
-    """What all but 5 % of the val side reach; None: it has no scores."""
-    measured = _measure(val, len(classes), measure_familiarity)
+    """What all but 5 % of known samples reach; None: they have no scores. Rows: label, scores."""
+    rows = val.withColumn("predicted", F.lit(None).cast("string"))
+    measured = _measure(rows, len(classes), measure_familiarity)
     ((found,),) = measured.agg(F.percentile("found", 1 - ACCEPTED)).collect()
     return None if found is None else float(found)
 

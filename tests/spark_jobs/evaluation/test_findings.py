@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from pyspark.sql import SparkSession
 
 from serving.bundle.manifest import MODEL_FILE
@@ -133,3 +134,9 @@ def test_train_and_val_labels_are_doubted_out_of_fold(
     assert (found.sha256, found.suspected) == (doubted["sha256"], CLASSES[2])
     queue = {one.sha256: one for one in list_reviews(database, spec.dataset, limit=10).items}
     assert queue[doubted["sha256"]].source == "label_suspect"
+    # Thresholds are chosen there, too: every best score is 0.9, but for the doubted one's.
+    evaluation = store.read_model(outcome.metrics_uri, Evaluation)
+    assert evaluation.chosen_on == "folds"
+    assert [row.threshold for row in evaluation.per_class] == pytest.approx([0.9, 0.9, 0.9])
+    point = store.read_model(outcome.operating_point_uri, OperatingPoint)
+    assert point.decline_below == pytest.approx(0.9)
