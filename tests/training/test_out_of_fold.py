@@ -109,7 +109,7 @@ def test_without_scores_the_val_side_chooses_thresholds(
     wanted = material.samples.targets[material.samples.val]
 
     def rate(thresholds: tuple[float, ...]) -> Any:
-        return f1_score(wanted, scores >= np.array(thresholds, np.float32), average=None)
+        return f1_score(wanted, scores >= np.asarray(thresholds, np.float32), average=None)
 
     assert (rate(found.thresholds) >= rate((0.5,) * 3)).all()
     assert rate(found.thresholds).sum() > rate((0.5,) * 3).sum()
