@@ -1,7 +1,8 @@
 """Model servers in Docker containers: a deployment's replicas behind their gateway."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -122,8 +123,10 @@ class ContainerHost:
         try:
             for side, there, made in zip(sides, fit, fresh, strict=True):
                 made += [self._create(side, "replica") for _ in range(side.replicas - len(there))]
-                for container in made:
-                    self._start(container, side)
+            _do_at_once(
+                self._start,
+                [(c, side) for side, made in zip(sides, fresh, strict=True) for c in made],
+            )
             for side, made in zip(sides, fresh, strict=True):
                 for container in made:
                     self._wait(container, side)
@@ -141,10 +144,12 @@ class ContainerHost:
             raise
         kept = {c.id for c in chain(*groups)}
         old = [c for c in present if c.id not in kept and c.labels[ROLE_LABEL] != "gateway"]
+        if changed:
+            # Before those that are left come to their end: who waits for it need not wait for that.
+            print(f"{served.deployment} version {served.version} serves now.", flush=True)
         if changed and any(c.status == "running" for c in old):
             time.sleep(LINGER_SECONDS)
-        for container in old:
-            end_container(container, STOP_SECONDS)
+        _end_all(old)
 
     def find_trouble(self, deployment: str, version: int) -> str | None:
         """Last words of a replica of this version that has ended or was restarted."""
@@ -157,8 +162,8 @@ class ContainerHost:
     def stop(self, deployment: str) -> None:
         found = self._find(deployment=deployment)
         # The gateway first, so that nobody is sent to a replica that ends.
-        for container in sorted(found, key=lambda c: c.labels[ROLE_LABEL] != "gateway"):
-            end_container(container, STOP_SECONDS)
+        _end_all([c for c in found if c.labels[ROLE_LABEL] == "gateway"])
+        _end_all([c for c in found if c.labels[ROLE_LABEL] != "gateway"])
         if found:
             remove_folder(deployment)
         if not self._find():
@@ -184,6 +189,19 @@ class ContainerHost:
             for container in found
             if container.labels[ROLE_LABEL] != "gateway"
         )
+
+
+def _do_at_once(work: Callable[..., None], each: Sequence[tuple[object, ...]]) -> None:
+    """One call for each, all at the same time; raises what the first of them raised, at the end."""
+    if each:
+        with ThreadPoolExecutor(len(each), thread_name_prefix="containers") as pool:
+            futures = [pool.submit(work, *arguments) for arguments in each]
+        for future in futures:
+            future.result()
+
+
+def _end_all(containers: Sequence[Container]) -> None:
+    _do_at_once(end_container, [(container, STOP_SECONDS) for container in containers])
 
 
 def _mount_tokens() -> dict[str, dict[str, str]]:

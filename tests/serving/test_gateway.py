@@ -2,56 +2,27 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 from docker.client import DockerClient
+from docker.models.containers import Container
 
-from serving import environment
+from serving import containers, environment
 from serving.containers import ContainerHost
 from serving.environment import find_free_port
-from serving.gateway import read_mark, render_config, weigh
 from serving.hosts import Served
 from serving.image import build_model_image, name_image
-from serving.sandbox import find_containers
+from serving.sandbox import end_container, find_containers
 from serving.smoke import ServeError, read_health
 from tests.serving.load import run_load
 from tests.serving.tiny import write_bundle
-
-SECONDS = {"header_seconds": 10.0, "body_seconds": 30.0, "answer_seconds": 10.0}
-
-
-def test_configuration_names_every_replica_and_waits_longer_than_servers_do() -> None:
-    config = render_config(["boards-3-a", "boards-3-b"], **SECONDS)
-    lines = [line.strip() for line in config.splitlines()]
-    servers = [line for line in lines if line.startswith("server ")]
-    assert [line.split()[2] for line in servers if "track" not in line] == [
-        "boards-3-a:8000",
-        "boards-3-b:8000",
-    ]
-    assert "timeout server 45s" in lines
-    assert "tune.bufsize 262144" in lines
-    assert "retry-on conn-failure empty-response" in lines
-    assert "http-request wait-for-body time 30000ms" in lines
-    with pytest.raises(ValueError, match="needs a replica"):
-        render_config([], **SECONDS)
-
-
-def test_mark_changes_with_the_configuration() -> None:
-    one = render_config(["a"], **SECONDS)
-    assert read_mark(one) == read_mark(render_config(["a"], **SECONDS))
-    others = [
-        render_config(["b"], **SECONDS),
-        render_config(["a", "b"], **SECONDS),
-        render_config(["a"], **{**SECONDS, "body_seconds": 31.0}),
-    ]
-    marks = {read_mark(config) for config in (one, *others)}
-    assert len(marks) == 4
-    assert all(mark in config for mark, config in [(read_mark(one), one)])
 
 
 class Shop:
@@ -126,6 +97,39 @@ def test_callers_do_not_notice_a_switch(shop: Shop) -> None:
     assert load.failures == []
     running = shop.host.list_running()
     assert [(r.version, r.port, r.state) for r in running] == [(2, shop.port, "running")] * 2
+
+
+@pytest.mark.integration
+def test_a_switch_is_told_at_once_and_replicas_begin_and_end_together(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.serve(1)
+    capsys.readouterr()
+    # Each waits until the other one has come, too.
+    begin, end = threading.Barrier(2), threading.Barrier(2)
+    told: list[tuple[str, int]] = []
+
+    def start_together(container: Any) -> None:
+        begin.wait(60)
+        start(container)
+
+    def end_together(container: Any, seconds: int) -> None:
+        end.wait(60)
+        end_container(container, seconds)
+
+    def linger(seconds: float) -> None:
+        health = read_health(shop.address)
+        told.append((capsys.readouterr().out, 0 if health is None else health.version))
+        time.sleep(seconds)
+
+    start = Container.start
+    with monkeypatch.context() as patched:
+        patched.setattr(Container, "start", start_together)
+        patched.setattr(containers, "end_container", end_together)
+        patched.setattr(containers, "time", SimpleNamespace(sleep=linger))
+        shop.serve(2)
+    assert told == [(f"{shop.deployment} version 2 serves now.\n", 2)]
+    assert [(r.version, r.state) for r in shop.host.list_running()] == [(2, "running")] * 2
 
 
 @pytest.mark.integration
@@ -210,26 +214,3 @@ def test_half_a_reconciliation_is_finished_by_the_next(shop: Shop) -> None:
     assert load.failures == []
     assert [r.version for r in shop.host.list_running()] == [2, 2]
     assert len(shop.find("gateway")) == 1
-
-
-def test_weights_share_the_requests_by_percent() -> None:
-    for percent in range(1, 51):
-        for replicas, canaries in ((1, 1), (2, 2), (2, 1), (1, 3), (16, 16), (16, 1)):
-            each, trial = weigh(replicas, canaries, percent)
-            share = trial * canaries / (trial * canaries + each * replicas)
-            assert 1 <= min(each, trial) <= max(each, trial) <= 256
-            assert abs(share - percent / 100) < 0.005, (percent, replicas, canaries)
-
-
-def test_configuration_gives_canaries_their_weight_in_the_same_backend() -> None:
-    config = render_config(["a", "b"], ["c", "d"], 10, **SECONDS)
-    servers = [line.split() for line in config.splitlines() if " weight " in line]
-    assert [(line[1], line[2], line[4]) for line in servers] == [
-        ("1", "a:8000", "9"),
-        ("2", "b:8000", "9"),
-        ("canary-3", "c:8000", "1"),
-        ("canary-4", "d:8000", "1"),
-    ]
-    assert "track replicas/canary-4 " in config
-    assert "balance roundrobin" in config
-    assert "balance roundrobin" not in render_config(["a", "b"], **SECONDS)
