@@ -44,9 +44,8 @@ class ClassScore(Spec):
 
     roc_auc, average_precision, curve: None where the class has no sample, or no other class has
     one. threshold: of its probability, chosen on the val side for the best F1, or for as many of
-    its samples as are found with the evaluation's min_precision; None: none was. Where a sample may
-    have several labels it is the bundle's.
-    threshold_unreached: it is None because no score has that precision on val.
+    its samples as are found with the evaluation's min_precision; None: none was. Of several labels
+    it is the bundle's. threshold_unreached: it is None because no score has that precision on val.
     """
 
     label: str
@@ -65,11 +64,7 @@ class ClassScore(Spec):
 
 
 class CalibrationBin(Spec):
-    """Predictions whose best probability lies in (low, high]; the first bin holds 0, too.
-
-    Where a sample may have several labels: every class of every sample, by its probability;
-    accuracy is then the share of those that the sample has.
-    """
+    """Predictions whose best probability, or of several labels any, lies in (low, high]."""
 
     low: float
     high: float
