@@ -43,7 +43,7 @@ class ClassScore(Spec):
     """One class against the rest. support: true samples; predicted: those that were called it.
 
     roc_auc, average_precision, curve: None where the class has no sample, or no other class has
-    one. threshold: of its probability, chosen for the best F1, or for as many of its samples as are
+        one. threshold: of its probability, chosen for the best F1, or for as many of its samples as are
     found with the evaluation's min_precision; None: none was. Where a sample may have several
     labels it is the bundle's. threshold_unreached: it is None because no score is so precise.
     """
@@ -64,11 +64,7 @@ class ClassScore(Spec):
 
 
 class CalibrationBin(Spec):
-    """Predictions whose best probability lies in (low, high]; the first bin holds 0, too.
-
-    Where a sample may have several labels: every class of every sample, by its probability;
-    accuracy is then the share of those that the sample has.
-    """
+    """Predictions whose best probability, or of several labels any, lies in (low, high]."""
 
     low: float
     high: float
