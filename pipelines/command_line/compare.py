@@ -5,11 +5,12 @@ import click
 from pipelines.command_line.administration import run_data_job, use_scratch
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.context import Installation, RunFiles
-from pipelines.steps import EVALUATE
+from pipelines.steps import ETL, EVALUATE
+from serving.bundle.manifest import ONE, SEVERAL, Task
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
 from spark_jobs.administration.spec import CompareRunsSpec, RunComparison
-from spark_jobs.spec import EvaluateOutcome
+from spark_jobs.spec import EtlOutcome, EvaluateOutcome
 
 # How many samples a person is shown; --json has them all.
 SHOWN = 20
@@ -29,8 +30,9 @@ def compare(one: str, other: str, as_json: bool) -> None:
     """
     installation = use_installation()
     uris = [_find_predictions(installation, run_id) for run_id in (one, other)]
+    task = _find_task(installation, one)
     with use_scratch(installation) as output_uri:
-        spec = CompareRunsSpec(output_uri=output_uri, one_uri=uris[0], other_uri=uris[1])
+        spec = CompareRunsSpec(output_uri=output_uri, one_uri=uris[0], other_uri=uris[1], task=task)
         found = run_data_job(spec, RunComparison, installation)
     emit_json(found) if as_json else show_comparison(found, one, other)
 
@@ -44,6 +46,12 @@ def _find_predictions(installation: Installation, run_id: str) -> str:
     return outcome.predictions_uri
 
 
+def _find_task(installation: Installation, run_id: str) -> Task:
+    """As the run's etl found it; earlier versions knew one."""
+    etl = RunFiles(artifacts=installation.artifacts, run_id=run_id).find(ETL.task, EtlOutcome)
+    return etl.task if etl else ONE
+
+
 def show_comparison(found: RunComparison, one: str, other: str) -> None:
     """A verdict, a line a class, and the first samples on which they differ."""
     click.echo(f"A: {one}\nB: {other}")
@@ -53,9 +61,12 @@ def show_comparison(found: RunComparison, one: str, other: str) -> None:
     )
     if found.relabelled:
         click.echo(f"{found.relabelled} more were relabelled in between, and are left out.")
+    if found.task == SEVERAL:
+        click.echo("Right: every label, and none too much; below, by label: found where it is.")
     click.echo(_describe(found.paired, found.chance))
     width = max(len(repr(row.label)) for row in found.classes)
-    click.echo(f"{'class':<{width}}  samples  A right  B right  only A  only B  chance")
+    title, right = ("label", "found") if found.task == SEVERAL else ("class", "right")
+    click.echo(f"{title:<{width}}  samples  A {right}  B {right}  only A  only B  chance")
     for row in found.classes:
         pair = row.paired
         click.echo(
@@ -66,11 +77,16 @@ def show_comparison(found: RunComparison, one: str, other: str) -> None:
     click.echo(f"They say different things of {len(found.differing)}:")
     for one_sample in found.differing[:SHOWN]:
         click.echo(
-            f"  {one_sample.name}  is {one_sample.label!r}: A {one_sample.one!r}, "
-            f"B {one_sample.other!r}"
+            f"  {one_sample.name}  is {one_sample.label!r}: A {_quote(one_sample.one)}, "
+            f"B {_quote(one_sample.other)}"
         )
     if found.differing[SHOWN:]:
         click.echo(f"  … and {len(found.differing[SHOWN:])} more: --json lists them all")
+
+
+def _quote(predicted: str) -> str:
+    """Where a sample may have several labels, a model can say none."""
+    return repr(predicted) if predicted else "none"
 
 
 def _share(pair: Paired, only: int) -> str:

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
+from serving.bundle.manifest import ONE, Task
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
+from serving.job.labels import list_classes
 from serving.job.paired_test import chance_of_difference
 from spark_jobs.administration.spec import (
     ClassComparison,
@@ -53,7 +55,9 @@ def _read_rows(predictions_uri: str) -> Iterator[dict[str, str]]:
                 yield from batch.to_pylist()
 
 
-def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> RunComparison:
+def compare_answers(
+    one: Mapping[str, Answer], other: Mapping[str, Answer], task: Task = ONE
+) -> RunComparison:
     """Raises UserError where no test sample is in both under the same label."""
     both = sorted(one.keys() & other.keys(), key=lambda sha: (one[sha].name, sha))
     shared = [sha for sha in both if one[sha].label == other[sha].label]
@@ -65,14 +69,19 @@ def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> R
         )
     by_class: dict[str, list[str]] = defaultdict(list)
     for sha in shared:
-        by_class[one[sha].label].append(sha)
+        for name in list_classes(one[sha].label, task):
+            by_class[name].append(sha)
     paired = _pair(shared, one, other)
-    pairs = {label: _pair(hashes, one, other) for label, hashes in by_class.items()}
+    pairs = {
+        label: _pair(hashes, _ask_for(one, label, task), _ask_for(other, label, task))
+        for label, hashes in by_class.items()
+    }
     return RunComparison(
         samples=len(shared),
         one_samples=len(one),
         other_samples=len(other),
         relabelled=len(both) - len(shared),
+        task=task,
         paired=paired,
         chance=_judge(paired),
         classes=tuple(
@@ -93,6 +102,18 @@ def compare_answers(one: Mapping[str, Answer], other: Mapping[str, Answer]) -> R
     )
 
 
+def _ask_for(answers: Mapping[str, Answer], label: str, task: Task) -> Mapping[str, Answer]:
+    """Where there are several labels, of each answer only whether it has this one."""
+    if task == ONE:
+        return answers
+    asked = {}
+    for sha, answer in answers.items():
+        names = (list_classes(text, task) for text in (answer.label, answer.predicted))
+        has, said = (label if label in found else "" for found in names)
+        asked[sha] = Answer(answer.name, has, said)
+    return asked
+
+
 def _pair(hashes: list[str], one: Mapping[str, Answer], other: Mapping[str, Answer]) -> Paired:
     """The first run in the challenger's place, the second in the champion's."""
     answers = [(one[sha].right, other[sha].right) for sha in hashes]
@@ -110,4 +131,5 @@ def _judge(paired: Paired) -> float:
 
 def compare_runs(spec: CompareRunsSpec) -> RunComparison:
     """Read both runs' predictions, and compare them."""
-    return compare_answers(*(read_answers(uri) for uri in (spec.one_uri, spec.other_uri)))
+    one, other = (read_answers(uri) for uri in (spec.one_uri, spec.other_uri))
+    return compare_answers(one, other, spec.task)

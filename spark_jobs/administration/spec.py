@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.evaluation import Paired
 from serving.job.inputs import Input
 from serving.job.spec import JobSpec, Name, Spec
@@ -184,10 +185,15 @@ class CompareRunsSpec(AdministrationJob):
     kind: Literal["compare_runs"] = "compare_runs"
     one_uri: str
     other_uri: str
+    task: Task = ONE
 
 
 class ClassComparison(Spec):
-    """paired: the first run in the challenger's place. chance: as in RunComparison."""
+    """paired: the first run in the challenger's place. chance: as in RunComparison.
+
+    Of the samples of the class; where a sample may have several labels, right is who found this
+    one, whatever else was said.
+    """
 
     label: str
     paired: Paired
@@ -215,6 +221,7 @@ class RunComparison(Spec):
     one_samples: int
     other_samples: int
     relabelled: int
+    task: Task = ONE
     paired: Paired
     chance: float
     classes: tuple[ClassComparison, ...]

@@ -20,11 +20,13 @@ AT = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 
 def add_run(dag_id: str, run_id: str) -> None:
     """A run as Airflow keeps it."""
-    import_all_models()
-    Base.metadata.create_all(settings.engine)
+    import_all_models()  # type: ignore[no-untyped-call]
+    engine = settings.engine
+    assert engine is not None
+    Base.metadata.create_all(engine)
     row: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "run_after": AT, "clear_number": 0}
     row |= {"run_type": "manual", "state": "success", "scheduled_by_job_id": None}
-    with settings.engine.begin() as connection:
+    with engine.begin() as connection:
         connection.execute(DagRun.__table__.insert().values(**row))
 
 

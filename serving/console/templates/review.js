@@ -3,6 +3,7 @@ const find = id => document.getElementById(id);
 const dataset = document.body.dataset.dataset;
 const base = `/datasets/${dataset}`;
 const MOST_PROPOSALS = 9;
+const MOST_CHIPS = 40; // more labels than these are written
 const SAID = {confirm: "Confirmed as", relabel: "Relabelled", delete: "Deleted; it was",
   hard: "Really hard, and right:"};
 
@@ -92,7 +93,8 @@ function proposals(item) {
 // What it has, then what the model says of it, then all others.
 function listChips(item) {
   const found = [...split(item.label), ...split(item.predicted), ...item.scores.map(one => one[0])];
-  return [...new Set([...found, ...classes])].filter(name => classes.includes(name));
+  return [...new Set([...found, ...classes])].filter(name => classes.includes(name))
+    .slice(0, MOST_CHIPS);
 }
 
 function doubt(item, name) {

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from serving.bundle.manifest import ONE as ONE_LABEL
+from serving.bundle.manifest import SEVERAL, Task
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
 from spark_jobs.administration.compare_runs import compare_runs
@@ -47,9 +49,10 @@ def write(folder: Path, rows: Rows, sides: list[str] | None = None) -> str:
     return folder.as_uri()
 
 
-def compare(tmp_path: Path, one: str, other: str) -> RunComparison:
+def compare(tmp_path: Path, one: str, other: str, task: Task = ONE_LABEL) -> RunComparison:
     output = (tmp_path / "out").as_uri()
-    return compare_runs(CompareRunsSpec(output_uri=output, one_uri=one, other_uri=other))
+    spec = CompareRunsSpec(output_uri=output, one_uri=one, other_uri=other, task=task)
+    return compare_runs(spec)
 
 
 def test_compares_what_both_have_under_one_label(tmp_path: Path) -> None:
@@ -75,6 +78,23 @@ def test_a_clear_difference_is_told(tmp_path: Path) -> None:
     found = compare(tmp_path, one, write(tmp_path / "2", [*wrong, *right[8:]]))
     # Eight tosses, all heads, or all tails.
     assert found.chance == pytest.approx(2 / 2**8)
+
+
+def test_several_labels_are_counted_one_by_one(tmp_path: Path) -> None:
+    """All right is all labels; of a label counts who found it, whatever else was said."""
+    ours: Rows = [("a", "cat|dog", "cat|dog"), ("b", "cat", "cat|dog"), ("c", "dog", "")]
+    theirs: Rows = [("a", "cat|dog", "dog"), ("b", "cat", "cat"), ("c", "dog", "dog")]
+    one, other = write(tmp_path / "1", ours), write(tmp_path / "2", theirs)
+    found = compare(tmp_path, one, other, SEVERAL)
+    assert found.task == SEVERAL
+    assert found.paired == Paired(both=0, challenger_only=1, champion_only=2, neither=0)
+    assert [(row.label, row.paired) for row in found.classes] == [
+        ("cat", Paired(both=1, challenger_only=1, champion_only=0, neither=0)),
+        ("dog", Paired(both=1, challenger_only=0, champion_only=1, neither=0)),
+    ]
+    # Where a sample has one label, a bar is just a sign.
+    plain = compare(tmp_path, one, other)
+    assert [row.label for row in plain.classes] == ["cat", "cat|dog", "dog"]
 
 
 @pytest.mark.parametrize(
