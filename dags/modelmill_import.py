@@ -10,7 +10,7 @@
   Name the Airflow connection to it, never its address. The collection is only read.
 
 A picture may have several labels: `a|b` in a CSV's cell (choose *Labels a picture*: Several), or a
-list in JSON lines or a document. Training on those is not possible yet.
+list in JSON lines or a document.
 
 **What happens:** the bytes go into HDFS as they are, the labels into MongoDB. Files that are no
 pictures, are empty or cannot be read are listed with the reason, and the rest goes on; where HDFS

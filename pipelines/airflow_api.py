@@ -1,6 +1,6 @@
 """Airflow's REST API: what the command line needs of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -117,12 +117,25 @@ class AirflowApi:
         before = max(
             (i for i, line in enumerate(lines) if line == BEFORE_OUTPUT), default=len(lines)
         )
-        return next((line for line in reversed(lines[before + 1 :]) if line.strip()), None)
+        # A line of dashes tells nobody anything.
+        told = (line for line in reversed(lines[before + 1 :]) if any(map(str.isalnum, line)))
+        return next(told, None)
 
     def read_xcom(self, run: DagRun, task_id: str, key: str) -> Any:
         """What a task left; None where it left nothing under this key."""
         path = f"{self._path(run)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._call("GET", path, missing={"value": None})["value"]
+
+    def fail_run(self, run: DagRun) -> DagRun:
+        """End a run as the button "mark as failed" does: its tasks' processes are ended."""
+        return DagRun.model_validate(self._call("PATCH", self._path(run), json={"state": "failed"}))
+
+    def clear_tasks(self, run: DagRun, task_ids: Sequence[str]) -> None:
+        """Let these tasks run once more; the run goes on."""
+        body = {"dry_run": False, "dag_run_id": run.dag_run_id, "task_ids": list(task_ids)}
+        # What failed is not all: tasks that never began were skipped.
+        body |= {"only_failed": False, "reset_dag_runs": True}
+        self._call("POST", f"dags/{run.dag_id}/clearTaskInstances", json=body)
 
     def answer(self, run: DagRun, task_id: str, option: str) -> None:
         """Choose one of the options that a waiting task offers."""

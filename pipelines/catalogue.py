@@ -5,7 +5,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from serving.job.errors import UserError
-from serving.job.labels import check_trainable
 from serving.job.mongo import use_database
 from serving.job.text import suggest
 
@@ -35,12 +34,6 @@ def check_dataset(name: str) -> None:
     raise UserError(
         f"dataset was {name!r}, but imported are only: {', '.join(names)}.{suggest(name, names)}"
     )
-
-
-def check_task(name: str) -> None:
-    """Raise UserError where the dataset cannot be trained on."""
-    with use_database() as database:
-        check_trainable(database, name)
 
 
 def find_deployment(name: str) -> Deployment | None:

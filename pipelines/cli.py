@@ -32,6 +32,8 @@ COMMANDS = {
     "stages": "pipelines.command_line.stages:stages",
     "stage": "pipelines.command_line.stages:stage",
     "train": "pipelines.command_line.runs:train",
+    "cancel": "pipelines.command_line.interrupting:cancel",
+    "resume": "pipelines.command_line.interrupting:resume",
     "approve": "pipelines.command_line.answers:approve",
     "reject": "pipelines.command_line.answers:reject",
     "runs": "pipelines.command_line.runs:runs",

@@ -83,7 +83,7 @@ class ImportRequest(Form):
         description=(
             "several: a picture may have more than one label; in a CSV they stand in one cell, "
             "a|b. Lists in JSON lines and in a collection are recognised by themselves. The "
-            "dataset's first import decides. Training on several labels is not possible yet."
+            "dataset's first import decides."
         ),
         json_schema_extra={
             "values_display": {"one": "One", "several": "Several"},

@@ -8,6 +8,7 @@ from pipelines.gate.decision import GateDecision
 from pipelines.import_request import ImportRequest
 from pipelines.request import RunRequest
 from pipelines.search_plan import choose_inputs, search_seconds
+from serving.bundle.manifest import SEVERAL, Task
 from serving.job.inputs import Input
 from serving.job.spec import Spec
 from serving.spec import BuildImageOutcome, BuildImageSpec, DeploySpec
@@ -21,7 +22,7 @@ from spark_jobs.spec import (
     LabelFields,
     StageSpec,
 )
-from training.spec import ExportBackboneOutcome, TrainOutcome, TrainSpec, WarmStart
+from training.spec import ExportBackboneOutcome, TaskName, TrainOutcome, TrainSpec, WarmStart
 
 
 class Seeds(Spec):
@@ -143,10 +144,16 @@ def etl_spec(plan: RunPlan, output_uri: str) -> EtlSpec:
     )
 
 
+def name_task(task: Task) -> TaskName:
+    """What trains it."""
+    return "multilabel" if task == SEVERAL else "classification"
+
+
 def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
     """A head on the snapshot's features."""
     return TrainSpec(
         output_uri=output_uri,
+        task=name_task(etl.task),
         run_id=plan.run_id,
         dataset=plan.request.dataset,
         snapshot_id=etl.snapshot_id,
@@ -161,6 +168,7 @@ def train_spec(plan: RunPlan, etl: EtlOutcome, output_uri: str) -> TrainSpec:
         max_trials=plan.request.max_trials,
         max_latency_ms=plan.request.max_latency_ms,
         max_model_mb=plan.request.max_model_mb,
+        min_precision=plan.request.min_precision if etl.task == SEVERAL else 0.0,
         warm_start=plan.request.warm_start == "champion",
         deepest=plan.request.deepest,
         warm_from=plan.warm_from,

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
-from pipelines.catalogue import check_dataset, check_task
+from pipelines.catalogue import check_dataset
 from pipelines.code import code_version
 from pipelines.commands import python_command
 from pipelines.context import Installation
@@ -30,7 +30,6 @@ def plan_run(
 ) -> RunPlan:
     """Check the dataset, make sure of the backbones, and decide everything else."""
     check_dataset(request.dataset)
-    check_task(request.dataset)
     if request.snapshot:
         check_snapshot(request.dataset, request.snapshot)
     return make_plan(

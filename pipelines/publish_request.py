@@ -67,6 +67,12 @@ class PublishRequest(Form):
         title="Canary, minutes",
         description="For set: for how long, before it gets all of them or is sent away. 0: as now.",
     )
+    allow_slow: bool = Field(
+        default=False,
+        title="Allow slow",
+        description="For promote: also where it is many times slower than the version in service. "
+        "The history shows that. A canary that is slow is sent away all the same.",
+    )
     reason: str = Field(
         default="",
         max_length=500,
@@ -87,6 +93,7 @@ def publish_spec(
         replicas=request.replicas,
         canary_percent=request.canary_percent,
         canary_minutes=request.canary_minutes,
+        allow_slow=request.allow_slow,
         request_id=request_id,
         actor=actor,
         reason=request.reason,

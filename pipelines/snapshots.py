@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.errors import UserError
 from serving.job.mongo import use_database
 from serving.job.text import list_some, suggest
@@ -23,19 +24,27 @@ class SideCount(BaseModel):
 
 
 class SnapshotSummary(BaseModel):
-    """One snapshot; purged: how many of its samples have no bytes any more."""
+    """One snapshot; purged: how many of its samples have no bytes any more.
+
+    counts: a sample with several labels counts under each. sides: side → samples; empty in older
+    ones, whose samples have one label.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     snapshot_id: str
     dataset: str
+    task: Task = ONE
     cutoff: datetime
     samples: int
     counts: tuple[SideCount, ...]
+    sides: dict[str, int] = {}
     purged: int
 
     def count_side(self, side: str) -> int:
         """Samples on one side."""
+        if self.sides:
+            return self.sides[side]
         return sum(count.samples for count in self.counts if count.side == side)
 
 
@@ -45,9 +54,11 @@ def list_snapshots(database: Any, dataset: str) -> tuple[SnapshotSummary, ...]:
         SnapshotSummary(
             snapshot_id=one["_id"],
             dataset=one["dataset"],
+            task=one.get("task", ONE),
             cutoff=one["cutoff"],
             samples=one["samples"],
             counts=tuple(SideCount(**count) for count in one["counts"]),
+            sides=one.get("sides", {}),
             purged=one.get("purged", 0),
         )
         for one in database["snapshots"].find({"dataset": dataset}).sort("cutoff", -1)

@@ -2,6 +2,7 @@
 
 from pydantic import ValidationError
 
+from pipelines.plan import name_task
 from serving.bundle.manifest import MANIFEST_FILE, Manifest
 from serving.job import store
 from serving.job.mongo import use_database
@@ -39,6 +40,7 @@ def read_warm_start(bundle_uri: str) -> WarmStart | None:
     if not store.exists(outcome.head_uri):
         return None
     return WarmStart(
+        task=name_task(manifest.task),
         run_id=manifest.lineage.run_id,
         head_uri=outcome.head_uri,
         recipe=outcome.recipe,

@@ -9,7 +9,7 @@ from serving.desired import DesiredState
 from serving.hosts import Host, Served
 from serving.job.errors import UserError
 from serving.reconcile import FAILURES, choose_host, use_hosts
-from serving.slowness import check_pace
+from serving.slowness import check_pace, find_slowness
 from serving.smoke import ServeError
 
 
@@ -18,10 +18,13 @@ def check_candidate(
     check: Callable[[str], None],
     pictures: Sequence[bytes],
     current: DesiredState | None,
-) -> None:
+    *,
+    allow_slow: bool = False,
+) -> str:
     """Start a server that takes no requests, ask it, and time it; check raises ServeError.
 
     pictures: what is timed. current: what is in service, and timed beside it; None: nothing is.
+    allow_slow: being slow is told, in the sentence that comes back, and keeps it out no more.
     Raises UserError where it does not come up, or fails. One at a time in this installation: a host
     removes candidates that others have left.
     """
@@ -36,7 +39,10 @@ def check_candidate(
             with host.candidate(served) as address:
                 check(address)
                 with _start_beside(hosts, current) as beside:
+                    if allow_slow:
+                        return find_slowness(address, beside, pictures)
                     check_pace(address, beside, pictures)
+                    return ""
     except ServeError as error:
         raise UserError(
             f"Version {served.version} of {served.deployment} failed its smoke test and was "

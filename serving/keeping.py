@@ -45,7 +45,11 @@ class Keeping(BaseModel):
 
 
 class KeptRequest(BaseModel):
-    """What was answered. sha256: of the picture, once its bytes have gone to the review queue."""
+    """What was answered. sha256: of the picture, once its bytes have gone to the review queue.
+
+    label: as an evaluation writes it; several as `a|b`, empty where none was said. score: how sure
+    the answer was.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -103,7 +107,7 @@ class Keeper:
         self._random = random.Random()  # noqa: S311 - a sample, no secret
 
     def wants(self, score: float) -> bool:
-        """Whether a picture with this best score is kept."""
+        """Whether a picture whose answer is so sure is kept."""
         sampled = self._random.random() < self._keeping.share
         return (score < self._keeping.below or sampled) and self._waiting < MAX_WAITING
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from serving import environment
 from serving.bundle_files import drop_fetched, fetch_bundle
 from serving.hosts import Running, Served, ServedBy, address_of
+from serving.last_words import read_last_words
 from serving.smoke import ServeError, read_health, wait_ready
 from serving.supervising import add_program, remove_program, use_supervisor
 from serving.tokens import locate_tokens
@@ -82,7 +83,8 @@ def render_program(served: Served, bundle: Path, port: int, log: Path) -> str:
 def _tail(path: Path) -> str:
     if not path.is_file():
         return "it said nothing"
-    return path.read_bytes()[-LAST_BYTES:].decode(errors="replace").strip() or "it said nothing"
+    log = path.read_bytes()[-LAST_BYTES:].decode(errors="replace")
+    return read_last_words(log) or "it said nothing"
 
 
 class ProcessHost:

@@ -131,13 +131,25 @@ def _explain_drop(state: DesiredState, spec: PublishSpec) -> str:
     )
 
 
-def _check_promoted(state: DesiredState, wanted: DesiredState) -> None:
-    """The smoke test of what is to get requests; one on trial already has shown what it does."""
+def _check_promoted(state: DesiredState, wanted: DesiredState, *, allow_slow: bool) -> str:
+    """The smoke test of what is to get requests; one on trial already has shown what it does.
+
+    In which way it is slow, where that is allowed.
+    """
     target = wanted.past if wanted.canary is None else wanted.canary.past
     if state.canary is not None and state.canary.past == target:
-        return
+        return ""
     served = Served(deployment=state.deployment, **target.model_dump())
-    check_candidate(served, check_sense, [content for _, content in make_pictures()], state)
+    pictures = [content for _, content in make_pictures()]
+    return check_candidate(served, check_sense, pictures, state, allow_slow=allow_slow)
+
+
+def _explain(spec: PublishSpec, slow: str) -> str:
+    """Why, for the history, which also shows that the limit of slowness was lifted."""
+    if not spec.allow_slow:
+        return spec.reason
+    told = f"The limit of slowness was lifted{f': {slow}' if slow else '.'}"
+    return f"{spec.reason} {told}".strip()
 
 
 def _put_back(database: Any, wanted: DesiredState, before: DesiredState, why: str) -> None:
@@ -163,13 +175,13 @@ def publish(spec: PublishSpec) -> PublishOutcome:
     """
     with use_database() as database:
         before = state = _read_state(database, spec.deployment)
-        own = find_canary(state, spec.request_id)
+        own, slow = find_canary(state, spec.request_id), ""
         if own is None and state.request_id != spec.request_id:
             if state.dropped is not None and state.dropped.request_id == spec.request_id:
                 raise UserError(state.dropped.why)
             wanted = decide(state, spec)
             if spec.action == "promote":
-                _check_promoted(state, wanted)
+                slow = _check_promoted(state, wanted, allow_slow=spec.allow_slow)
             if not compare_and_set(database, wanted, state.generation):
                 raise UserError(
                     f"Deployment {spec.deployment!r} was changed by somebody else just now: look "
@@ -178,7 +190,7 @@ def publish(spec: PublishSpec) -> PublishOutcome:
             state = wanted
         note = ""
         if find_canary(state, spec.request_id) is not None:
-            begin_event(database, state, who=spec.actor, why=spec.reason)
+            begin_event(database, state, who=spec.actor, why=_explain(spec, slow))
             state, note = drive_canary(database, spec.deployment, spec.request_id)
         if state.request_id == spec.request_id:
             record_event(
@@ -186,7 +198,7 @@ def publish(spec: PublishSpec) -> PublishOutcome:
                 state,
                 action=spec.action,
                 who=spec.actor,
-                why=f"{spec.reason} {note}".strip(),
+                why=f"{_explain(spec, slow)} {note}".strip(),
                 from_version=_find_origin(before, state, spec),
             )
         try:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from serving import environment
-from serving.bundle.manifest import MANIFEST_FILE, Manifest
+from serving.bundle.manifest import MANIFEST_FILE, SEVERAL, Manifest
 from serving.desired import read_desired
 from serving.job import store
 from serving.job.errors import UserError
@@ -40,11 +40,6 @@ class _Kept(NamedTuple):
     @property
     def picture(self) -> Path:
         return self.note.with_suffix(".bin")
-
-    @property
-    def suspicion(self) -> float:
-        contradicted = self.feedback is not None and self.feedback != self.request.label
-        return 1.0 if contradicted else 1 - self.request.score
 
     def drop(self) -> None:
         """Leave nothing of it."""
@@ -167,6 +162,13 @@ class Queueing:
         except (UserError, ValueError):
             return None
 
+    def _suspect(self, one: _Kept) -> float:
+        """How likely the answer is wrong, 0 to 1: surely, where its sender says so."""
+        # Several labels are the same in any order.
+        said = self._clean(one.feedback) if self._task == SEVERAL else one.feedback
+        contradicted = one.feedback is not None and said != one.request.label
+        return 1.0 if contradicted else 1 - one.request.score
+
     def _ask(self, one: _Kept, segment: str, size_bytes: int) -> ReviewItem:
         feedback = self._clean(one.feedback)
         request = one.request
@@ -176,10 +178,10 @@ class Queueing:
             name=self._name(one),
             label=feedback or request.label,
             predicted=request.label,
-            scores=((request.label, request.score),),
+            scores=((request.label, request.score),) if request.label else (),
             source="served",
             run_id="",
-            suspicion=one.suspicion,
+            suspicion=self._suspect(one),
             queued_at=datetime.now(UTC),
             served=ServedPicture(
                 deployment=self._deployment,
@@ -198,7 +200,7 @@ class Queueing:
         if feedback is None:
             return 0
         news = {"decision": None, "source": "served", "served.feedback": {"$ne": feedback}}
-        said = {"label": feedback, "served.feedback": feedback, "suspicion": one.suspicion}
+        said = {"label": feedback, "served.feedback": feedback, "suspicion": self._suspect(one)}
         found = self._database[COLLECTION].update_one(key | news, {"$set": said})
         return int(found.modified_count)
 

@@ -17,6 +17,7 @@ from serving.docker_client import (
     VERSION_LABEL,
     home_label,
 )
+from serving.last_words import read_last_words
 
 # service: the one container that served before there were gateways.
 Role = Literal["candidate", "replica", "gateway", "service"]
@@ -114,7 +115,8 @@ def read_address(container: Container) -> str:
 
 def last_words(container: Container) -> str:
     """The end of its log."""
-    return container.logs(tail=LOG_LINES).decode(errors="replace").strip() or "it said nothing"
+    log = container.logs(tail=LOG_LINES).decode(errors="replace")
+    return read_last_words(log) or "it said nothing"
 
 
 def find_death(container: Container) -> str | None:

@@ -1,41 +1,48 @@
-"""What the model server accepts and answers, in its own API and in three that others made."""
+"""What the model server accepts and answers, in its own API and in Baidu's two."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.bundle.operating_point import OperatingPoint
 
 DEFAULT_TOP = 5
+# Characters: of a class's name, and of all names that one feedback may say.
+MAX_LABEL, MAX_LABELS = 200, 10_000
 Base64 = Annotated[str, Field(description="The picture's bytes, base64")]
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """Ours, to the letter."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _ForeignMessage(BaseModel):
+class ForeignMessage(BaseModel):
     """Others' clients may send fields that mean nothing here."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class PredictRequest(_Message):
+class PredictRequest(Message):
     """A picture as JSON."""
 
     image: Base64
     top: int = Field(default=DEFAULT_TOP, ge=1, description="How many labels to answer")
 
 
-class LabelScore(_Message):
-    """One class; the scores of all classes sum to 1."""
+class LabelScore(Message):
+    """One class and its probability.
+
+    Those of all classes sum to 1; where a picture may show several, each is one of its own.
+    """
 
     label: str
     score: Score
 
 
-class AnsweringModel(_Message):
+class AnsweringModel(Message):
     """Which model gave this answer."""
 
     deployment: str
@@ -45,7 +52,10 @@ class AnsweringModel(_Message):
 
 
 class ModelInfo(AnsweringModel):
-    """The model that answers, and where it comes from. No operating point: it never declines."""
+    """The model that answers, and where it comes from. No operating point: it never declines.
+
+    thresholds: where a picture may show several classes, the probability from which each is said.
+    """
 
     task: str
     classes: tuple[str, ...]
@@ -56,12 +66,18 @@ class ModelInfo(AnsweringModel):
     weights_licence: str
     created_at: str
     operating_point: OperatingPoint | None = None
+    thresholds: dict[str, float] | None = None
 
 
-class Prediction(_Message):
-    """`results` are best first. `declined`: it looks like none of these, whatever comes first."""
+class Prediction(Message):
+    """`labels`: what the picture shows, best first; `results`: the best classes, said or not.
+
+    `declined`: it looks like none of these, so there is no label, whatever comes first.
+    """
 
     declined: bool = False
+    # Servers of before name none.
+    labels: tuple[str, ...] = ()
     results: tuple[LabelScore, ...]
 
 
@@ -72,7 +88,7 @@ class PredictResponse(Prediction):
     model: AnsweringModel
 
 
-class PredictManyResponse(_Message):
+class PredictManyResponse(Message):
     """The answer to a list, or to a form of several files: one prediction each, in their order."""
 
     request_id: str
@@ -80,21 +96,24 @@ class PredictManyResponse(_Message):
     model: AnsweringModel
 
 
-class FeedbackRequest(_Message):
-    """What a picture really shows; `picture` counts those of its request from 0."""
+class FeedbackRequest(Message):
+    """What a picture really shows; `picture` counts those of its request from 0.
+
+    label: several are written as `a|b`, in any order, where the model knows several a picture.
+    """
 
     request_id: str = Field(max_length=64)
     picture: int = Field(default=0, ge=0, le=10_000)
-    label: str = Field(min_length=1, max_length=200)
+    label: str = Field(min_length=1, max_length=MAX_LABELS)
 
 
-class FeedbackResponse(_Message):
+class FeedbackResponse(Message):
     """It was written down, for people to review."""
 
     request_id: str
 
 
-class ErrorDetail(_Message):
+class ErrorDetail(Message):
     """`code` is for programs, `message` for people."""
 
     code: str
@@ -102,13 +121,13 @@ class ErrorDetail(_Message):
     request_id: str
 
 
-class ErrorResponse(_Message):
+class ErrorResponse(Message):
     """Every answer of the native API from 400 upwards."""
 
     error: ErrorDetail
 
 
-class Health(_Message):
+class Health(Message):
     """The server answers only once its model is loaded; "draining": it takes nothing new."""
 
     status: Literal["ok", "draining"] = "ok"
@@ -116,34 +135,34 @@ class Health(_Message):
     version: int
 
 
-class Liveness(_Message):
+class Liveness(Message):
     """The process runs."""
 
     status: Literal["alive"] = "alive"
 
 
-class EasyDLRequest(_ForeignMessage):
+class EasyDLRequest(ForeignMessage):
     """EasyDL's on-premises request."""
 
     image: Base64
     top_num: int = Field(default=DEFAULT_TOP, ge=1, description="How many labels to answer")
 
 
-class EasyDLResult(_Message):
+class EasyDLResult(Message):
     """One class."""
 
     name: str
     score: Score
 
 
-class EasyDLResponse(_Message):
-    """`results` are best first."""
+class EasyDLResponse(Message):
+    """`results` are best first; where a picture may show several classes, those that it shows."""
 
     log_id: int
     results: tuple[EasyDLResult, ...]
 
 
-class EasyDLError(_Message):
+class EasyDLError(Message):
     """Every answer of this API from 400 upwards."""
 
     log_id: int
@@ -151,13 +170,13 @@ class EasyDLError(_Message):
     error_msg: str
 
 
-class EasyEdgeRequest(_ForeignMessage):
+class EasyEdgeRequest(ForeignMessage):
     """A picture as JSON; raw bytes do as well."""
 
     image: Base64
 
 
-class EasyEdgeResult(_Message):
+class EasyEdgeResult(Message):
     """One class; `index` counts the bundle's classes from 0."""
 
     confidence: Score
@@ -165,7 +184,7 @@ class EasyEdgeResult(_Message):
     label: str
 
 
-class EasyEdgeResponse(_Message):
+class EasyEdgeResponse(Message):
     """Classes whose confidence reaches the threshold, best first."""
 
     cost_ms: float
@@ -173,86 +192,9 @@ class EasyEdgeResponse(_Message):
     results: tuple[EasyEdgeResult, ...]
 
 
-class EasyEdgeError(_Message):
+class EasyEdgeError(Message):
     """Every answer of this API from 400 upwards."""
 
     cost_ms: float = 0.0
     error_code: int
     error_msg: str
-
-
-class ServerMetadata(_Message):
-    """Open Inference Protocol: the server."""
-
-    name: str
-    version: str
-    extensions: tuple[str, ...]
-
-
-class TensorMetadata(_Message):
-    """Open Inference Protocol: one input or output; -1 is any number."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-
-
-class ModelMetadata(_Message):
-    """Open Inference Protocol: the model."""
-
-    name: str
-    versions: tuple[str, ...]
-    platform: str
-    inputs: tuple[TensorMetadata, ...]
-    outputs: tuple[TensorMetadata, ...]
-
-
-class InferInput(_ForeignMessage):
-    """A tensor; its elements are in `data`, or behind the JSON where binary_data_size is given."""
-
-    name: str
-    shape: Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], Field(max_length=8)]
-    datatype: str
-    parameters: dict[str, Any] = {}
-    data: list[Any] | None = None
-
-
-class InferRequestedOutput(_ForeignMessage):
-    """An output that is wanted."""
-
-    name: str
-    parameters: dict[str, Any] = {}
-
-
-class InferRequest(_ForeignMessage):
-    """Open Inference Protocol: what is asked."""
-
-    id: str | None = None
-    parameters: dict[str, Any] = {}
-    inputs: tuple[InferInput, ...]
-    outputs: tuple[InferRequestedOutput, ...] = ()
-
-
-class InferOutput(_Message):
-    """A tensor of the answer; without `data` its elements stand behind the JSON."""
-
-    name: str
-    shape: tuple[int, ...]
-    datatype: str
-    parameters: dict[str, int] | None = None
-    data: list[float] | list[str] | None = None
-
-
-class InferResponse(_Message):
-    """Open Inference Protocol: the answer."""
-
-    id: str | None = None
-    model_name: str
-    model_version: str
-    outputs: tuple[InferOutput, ...]
-
-
-class InferError(_Message):
-    """Every answer of this API from 400 upwards."""
-
-    error: str

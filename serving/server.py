@@ -1,6 +1,7 @@
 """Serve one bundle: python -m serving.server --bundle DIR --deployment NAME --version N."""
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -17,6 +18,7 @@ from serving.patience import make_protocol
 from serving.service import Service
 from serving.telemetry import set_up_logging
 
+LOGGER = logging.getLogger("serving.server")
 GRACE_SECONDS = 8
 KEEP_ALIVE_SECONDS = 75
 
@@ -63,7 +65,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM; requests in work get GRACE_SECONDS to end."""
+    """Serve until SIGTERM; requests in work get GRACE_SECONDS to end.
+
+    Whatever it says, from here on, is one JSON object a line; 1: it could not start, and said why.
+    """
     arguments = parse_arguments(argv)
     set_up_logging()
     try:
@@ -75,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             limits,
             tokens=arguments.tokens,
         )
-    except (BadBundleError, LimitsError) as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+    except (BadBundleError, LimitsError, OSError) as error:
+        LOGGER.error("The server cannot start: %s", error)
         return 1
     config = uvicorn.Config(
         app,

@@ -12,8 +12,9 @@ import numpy as np
 from serving.batching import Batcher, ExpiredError, Row
 from serving.body import NAME_CHARACTERS, Intake, Upload
 from serving.bundle import codec
-from serving.bundle.operating_point import find_declined
-from serving.bundle.predictor import Predictor
+from serving.bundle.labels import choose_labels, measure_sureness, write_labels
+from serving.bundle.manifest import SEVERAL
+from serving.bundle.predictor import Predictor, find_threshold
 from serving.keeping import Keeper
 from serving.limits import Limits
 from serving.pace import Pace
@@ -41,6 +42,9 @@ def describe_model(predictor: Predictor, deployment: str, version: int) -> Model
         classes=manifest.classes,
         metrics=manifest.metrics,
         operating_point=predictor.operating_point,
+        thresholds=dict(zip(manifest.classes, manifest.thresholds, strict=True))
+        if manifest.task == SEVERAL
+        else None,
         **lineage,
     )
 
@@ -91,8 +95,12 @@ class Service:
     @property
     def threshold(self) -> float:
         """Smallest best score that the bundle calls an answer; 0 where it names none."""
-        point = self.predictor.operating_point
-        return 0.0 if point is None else point.decline_below
+        return find_threshold(self.predictor)
+
+    @property
+    def is_several(self) -> bool:
+        """Whether a picture may show several classes."""
+        return self.predictor.manifest.task == SEVERAL
 
     def find_refusal(self) -> RequestError | None:
         """The error where there is no room: known before a body is read."""
@@ -147,10 +155,9 @@ class Service:
         if self.keeper is None:
             return
         for number, (upload, row) in enumerate(zip(uploads, scores, strict=True)):
-            best = int(np.argmax(row))
-            if self.keeper.wants(float(row[best])):
-                label = self.classes[best]
-                self.keeper.keep(request_id, number, upload.data, label, float(row[best]))
+            score = measure_sureness(row, self.predictor.manifest)
+            if self.keeper.wants(score):
+                self.keeper.keep(request_id, number, upload.data, self.name_answer(row), score)
 
     async def score_rows(self, rows: np.ndarray) -> list[Row]:
         """The same for prepared pictures [n, 3, size, size]; raises RequestError."""
@@ -187,20 +194,33 @@ class Service:
         if not all(np.isfinite(row).all() for row in scores):
             raise unusable
         for row in scores:
-            self.metrics.count_label(self.classes[int(np.argmax(row))])
-            if self._declines(row):
+            labels = self.find_labels(row)
+            for label in labels if self.is_several else (self.name_answer(row),):
+                self.metrics.count_label(label)
+            if not labels:
                 self.metrics.count_declined()
         return scores
 
     def predict(self, scores: Row, top: int | None) -> Prediction:
-        """Scores → labels, best first."""
+        """Scores → labels, and the best classes."""
         ranked = codec.rank_labels(scores, self.classes, top)
         # float32 sums may end a hair above 1.
         results = tuple(LabelScore(label=label, score=min(score, 1.0)) for label, score in ranked)
-        return Prediction(declined=self._declines(scores), results=results)
+        labels = self.find_labels(scores)
+        return Prediction(declined=not labels, labels=labels, results=results)
 
-    def _declines(self, scores: Row) -> bool:
-        return bool(find_declined(scores[np.newaxis], self.threshold)[0])
+    def find_labels(self, scores: Row) -> tuple[str, ...]:
+        """What the picture shows, best first; none: it looks like none of the classes."""
+        return choose_labels(scores, self.predictor.manifest, self.threshold)
+
+    def name_answer(self, scores: Row) -> str:
+        """The answer as one string, as evaluations write it.
+
+        The best class, even where that is declined; all labels where there may be several.
+        """
+        if self.is_several:
+            return write_labels(self.find_labels(scores))
+        return self.classes[int(np.argmax(scores))]
 
     def close(self) -> None:
         """Finish what was taken."""

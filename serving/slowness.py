@@ -18,7 +18,17 @@ ALONE_SECONDS = 5.0
 
 
 def check_pace(address: str, beside: str | None, pictures: Sequence[bytes]) -> None:
-    """Raises ServeError where a picture takes too long.
+    """Raises ServeError where find_slowness finds something."""
+    slow = find_slowness(address, beside, pictures)
+    if slow:
+        raise ServeError(
+            f"{slow} Train with a smaller backbone or input (max_latency_ms in the form), or let "
+            "it in all the same: ./modelmill promote --allow-slow."
+        )
+
+
+def find_slowness(address: str, beside: str | None, pictures: Sequence[bytes]) -> str:
+    """A sentence where a picture takes too long; else nothing.
 
     beside: address of a server of the version in service that is as idle; None: there is none. One
     that answers wrongly is none, either: what is broken must not keep out what replaces it.
@@ -26,19 +36,14 @@ def check_pace(address: str, beside: str | None, pictures: Sequence[bytes]) -> N
     seconds, before = time_in_turns(address, beside, pictures)
     taken = f"it takes {seconds:.3f} s a picture (median of {ROUNDS})"
     if before is None:
-        if seconds > ALONE_SECONDS:
-            raise ServeError(
-                f"{taken}, and {ALONE_SECONDS:g} s is the most. Train with a smaller backbone or "
-                "input (max_latency_ms in the form)."
-            )
-        return
+        return f"{taken}, and {ALONE_SECONDS:g} s is the most." if seconds > ALONE_SECONDS else ""
     limit = max(UNNOTICED_SECONDS, SLOWER * before)
-    if seconds > limit:
-        raise ServeError(
-            f"{taken}, and the version in service {before:.3f} s on the same pictures: at most "
-            f"{limit:.3f} s is taken, {SLOWER:g} times that or {UNNOTICED_SECONDS:g} s. Train with "
-            "a smaller backbone or input (max_latency_ms in the form)."
-        )
+    if seconds <= limit:
+        return ""
+    return (
+        f"{taken}, and the version in service {before:.3f} s on the same pictures: at most "
+        f"{limit:.3f} s is taken, {SLOWER:g} times that or {UNNOTICED_SECONDS:g} s."
+    )
 
 
 def time_in_turns(

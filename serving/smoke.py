@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 import requests
 from PIL import Image
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from serving.bundle.labels import write_labels
+from serving.bundle.manifest import ONE, SEVERAL, Task
 from serving.schemas import Health, PredictResponse
 from serving.spec import SmokeSamples
 
@@ -18,6 +20,26 @@ POLL_SECONDS = 0.1
 
 class ServeError(Exception):
     """A model server did not come up, or answers wrongly; the text says why."""
+
+
+class _Told(BaseModel):
+    """Of what a server tells about its model, whatever its version tells besides."""
+
+    task: Task = ONE
+
+
+def read_task(address: str) -> Task:
+    """Whether it answers one label a picture, or several; raises ServeError."""
+    try:
+        response = requests.get(f"{address}/v1/model", timeout=30)
+    except requests.RequestException as error:
+        raise ServeError(f"it did not say what it serves: {error}") from None
+    if not response.ok:
+        raise ServeError(f"it did not say what it serves: {response.status_code}")
+    try:
+        return _Told.model_validate_json(response.content).task
+    except ValidationError as error:
+        raise ServeError(f"it serves what is not known here: {error}") from None
 
 
 def read_health(address: str) -> Health | None:
@@ -52,18 +74,32 @@ def wait_ready(
 
 
 def check_answers(address: str, samples: SmokeSamples) -> None:
-    """Ask for each sample's label; raises ServeError at the first wrong one."""
+    """Ask for each sample's label; raises ServeError at the first wrong one.
+
+    Of several labels every one counts, and that there is no other.
+    """
     if not samples.samples:
         raise ServeError("there are no smoke samples to check the new version with")
+    task = read_task(address)
     for sample in samples.samples:
         name = f"sample {sample.sha256[:12]}"
         answer = ask(address, name, base64.b64decode(sample.content_base64))
-        best = answer.results[0].label if answer.results else None
-        if best != sample.predicted:
+        said = name_answer(answer, task)
+        if said != sample.predicted:
             raise ServeError(
-                f"{name} is {best!r} to the server, and was {sample.predicted!r} to the bundle "
+                f"{name} is {said!r} to the server, and was {sample.predicted!r} to the bundle "
                 "that was evaluated"
             )
+
+
+def name_answer(answer: PredictResponse, task: Task) -> str | None:
+    """As the evaluation writes it: several labels as `a|b`, else the best class, even if declined.
+
+    None where there is no class at all.
+    """
+    if task == SEVERAL:
+        return write_labels(answer.labels)
+    return answer.results[0].label if answer.results else None
 
 
 def check_sense(address: str) -> None:

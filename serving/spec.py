@@ -140,8 +140,8 @@ class PublishSpec(JobSpec):
 
     version: what to promote, to go back to or to hold new ones to; 0: the one before, or for pin
     the one in service. replicas, canary_percent and canary_minutes: what to set; 0, -1 and 0: as
-    they are. request_id: the same in every attempt of one request, so that a retry does not go back
-    twice.
+    they are. allow_slow: of promote, however slow the version is beside the one in service.
+    request_id: the same in every attempt of one request, so that a retry does not go back twice.
     """
 
     kind: Literal["publish"] = "publish"
@@ -151,6 +151,7 @@ class PublishSpec(JobSpec):
     replicas: int = Field(default=0, ge=0, le=MAX_REPLICAS)
     canary_percent: int = Field(default=-1, ge=-1, le=MAX_CANARY_PERCENT)
     canary_minutes: float = Field(default=0.0, ge=0, le=MAX_CANARY_MINUTES)
+    allow_slow: bool = False
     request_id: str
     actor: str
     reason: str

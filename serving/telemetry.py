@@ -54,7 +54,7 @@ class Metrics:
             "modelmill_pictures_in_work", "Pictures taken and not yet answered", registry=registry
         )
         self._labels = Counter(
-            "modelmill_predictions", "Pictures by their best label", ["label"], registry=registry
+            "modelmill_predictions", "Pictures by their labels", ["label"], registry=registry
         )
         self._declined = Counter(
             "modelmill_declined", "Pictures that look like none of the classes", registry=registry
@@ -69,7 +69,7 @@ class Metrics:
         self._queue.set_function(count)
 
     def count_label(self, label: str) -> None:
-        """One picture was answered with this label first."""
+        """One picture was answered with this label: the best, or one of several."""
         self._labels.labels(label).inc()
 
     def count_declined(self) -> None:

@@ -1,20 +1,26 @@
 """The model in service: its bundle, and how it does on the challenger's test side."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from serving.bundle.manifest import Manifest
+from serving.bundle.manifest import ONE, SEVERAL, Manifest, Task
 from serving.bundle.predictor import BadBundleError
 from serving.job.evaluation import Paired
 from spark_jobs.arrays import make_array
-from spark_jobs.metrics.classification import compute_metrics
+from spark_jobs.metrics.families import FAMILIES
+from spark_jobs.metrics.membership import split_column
 from spark_jobs.scoring import CHAMPION, open_bundle, pack_bundle
 from spark_jobs.session import make_frame
 from spark_jobs.spec import Champion
+
+LABELS_OF: Final[dict[Task, str]] = {
+    ONE: "one label a picture",
+    SEVERAL: "several labels a picture",
+}
 
 
 def read_deployment(database: Any, name: str) -> Champion:
@@ -43,19 +49,31 @@ def read_reference(database: Any, name: str) -> Champion | None:
 
 
 def pack_champion(
-    champion: Champion, called: str = "champion"
+    champion: Champion, task: Task, called: str = "champion"
 ) -> tuple[Champion, Path | None, Manifest | None]:
-    """Its packed bundle and manifest; None with a note where it cannot be scored."""
+    """Its packed bundle and manifest; None with a note where it cannot be scored, or compared with
+    a challenger of this task.
+    """
     bundle_uri = champion.bundle_uri
     if not bundle_uri:
         return champion, None, None
     try:
         path = pack_bundle(bundle_uri)
-        return champion, path, open_bundle(path).manifest
+        manifest = open_bundle(path).manifest
     except (FileNotFoundError, BadBundleError) as error:
-        note = f"The {called}'s bundle {bundle_uri} cannot be scored: {error}"
-        print(note, flush=True)
-        return champion.model_copy(update={"note": note}), None, None
+        return _give_up(champion, f"The {called}'s bundle {bundle_uri} cannot be scored: {error}")
+    if manifest.task != task:
+        return _give_up(
+            champion,
+            f"The {called} gives {LABELS_OF[manifest.task]}, the new model {LABELS_OF[task]}: the "
+            "two are not compared.",
+        )
+    return champion, path, manifest
+
+
+def _give_up(champion: Champion, note: str) -> tuple[Champion, None, None]:
+    print(note, flush=True)
+    return champion.model_copy(update={"note": note}), None, None
 
 
 def describe_difference(
@@ -76,24 +94,21 @@ def describe_difference(
     )
 
 
-def _count_pairs(scored: DataFrame, prefix: str) -> dict[tuple[str, str], int]:
-    rows = scored.groupBy("label", prefix + "predicted").count().collect()
-    return {(label, predicted): count for label, predicted, count in rows}
-
-
 def count_paired(
     scored: DataFrame,
     shared: set[str],
     without: frozenset[str] = frozenset(),
     prefix: str = CHAMPION,
+    task: Task = ONE,
 ) -> Paired:
-    """Who was right, over samples of these classes, but for these samples.
+    """Who was right, over samples that have labels of these classes alone, but for these samples.
 
     prefix: of the other's columns.
     """
     ours = F.col("predicted") == F.col("label")
     theirs = F.col(prefix + "predicted") == F.col("label")
-    rows = scored.where(F.col("label").isin(sorted(shared)))
+    names = split_column(F.col("label"), task)
+    rows = scored.where(F.forall(names, lambda name: name.isin(sorted(shared))))
     if without:
         hashes = pa.table({"sha256": make_array(sorted(without), pa.string())})
         left_out = F.broadcast(make_frame(scored.sparkSession, hashes))
@@ -118,6 +133,7 @@ def measure_champion(
     without: frozenset[str] = frozenset(),
     *,
     called: str = "champion",
+    task: Task = ONE,
 ) -> Champion:
     """Its numbers on all test samples, and both models' on those of classes that both know.
 
@@ -125,8 +141,8 @@ def measure_champion(
     called: champion or reference.
     """
     prefix = f"{called}_"
-    metrics = compute_metrics(_count_pairs(scored, prefix), classes)
-    paired = count_paired(scored, set(classes) & set(theirs), without, prefix)
+    metrics = FAMILIES[task].count(scored, classes, f"{prefix}predicted")
+    paired = count_paired(scored, set(classes) & set(theirs), without, prefix, task)
     return champion.model_copy(
         update={
             "accuracy": metrics.accuracy,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pyspark.sql import SparkSession
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.inputs import Input
 from spark_jobs.facts import FactsCache
 from spark_jobs.findings import Findings
@@ -25,7 +26,8 @@ class StageContext:
     """The run around a stage. inputs: at least one; pixels are fitted as the first one says.
 
     cutoff: the time as of which the samples are read, with a time zone. snapshot_id: what is
-    trained on again, empty for what is there.
+    trained on again, empty for what is there. task: with several labels a sample, its `label` holds
+    all of them; serving.job.labels.list_classes tells which.
     """
 
     spark: SparkSession
@@ -38,3 +40,4 @@ class StageContext:
     raw: RawContent
     findings: Findings
     snapshot_id: str = ""
+    task: Task = ONE

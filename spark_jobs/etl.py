@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
+from serving.bundle.manifest import Task
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.inputs import InputFeatures
-from serving.job.labels import check_trainable
+from serving.job.labels import read_task
 from spark_jobs.context import CachedInput, StageContext
 from spark_jobs.database import connect
 from spark_jobs.etl_report import make_report, write_report
@@ -35,7 +36,12 @@ from spark_jobs.runner import (
 from spark_jobs.sample_weights import check_weights
 from spark_jobs.schemas import WEIGHTS
 from spark_jobs.session import open_session
-from spark_jobs.snapshot_source import confirm_snapshot, place_labels, read_snapshot_samples
+from spark_jobs.snapshot_source import (
+    confirm_snapshot,
+    place_labels,
+    read_manifest,
+    read_snapshot_samples,
+)
 from spark_jobs.snapshots import (
     MANIFEST_FILE,
     SnapshotManifest,
@@ -152,6 +158,7 @@ def _report(
         dataset=spec.dataset,
         rejected_by=result.rejected_by,
         manifest=manifest,
+        task=context.task,
     )
     report = add_pictures(report, result.rows, spec.output_uri, context)
     return report, write_report(spec.output_uri, report)
@@ -171,7 +178,7 @@ def _check_result(spec: EtlSpec, context: StageContext, result: Result, rejected
         raise UserError("No stage assigned the sides: add 'assign_sides' to the stages.")
 
 
-def _make_context(spark: SparkSession, spec: EtlSpec, cutoff: datetime) -> StageContext:
+def _make_context(spark: SparkSession, spec: EtlSpec, cutoff: datetime, task: Task) -> StageContext:
     keys = [feature_key(one.backbone.sha256, one.preprocessing) for one in spec.inputs]
     return StageContext(
         spark=spark,
@@ -187,6 +194,7 @@ def _make_context(spark: SparkSession, spec: EtlSpec, cutoff: datetime) -> Stage
         raw=find_raw(spark, spec.dataset, spec.raw_uri),
         findings=Findings(),
         snapshot_id=spec.snapshot_id,
+        task=task,
     )
 
 
@@ -194,8 +202,6 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     """Make the snapshot; a second run of the same spec makes the same one."""
     started = time.monotonic()
     check_dataset(spec.dataset)
-    with connect() as database:
-        check_trainable(database, spec.dataset)
     folder = user_folder()
     stages = load_stages(spec.stages, folder)
     spark = open_session(f"etl {spec.dataset}")
@@ -203,11 +209,13 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     if folder is not None:
         ship_stages(spark, folder)
     cutoff = spec.cutoff if spec.cutoff.tzinfo else spec.cutoff.replace(tzinfo=UTC)
-    context = _make_context(spark, spec, cutoff)
     if spec.snapshot_id:
-        wanted = read_snapshot_samples(spec)
+        wanted, task = read_snapshot_samples(spec), read_manifest(spec).task
     else:
         wanted = read_samples(spark, spec.dataset, cutoff, spec.raw_uri).toArrow()
+        with connect() as database:
+            task = read_task(database, spec.dataset)
+    context = _make_context(spark, spec, cutoff, task)
     with show_progress(spark):
         result = run_chain(wanted, stages, context)
     labels = result.kept
@@ -218,7 +226,7 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     if spec.snapshot_id:
         manifest = confirm_snapshot(spec, result.rows, result.missing)
     else:
-        manifest = write_snapshot(spec.snapshots_uri, spec.dataset, labels)
+        manifest = write_snapshot(spec.snapshots_uri, spec.dataset, labels, task)
     snapshot_uri = store.join(spec.snapshots_uri, manifest.snapshot_id)
     with connect() as database:
         record_snapshot(database, manifest, store.join(snapshot_uri, MANIFEST_FILE), cutoff)
@@ -227,6 +235,7 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
     labels_uri = place_labels(spec, manifest.snapshot_id, labels)
     report, report_uri = _report(spec, context, result, rejected, manifest)
     outcome = EtlOutcome(
+        task=task,
         snapshot_id=manifest.snapshot_id,
         labels_uri=labels_uri,
         features=tuple(
@@ -241,7 +250,7 @@ def run_etl(spec: EtlSpec) -> EtlOutcome:
         features_made=made,
         features_reused=reused,
     )
-    sides = ", ".join(f"{sum(by.values())} {side}" for side, by in outcome.counts.items())
+    sides = ", ".join(f"{manifest.count_side(side)} {side}" for side in outcome.counts)
     print(
         f"snapshot {outcome.snapshot_id}: {sides}; {report.rejected} rejected; features: "
         f"{made} made, {reused} reused for {' and '.join(one.name for one in spec.inputs)}; "

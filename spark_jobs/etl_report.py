@@ -4,6 +4,7 @@ from collections import Counter
 
 import pyarrow as pa
 
+from serving.bundle.manifest import ONE, Task
 from serving.job import store
 from serving.job.text import list_some
 from spark_jobs.findings import Findings
@@ -38,6 +39,7 @@ def make_report(
     dataset: str,
     rejected_by: dict[str, int],
     manifest: SnapshotManifest | None,
+    task: Task = ONE,
 ) -> EtlReport:
     """kept: the chain's rows that were not rejected; rejected: all others.
 
@@ -49,6 +51,7 @@ def make_report(
         classes.update(by_class)
     return EtlReport(
         dataset=dataset,
+        task=task,
         snapshot_id=manifest.snapshot_id if manifest else "",
         samples=kept.num_rows + rejected.num_rows,
         kept=kept.num_rows,

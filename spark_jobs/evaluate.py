@@ -13,13 +13,8 @@ from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint, hash_model
 from serving.job import store
 from serving.job.errors import UserError
-from serving.job.evaluation import (
-    BAD_CASES_FILE,
-    EVALUATION_FILE,
-    SUSPECTS_FILE,
-    BadCase,
-    Evaluation,
-)
+from serving.job.evaluation import BAD_CASES_FILE, EVALUATION_FILE, BadCase, Evaluation
+from serving.job.suspects import SUSPECTS_FILE
 from spark_jobs.administration.raw import locate_samples
 from spark_jobs.champion import pack_champion, read_deployment, read_reference
 from spark_jobs.database import connect
@@ -122,7 +117,7 @@ def _write_found(outcome: EvaluateOutcome, found: Found, point: OperatingPoint |
 
 
 def _print_queue(database: Any, spec: EvaluateSpec, found: Found) -> None:
-    queued = queue_found(database, spec, found.cases, found.suspects)
+    queued = queue_found(database, spec, found.cases, found.suspects, found.manifest.task)
     waiting = queued.opened + queued.refreshed + queued.reopened
     ask = f"./modelmill review --dataset {spec.dataset}"
     print(f"{waiting} samples wait for a person: {ask}", flush=True)
@@ -147,6 +142,8 @@ def _log_to_mlflow(
         "test_samples": float(evaluation.samples),
         "test_wrong": float(evaluation.wrong),
     }
+    if evaluation.hamming_loss is not None:
+        numbers["test_hamming_loss"] = evaluation.hamming_loss
     if evaluation.roc_auc is not None:
         numbers["test_roc_auc"] = evaluation.roc_auc
     if outcome.champion.accuracy is not None and outcome.champion.macro_f1 is not None:
@@ -169,11 +166,11 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     manifest = store.read_model(store.join(spec.bundle_uri, MANIFEST_FILE), Manifest)
     spark = open_session(f"evaluate {spec.dataset}")
     print(f"Spark is up after {time.monotonic() - started:.1f} s", flush=True)
-    champion, their_bundle, theirs = pack_champion(champion)
+    champion, their_bundle, theirs = pack_champion(champion, manifest.task)
     leaks, their_leaks = find_all_leaks(spec, theirs.lineage if theirs else None)
     if their_leaks is not None:
         champion = champion.model_copy(update={"leaked": len(their_leaks.either)})
-    held_to, held_bundle = prepare_reference(spec, reference, leaks)
+    held_to, held_bundle = prepare_reference(spec, reference, leaks, manifest.task)
     bundles = (pack_bundle(spec.bundle_uri), their_bundle, held_bundle)
     uri = store.join(spec.output_uri, "predictions")
     scored = _score(spark, spec, held, bundles, uri)
@@ -189,7 +186,8 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         without=leaks.either | (their_leaks or Leaks()).either,
         held_to=held_to,
     )
-    smoke = choose_smoke(pick_smoke_candidates(test, spec.smoke_samples), spec.smoke_samples)
+    candidates = pick_smoke_candidates(test, spec.smoke_samples, manifest.task)
+    smoke = choose_smoke(candidates, spec.smoke_samples)
     shown = choose_cases(found.cases.cases, spec.max_bad_cases)
     hashes = {case.sha256 for case in shown}
     hashes |= {near.sha256 for case in shown for near in case.neighbours}

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from serving.bundle.manifest import Manifest
+from serving.bundle.manifest import SEVERAL, Manifest
 from serving.bundle.operating_point import OperatingPoint
-from serving.job.evaluation import BadCase, BadCases, Evaluation, Suspects, Unknown
+from serving.job.evaluation import BadCase, BadCases, Evaluation, Unknown
+from serving.job.suspects import Suspect, Suspects
 from spark_jobs.champion import measure_champion
 from spark_jobs.facts import FactsCache
 from spark_jobs.held_out import read_train_side
@@ -60,22 +61,34 @@ def _estimate_unknown(
     return measure_unknown(spark, spec.labels_uri, spec.features.features_uri, classes)
 
 
-def _evaluate(
-    spec: EvaluateSpec, val: DataFrame, test: DataFrame, classes: tuple[str, ...]
-) -> Evaluation:
-    """Thresholds from the val side, everything else from the test side; test: with facts."""
-    thresholds, accepted = Thresholds({}), None
+def _choose_thresholds(
+    spec: EvaluateSpec, val: DataFrame, manifest: Manifest
+) -> tuple[Thresholds, float | None]:
+    """Of the classes, and below which the model declines; None: it does not."""
+    classes = manifest.classes
+    if manifest.task == SEVERAL:
+        given = dict(zip(classes, manifest.thresholds, strict=True))
+        return Thresholds(given, min_precision=spec.min_precision), None
     # Of what it has learned from, a model is surer than of anything new.
-    if not spec.val_learned:
-        thresholds = choose_thresholds(val, classes, min_precision=spec.min_precision)
-        accepted = choose_threshold(val, classes)
-    evaluation = evaluate_scores(test, classes, seed=spec.seed, thresholds=thresholds)
+    if spec.val_learned:
+        return Thresholds({}), None
+    thresholds = choose_thresholds(val, classes, min_precision=spec.min_precision)
+    return thresholds, choose_threshold(val, classes)
+
+
+def _evaluate(
+    spec: EvaluateSpec, val: DataFrame, test: DataFrame, manifest: Manifest
+) -> Evaluation:
+    """Thresholds as chosen, everything else from the test side; test: with facts."""
+    classes, task = manifest.classes, manifest.task
+    thresholds, accepted = _choose_thresholds(spec, val, manifest)
+    evaluation = evaluate_scores(test, classes, task=task, seed=spec.seed, thresholds=thresholds)
     declining = None
     if accepted is not None:
         declining = measure_declining(test, classes, accepted)
         unknown = _estimate_unknown(spec, val.sparkSession, classes)
         declining = declining.model_copy(update={"unknown": unknown})
-    slices = find_worst_slices(test, evaluation.accuracy)
+    slices = find_worst_slices(test, evaluation.accuracy, task)
     return evaluation.model_copy(update={"declining": declining, "slices": slices})
 
 
@@ -96,16 +109,20 @@ def choose_operating_point(
     )
 
 
-def _find_suspects(spec: EvaluateSpec, scored: DataFrame, classes: tuple[str, ...]) -> Suspects:
+def _find_suspects(spec: EvaluateSpec, scored: DataFrame, manifest: Manifest) -> Suspects:
     """By scores of a model that has not learned from the sample."""
+
+    def find(rows: DataFrame) -> tuple[Suspect, ...]:
+        return find_suspects(rows, manifest.classes, MOST_BAD_CASES, manifest.task)
+
     if not spec.out_of_fold_uri:
         sides = ("test",) if spec.val_learned else ("val", "test")
         rows = scored.where(F.col("side").isin(*sides))
-        return Suspects(suspects=find_suspects(rows, classes, MOST_BAD_CASES), sides=sides)
+        return Suspects(suspects=find(rows), sides=sides)
     learned = read_out_of_fold(scored.sparkSession, spec.out_of_fold_uri, spec.labels_uri)
     # Each by what is usual there: a model of all samples is surer than one of a part.
-    found = find_suspects(learned, classes, MOST_BAD_CASES)
-    found += find_suspects(scored.where(F.col("side") == "test"), classes, MOST_BAD_CASES)
+    found = find(learned)
+    found += find(scored.where(F.col("side") == "test"))
     ranked = sorted(found, key=lambda one: (-one.suspicion, one.sha256))
     return Suspects(suspects=tuple(ranked[:MOST_BAD_CASES]), sides=("train", "val", "test"))
 
@@ -151,15 +168,15 @@ def judge(
     without: samples on which the two cannot be compared, for one of them has learned from those.
     held_to: None where the champion is the reference.
     """
-    classes = manifest.classes
+    classes, task = manifest.classes, manifest.task
     val, test = (scored.where(F.col("side") == side) for side in ("val", "test"))
     seen = add_facts(test, FactsCache(spark, spec.facts_uri) if spec.facts_uri else None)
-    evaluation = _evaluate(spec, val, seen, classes)
+    evaluation = _evaluate(spec, val, seen, manifest)
     if theirs:
-        champion = measure_champion(champion, test, classes, theirs, without)
-    reference = measure_reference(held_to, test, classes)
-    suspects = _find_suspects(spec, scored, classes)
-    cases = pick_worst(test, classes, MOST_BAD_CASES)
+        champion = measure_champion(champion, test, classes, theirs, without, task=task)
+    reference = measure_reference(held_to, test, manifest)
+    suspects = _find_suspects(spec, scored, manifest)
+    cases = pick_worst(test, manifest, MOST_BAD_CASES)
     explained = _explain(spec, seen, evaluation, suspects, cases)
     left_out = evaluation.wrong - len(explained)
     bad = BadCases(cases=explained, left_out=left_out)

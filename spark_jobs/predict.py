@@ -2,22 +2,13 @@
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    ArrayType,
-    BooleanType,
-    DoubleType,
-    FloatType,
-    StringType,
-    StructField,
-    StructType,
-)
 
-from serving.bundle import codec
+from serving.bundle.manifest import SEVERAL
 from serving.bundle.predictor import BadBundleError, find_threshold
 from serving.bundle_files import OPTIONAL_FILES
 from serving.job import store
@@ -28,78 +19,16 @@ from spark_jobs.database import connect
 from spark_jobs.held_out import open_raw
 from spark_jobs.importing.detecting import open_tree
 from spark_jobs.importing.folders import list_visible
-from spark_jobs.importing.source import RefusedFileError, Tree, explain_failure
+from spark_jobs.importing.source import RefusedFileError, Tree
 from spark_jobs.predict_spec import SUMMARY_FILE, PredictOutcome, PredictSpec
-from spark_jobs.scoring import NO_ANSWER, NO_NUMBERS, Batches, load_sent, open_bundle, pack_bundle
-from spark_jobs.scoring import score_pictures as score
+from spark_jobs.predicted import PREDICTED, make_answerer
+from spark_jobs.scoring import open_bundle, pack_bundle
 from spark_jobs.session import TASKS_PER_CORE, make_frame, open_session
 from spark_jobs.stage_progress import show_progress
 
-# path: below the folder; or the sample's name. scores: in the order of the bundle's classes.
-# declined: whether the server would say that it is none of the classes. These are null where there
-# is no answer; error says why, and is null where there is one.
-PREDICTED = StructType(
-    [
-        StructField("path", StringType()),
-        StructField("label", StringType()),
-        StructField("score", DoubleType()),
-        StructField("scores", ArrayType(FloatType())),
-        StructField("declined", BooleanType()),
-        StructField("error", StringType()),
-    ]
-)
 # Enough for a task to be worth its start, few enough to show progress.
 FILES_PER_TASK = 500
 GONE = "its bytes are not in the raw segments any more"
-
-
-def make_answerer(bundle: str, tree: Tree | None = None) -> Callable[[Batches], Batches]:
-    """The function that runs in the executors: rows with path → rows of PREDICTED.
-
-    The bytes are the column content or, with a tree, what stands there at the column place.
-    """
-
-    def answer(batches: Batches) -> Batches:
-        for batch in batches:
-            predictor = load_sent(bundle)
-            readable: list[codec.Pixels] = []
-            errors: list[str | None] = []
-            for value in batch["content" if tree is None else "place"].to_pylist():
-                try:
-                    content = value if tree is None else _read(tree, value)
-                    readable.append(predictor.prepare(content))
-                    errors.append(None)
-                except codec.BadImageError as error:
-                    errors.append(str(error))
-            found = iter(score(predictor, readable))
-            rows = [NO_ANSWER if error else next(found) for error in errors]
-            for place, (label, _, _) in enumerate(rows):
-                if label == NO_NUMBERS:
-                    rows[place], errors[place] = NO_ANSWER, "the network answered no numbers"
-            labels, scores = ([row[n] for row in rows] for n in (0, 2))
-            best = [score for _, score, _ in rows]
-            below = find_threshold(predictor)
-            arrays = [
-                batch["path"],
-                make_array(labels, pa.string()),
-                make_array(best, pa.float64()),
-                make_array(scores, pa.list_(pa.float32())),
-                make_array([None if one is None else one < below for one in best], pa.bool_()),
-                make_array(errors, pa.string()),
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, PREDICTED.names)
-
-    return answer
-
-
-def _read(tree: Tree, path: str) -> bytes:
-    """A file whole; BadImageError where it is to blame, SourceDownError where HDFS is."""
-    try:
-        return tree.read(path)
-    except RefusedFileError as error:
-        raise codec.BadImageError(str(error)) from None
-    except OSError as error:
-        raise codec.BadImageError(explain_failure(error)) from None
 
 
 def _fail(spark: SparkSession, failed: Sequence[tuple[str, str]]) -> DataFrame:
@@ -230,7 +159,7 @@ def run_predict(spec: PredictSpec) -> PredictOutcome:
             files=predicted + without,
             predicted=predicted,
             declined=declined,
-            decline_below=find_threshold(predictor),
+            decline_below=0.0 if predictor.manifest.task == SEVERAL else find_threshold(predictor),
             failed=without,
             classes=predictor.manifest.classes,
             target_uri=spec.target_uri,

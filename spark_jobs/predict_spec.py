@@ -37,7 +37,7 @@ class PredictOutcome(Spec):
     """files == predicted + failed; declined is a part of predicted.
 
     decline_below: the score below which a picture is declined; 0: none is, as in summaries of
-    before. classes: in the order of the column `scores`.
+    before, or each class has its own threshold. classes: in the order of the column `scores`.
     """
 
     deployment: str

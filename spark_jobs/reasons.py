@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from serving.bundle.manifest import SEVERAL, Task
 from serving.bundle.operating_point import find_declined
-from serving.job.evaluation import BadCase, Evaluation, Suspect
+from serving.job.evaluation import BadCase, Evaluation
+from serving.job.suspects import Suspect
+from spark_jobs.label_sets import name_labels
 
 # Cosine of features above which two pictures are all but the same.
 COPY = 0.97
@@ -29,11 +32,23 @@ class Evidence:
     suspect: Suspect | None = None
 
 
-def doubt_label(suspect: Suspect) -> str:
+def doubt_label(suspect: Suspect, task: Task) -> str:
     """Why a label is suspect."""
+    if task == SEVERAL:
+        return _doubt_labels(suspect)
     return (
         f"The label may be wrong: the model is surer of {suspect.suspected!r} than it is on "
         f"average of pictures of that class."
+    )
+
+
+def _doubt_labels(suspect: Suspect) -> str:
+    own, other = (name_labels(text, SEVERAL) for text in (suspect.label, suspect.suspected))
+    doubts = [f"{name!r} may be missing" for name in sorted(other - own)]
+    doubts += [f"{name!r} may be wrong" for name in sorted(own - other)]
+    return (
+        f"Of the labels {' and '.join(doubts)}: the model is surer of that than it is on average "
+        "of pictures that are labelled so."
     )
 
 
@@ -72,7 +87,27 @@ def _find_doubt(case: BadCase, evaluation: Evaluation) -> str:
     )
 
 
+def _find_mix_up(case: BadCase, evaluation: Evaluation) -> str:
+    """The most frequent one that the case is an instance of."""
+    label, said = (name_labels(text, SEVERAL) for text in (case.label, case.predicted))
+    missed, wrong = label - said or {""}, said - label or {""}
+    rows = {row.label: row for row in evaluation.per_class}
+    for one in evaluation.mix_ups:
+        if one.label not in missed or one.predicted not in wrong:
+            continue
+        total = rows[one.label].support if one.label else rows[one.predicted].predicted
+        if one.samples < OFTEN or one.samples < OFTEN_SHARE * total:
+            continue
+        if not one.label:
+            return f"{one.predicted!r} is often said wrongly: {one.samples} of {total} times."
+        what = f" and {one.predicted!r} said instead" if one.predicted else ""
+        return f"{one.label!r} is often missed{what}: {one.samples} of {total} times."
+    return ""
+
+
 def _find_confusion(case: BadCase, evaluation: Evaluation) -> str:
+    if evaluation.task == SEVERAL:
+        return _find_mix_up(case, evaluation)
     places = {name: number for number, name in enumerate(evaluation.classes)}
     row = evaluation.confusion[places[case.label]]
     mixed, total = row[places[case.predicted]], sum(row)
@@ -87,7 +122,7 @@ def list_reasons(case: BadCase, evidence: Evidence) -> tuple[str, ...]:
         return ("The picture cannot be read.",)
     found = (
         _find_copy(case),
-        doubt_label(evidence.suspect) if evidence.suspect else "",
+        doubt_label(evidence.suspect, evidence.evaluation.task) if evidence.suspect else "",
         _find_faults(evidence.flags),
         _find_doubt(case, evidence.evaluation),
         _find_company(case),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame
 
+from serving.bundle.manifest import Manifest, Task
 from spark_jobs.champion import measure_champion, pack_champion
 from spark_jobs.leaks import Leaks, find_all_leaks
 from spark_jobs.spec import Champion, EvaluateSpec
@@ -22,12 +23,12 @@ class HeldTo:
 
 
 def prepare_reference(
-    spec: EvaluateSpec, reference: Champion | None, leaks: Leaks
+    spec: EvaluateSpec, reference: Champion | None, leaks: Leaks, task: Task
 ) -> tuple[HeldTo | None, Path | None]:
-    """With its packed bundle, where that can be scored. leaks: the challenger's."""
+    """With its packed bundle, where that can be scored. leaks, task: the challenger's."""
     if reference is None:
         return None, None
-    reference, bundle, manifest = pack_champion(reference, CALLED)
+    reference, bundle, manifest = pack_champion(reference, task, CALLED)
     if manifest is None:
         return HeldTo(reference), None
     _, theirs = find_all_leaks(spec, manifest.lineage)
@@ -37,15 +38,21 @@ def prepare_reference(
 
 
 def measure_reference(
-    held_to: HeldTo | None, test: DataFrame, classes: tuple[str, ...]
+    held_to: HeldTo | None, test: DataFrame, manifest: Manifest
 ) -> Champion | None:
-    """Its numbers; with a note alone where it was not scored."""
+    """Its numbers; with a note alone where it was not scored. manifest: the challenger's."""
     if held_to is None:
         return None
     if not held_to.classes:
         return held_to.reference
     found = measure_champion(
-        held_to.reference, test, classes, held_to.classes, held_to.without, called=CALLED
+        held_to.reference,
+        test,
+        manifest.classes,
+        held_to.classes,
+        held_to.without,
+        called=CALLED,
+        task=manifest.task,
     )
     if found.paired is not None and not found.paired.samples:
         note = "The reference has learned from all of today's test side, and is left out."

@@ -65,6 +65,7 @@ class SampleGroup(Spec):
 class LabelledPair(Spec):
     """Two near-duplicates under two labels: one of the labels is wrong, or the defect is tiny.
 
+    With several labels a sample: not all of their labels are the same.
     hashes: sha256 of both; older reports have none.
     """
 
@@ -114,7 +115,8 @@ class SideFindings(Spec):
 class Balance(Spec):
     """How the classes of the train side were balanced.
 
-    per_class: a sample's weight, or how often the trainer sees it in an epoch.
+    per_class: a sample's weight, or how often the trainer sees it in an epoch; where it has several
+    labels, its rarest class's counts.
     """
 
     mode: BalanceMode
@@ -144,12 +146,14 @@ class Pictures(Spec):
 class EtlReport(Spec):
     """etl_report.json. imbalance: largest class over smallest; None: that stage did not run.
 
+    counts: side → class → samples; one with several labels counts under each.
     rejections: the first of those that were left out; rejected.parquet has them all.
     seconds: where data was materialised, by stage or by what a stage did. pictures_uri: empty
     where nothing was found to show. snapshot_id: empty where a run ended before there was one.
     """
 
     dataset: str
+    task: Task = ONE
     snapshot_id: str
     samples: int
     kept: int

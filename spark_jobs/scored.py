@@ -7,7 +7,10 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from serving.bundle import codec
+from serving.bundle.manifest import SEVERAL, Manifest, Task
 from serving.job.evaluation import BadCase
+from spark_jobs.label_sets import name_labels
+from spark_jobs.metrics.membership import split_column
 from spark_jobs.smoke import Prediction
 
 SHOWN_SCORES = 5
@@ -18,25 +21,33 @@ def _to_predictions(rows: DataFrame) -> list[Prediction]:
     return [Prediction(**row.asDict()) for row in rows.select(*names).collect()]
 
 
-def pick_worst(test: DataFrame, classes: tuple[str, ...], most: int) -> list[BadCase]:
+def pick_worst(test: DataFrame, manifest: Manifest, most: int) -> list[BadCase]:
     """The surest mistakes first, at most so many."""
     wrong = test.where(F.col("predicted") != F.col("label"))
     ordered = wrong.orderBy(F.desc("score"), "sha256").limit(most)
     rows = ordered.select("sha256", "name", "label", "predicted", "scores").collect()
-    return [_make_case(row.asDict(), classes) for row in rows]
+    return [_make_case(row.asDict(), manifest) for row in rows]
 
 
-def _make_case(row: dict[str, Any], classes: tuple[str, ...]) -> BadCase:
+def _make_case(row: dict[str, Any], manifest: Manifest) -> BadCase:
     scores = row.pop("scores")
-    best: list[tuple[str, float]] = []
-    if scores is not None:
-        best = codec.rank_labels(np.asarray(scores, np.float32), classes, top=SHOWN_SCORES)
-    return BadCase(**row, scores=tuple(best))
+    if scores is None:
+        return BadCase(**row, scores=())
+    ranked = codec.rank_labels(np.asarray(scores, np.float32), manifest.classes)
+    shown = {name for name, _ in ranked[:SHOWN_SCORES]}
+    if manifest.task == SEVERAL:
+        # How near to its threshold each mistake was.
+        shown |= name_labels(row["label"], SEVERAL) ^ name_labels(row["predicted"], SEVERAL)
+    return BadCase(**row, scores=tuple(one for one in ranked if one[0] in shown))
 
 
-def pick_smoke_candidates(test: DataFrame, count: int) -> list[Prediction]:
-    """The `count` smallest samples of each class and each kind of answer."""
-    kind = Window.partitionBy("label", F.col("predicted") == F.col("label"), F.col("score") < 0.6)
+def pick_smoke_candidates(test: DataFrame, count: int, task: Task) -> list[Prediction]:
+    """The `count` smallest samples of each class and each kind of answer.
+
+    The class is the first where a sample has several: sets of labels may be as many as samples.
+    """
+    first = split_column(F.col("label"), task)[0]
+    kind = Window.partitionBy(first, F.col("predicted") == F.col("label"), F.col("score") < 0.6)
     place = F.row_number().over(kind.orderBy("size_bytes", "sha256"))
     answered = test.where(F.col("score").isNotNull())
     return _to_predictions(answered.withColumn("place", place).where(F.col("place") <= count))

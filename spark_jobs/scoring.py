@@ -26,7 +26,8 @@ from pyspark.sql.types import (
 )
 
 from serving.bundle import codec
-from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE
+from serving.bundle.labels import choose_labels, write_labels
+from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, SEVERAL, Manifest
 from serving.bundle.predictor import Predictor
 from serving.job import store
 from spark_jobs.arrays import make_array
@@ -49,7 +50,9 @@ GIVEN = StructType(
         StructField("segment", StringType()),
     ]
 )
-# scores: probabilities in the order of the bundle's classes; null where there are none.
+# predicted: where a picture may have several labels, as they are stored; empty: none of them.
+# score: see measure_sureness. scores: probabilities in the order of the bundle's classes; null
+# where there are none.
 ANSWER = StructType(
     [
         StructField("predicted", StringType()),
@@ -106,9 +109,19 @@ def load_sent(name: str) -> Predictor:
 
 
 Vector = npt.NDArray[np.float32]
-# Predicted label, its probability, all probabilities.
+# What is predicted, how sure that is, all probabilities.
 Answer = tuple[str | None, float | None, Vector | None]
 NO_ANSWER: Answer = (None, None, None)
+
+
+def measure_sureness(scores: Vector, manifest: Manifest) -> float:
+    """The best class's probability; where a picture may have several labels, that of the decision,
+    to say a class or not to, which is the least sure.
+    """
+    if manifest.task != SEVERAL:
+        return float(scores.max())
+    said = scores >= np.asarray(manifest.thresholds, np.float32)
+    return float(np.where(said, scores, 1 - scores).min())
 
 
 def score_pictures(predictor: Predictor, pictures: list[codec.Pixels]) -> list[Answer]:
@@ -117,8 +130,9 @@ def score_pictures(predictor: Predictor, pictures: list[codec.Pixels]) -> list[A
     for start in range(0, len(pictures), BATCH):
         for scores in predictor.score(pictures[start : start + BATCH]):
             if np.isfinite(scores).all():
-                ((label, best),) = codec.rank_labels(scores, predictor.manifest.classes, top=1)
-                answers.append((label, best, scores))
+                label = write_labels(choose_labels(scores, predictor.manifest))
+                sure = measure_sureness(scores, predictor.manifest)
+                answers.append((label, sure, scores))
             else:
                 answers.append((NO_NUMBERS, None, None))
     return answers

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
+from serving.bundle.manifest import ONE, Task
+from serving.job.labels import list_classes
 from spark_jobs.components import find_components
+from spark_jobs.quotas import Block, place_blocks
 from spark_jobs.spec import Origin, Side
 
 SIDES: tuple[Side, ...] = get_args(Side)
@@ -16,6 +19,7 @@ SIDES: tuple[Side, ...] = get_args(Side)
 class SideRequest:
     """A sample; `split` as the user's folders gave it, `side` as it was assigned earlier.
 
+    label: as it is stored, all of them where a sample has several.
     origin: who gave the side; None where it has none, or an older one of which nobody noted it.
     group: the user's own (same object, same camera). near: sha256 of its near-duplicates, which
     form a group with it. follows: of others whose side it takes as long as it has none.
@@ -44,13 +48,16 @@ class Assignment:
     bridges: dict[str, dict[Side, str]]
 
 
-def count_sides(labels: Mapping[str, str], sides: Mapping[str, Side]) -> dict[str, dict[Side, int]]:
-    """Class → side → samples; classes sorted."""
+def count_sides(
+    labels: Mapping[str, str], sides: Mapping[str, Side], task: Task = ONE
+) -> dict[str, dict[Side, int]]:
+    """Class → side → samples; classes sorted. A sample with several counts under each."""
     counts: dict[str, dict[Side, int]] = {}
-    for sha256, label in sorted(labels.items(), key=lambda pair: pair[1]):
-        by_side = counts.setdefault(label, dict.fromkeys(SIDES, 0))
-        by_side[sides[sha256]] += 1
-    return counts
+    for sha256, label in labels.items():
+        for name in list_classes(label, task):
+            by_side = counts.setdefault(name, dict.fromkeys(SIDES, 0))
+            by_side[sides[sha256]] += 1
+    return dict(sorted(counts.items()))
 
 
 def allowed_sides(split: str | None, splits: frozenset[str]) -> tuple[Side, ...]:
@@ -109,6 +116,7 @@ class _Placing:
 
     quotas: Mapping[Side, float]
     seed: int
+    task: Task
     sides: dict[str, Side] = field(default_factory=dict)
     counts: dict[str, Counter[Side]] = field(default_factory=lambda: defaultdict(Counter))
     groups: dict[str, dict[Side, str]] = field(default_factory=lambda: defaultdict(dict))
@@ -116,7 +124,8 @@ class _Placing:
 
     def fix(self, request: SideRequest, side: Side, origin: Origin) -> None:
         self.sides[request.sha256] = side
-        self.counts[request.label][side] += 1
+        for name in list_classes(request.label, self.task):
+            self.counts[name][side] += 1
         if origin == "given":
             self.given[request.sha256] = request
         if request.group is not None:
@@ -142,31 +151,6 @@ class _Placing:
                 for other in self.groups.get(request.group, {}).values():
                     self._note(found, other)
         return {s: one for s, one in found.items() if s in allowed or one not in self.given}
-
-    def pick(
-        self, unit: Counter[str], allowed: Sequence[Side], left: Counter[str], tie: str
-    ) -> Side:
-        """The side most below its quota, over all classes of the unit.
-
-        The last units of a class go to sides that are still empty.
-        """
-        share = sum(self.quotas[side] for side in allowed)
-        candidates: Sequence[Side] = allowed
-        for label, _ in unit.most_common():
-            empty = [side for side in allowed if not self.counts[label][side]]
-            if empty and len(empty) >= left[label]:
-                candidates = empty
-                break
-
-        def lack(side: Side) -> tuple[float, str]:
-            below = 0.0
-            for label, size in unit.items():
-                total = sum(self.counts[label][one] for one in allowed) + size
-                quota = self.quotas[side] / share
-                below += size * (quota * total - self.counts[label][side])
-            return (round(below, 9), hashlib.sha256(f"{tie}/{side}".encode()).hexdigest())
-
-        return max(candidates, key=lack)
 
 
 def _is_torn(touched: Mapping[Side, str], allowed: Sequence[Side]) -> bool:
@@ -210,29 +194,40 @@ def _place(
 def _fill_quotas(
     units: list[list[SideRequest]], allowed: tuple[Side, ...], placing: _Placing
 ) -> None:
-    """Large units first: small ones can even out what they leave."""
-    classes = [Counter(member.label for member in unit) for unit in units]
-    left: Counter[str] = Counter(label for unit in classes for label in unit)
-    ranks = [_rank(placing.seed, unit[0].sha256) for unit in units]
-    for i in sorted(range(len(units)), key=lambda i: (-len(units[i]), ranks[i])):
-        side = placing.pick(classes[i], allowed, left, ranks[i])
-        for member in units[i]:
+    share = sum(placing.quotas[side] for side in allowed)
+    blocks = [
+        Block(
+            samples=len(unit),
+            classes=Counter(name for m in unit for name in list_classes(m.label, placing.task)),
+            rank=_rank(placing.seed, unit[0].sha256),
+        )
+        for unit in units
+    ]
+    sides = place_blocks(
+        blocks,
+        quotas={side: placing.quotas[side] / share for side in allowed},
+        counts=placing.counts,
+        totals=Counter(placing.sides.values()),
+        task=placing.task,
+    )
+    for place, side in sides.items():
+        for member in units[place]:
             placing.fix(member, side, "assigned")
-        left.subtract(classes[i].keys())
 
 
 def assign_sides(
-    requests: Iterable[SideRequest], quotas: Mapping[Side, float], seed: int
+    requests: Iterable[SideRequest], quotas: Mapping[Side, float], seed: int, task: Task = ONE
 ) -> Assignment:
     """Side of each sample; sides that stand are kept. The order of the requests is of no account.
 
     What belongs together goes to one side: the one where some of it lies already, else the one
     that lacks most. Stratified: each class fills its own quotas. With three units or more, and no
-    split given, a class has at least one on each side.
+    split given, a class has at least one on each side; where a sample has several labels, as far as
+    the other ones leave a choice.
     """
     ordered = sorted(requests, key=lambda request: request.sha256)
     splits = frozenset(request.split for request in ordered if request.split is not None)
-    placing = _Placing(quotas, seed)
+    placing = _Placing(quotas, seed, task)
     waiting: dict[tuple[Side, ...], list[SideRequest]] = defaultdict(list)
     for request in ordered:
         if request.side is None:

@@ -6,8 +6,10 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.evaluation import Slice
 from spark_jobs.facts import MEASURES, FactsCache
+from spark_jobs.metrics.membership import split_column
 from spark_jobs.metrics.sureness import Z_SURE, find_wilson_interval
 from spark_jobs.stages.flag_quality import Params, list_conditions
 
@@ -38,12 +40,13 @@ def _pick(value: Column, bounds: Sequence[tuple[int, str]], beyond: str) -> Colu
     return F.coalesce(*steps, F.when(value.isNotNull(), F.lit(beyond)))
 
 
-def _list_parts() -> dict[str, Column]:
+def _list_parts(task: Task) -> dict[str, Column]:
     """by → its value for a sample; null where it has none."""
     path = F.split("name", "/")
     folder = F.slice(path, F.lit(1), F.size(path) - 1)
-    # A folder that is named like the class tells no more than the class.
-    own = F.try_element_at(folder, F.lit(-1)) == F.col("label")
+    # A folder that is named like its class tells no more than the class.
+    last = F.try_element_at(folder, F.lit(-1))
+    own = F.array_contains(split_column(F.col("label"), task), last)
     above = F.when(own, F.slice(folder, F.lit(1), F.size(folder) - 1)).otherwise(folder)
     return {
         "picture size": _pick(F.least("width", "height"), SIDES, LARGE),
@@ -65,14 +68,14 @@ def _upper_bound(hits: Column, total: Column) -> Column:
     return (share + z * z / (2 * total) + spread) / (1 + z * z / total)
 
 
-def find_worst_slices(test: DataFrame, accuracy: float) -> tuple[Slice, ...]:
+def find_worst_slices(test: DataFrame, accuracy: float, task: Task = ONE) -> tuple[Slice, ...]:
     """The five whose accuracy is most surely low; rows: as of add_facts, with `added`, a day.
 
     Only parts of ten samples or more that are not the whole side, and worse than it.
     """
     parts = [
         F.struct(F.lit(by).alias("by"), value.cast("string").alias("value"))
-        for by, value in _list_parts().items()
+        for by, value in _list_parts(task).items()
     ]
     right = (F.col("predicted") == F.col("label")).cast("long").alias("right")
     rows = test.select(right, F.explode(F.array(*parts)).alias("part")).select("right", "part.*")

@@ -37,7 +37,7 @@ SOURCE = pa.schema(
 def read_snapshot_samples(spec: EtlSpec) -> pa.Table:
     """The columns of tables.read_samples, as the snapshot has them; UserError where one is gone."""
     rows = read_labels(spec.snapshots_uri, spec.snapshot_id).to_pylist()
-    manifest = _read_manifest(spec)
+    manifest = read_manifest(spec)
     if manifest.dataset != spec.dataset:
         raise UserError(
             f"Snapshot {spec.snapshot_id} is one of dataset {manifest.dataset!r}, not of "
@@ -64,7 +64,8 @@ def read_snapshot_samples(spec: EtlSpec) -> pa.Table:
     return pa.Table.from_pylist(source, SOURCE)
 
 
-def _read_manifest(spec: EtlSpec) -> SnapshotManifest:
+def read_manifest(spec: EtlSpec) -> SnapshotManifest:
+    """Of the snapshot that is taken again."""
     uri = store.join(spec.snapshots_uri, spec.snapshot_id, MANIFEST_FILE)
     return store.read_model(uri, SnapshotManifest)
 
@@ -107,7 +108,7 @@ def confirm_snapshot(spec: EtlSpec, rows: pa.Table, missing: pa.Table) -> Snapsh
     ]
     if changed:
         raise _refuse(spec, len(changed), "got another label or side from a stage", changed)
-    return _read_manifest(spec)
+    return read_manifest(spec)
 
 
 def place_labels(spec: EtlSpec, snapshot_id: str, labels: pa.Table) -> str:

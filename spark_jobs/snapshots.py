@@ -11,9 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from serving.bundle.manifest import ONE, Task
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.labels import list_classes
 from serving.job.spec import Spec
+from spark_jobs.sides import SIDES
 from spark_jobs.spec import Side
 
 LABELS_FILE = "labels.parquet"
@@ -24,14 +27,24 @@ LABELS = pa.schema(
 
 
 class SnapshotManifest(Spec):
-    """manifest.json of a snapshot. counts: side → class → samples."""
+    """manifest.json of a snapshot.
+
+    counts: side → class → samples; one with several labels counts under each. sides: side →
+    samples; empty in older ones, whose samples have one label.
+    """
 
     snapshot_id: str
     dataset: str
+    task: Task = ONE
     classes: tuple[str, ...]
     counts: dict[Side, dict[str, int]]
+    sides: dict[Side, int] = {}
     samples: int
     created_at: datetime
+
+    def count_side(self, side: Side) -> int:
+        """Samples on one side."""
+        return self.sides[side] if self.sides else sum(self.counts[side].values())
 
 
 Row = tuple[str, str, str | None, str]
@@ -46,18 +59,21 @@ def snapshot_id(rows: Iterable[Row]) -> str:
     return digest.hexdigest()[:20]
 
 
-def count_samples(labels: pa.Table, classes: tuple[str, ...]) -> dict[Side, dict[str, int]]:
-    """Side → class → samples, zeros included."""
-    counts: dict[Side, dict[str, int]] = {
-        side: dict.fromkeys(classes, 0) for side in ("train", "val", "test")
-    }
+def count_samples(
+    labels: pa.Table, classes: tuple[str, ...], task: Task = ONE
+) -> dict[Side, dict[str, int]]:
+    """Side → class → samples, zeros included; a sample with several labels counts under each."""
+    counts: dict[Side, dict[str, int]] = {side: dict.fromkeys(classes, 0) for side in SIDES}
     pairs = zip(labels["side"].to_pylist(), labels["label"].to_pylist(), strict=True)
     for side, label in pairs:
-        counts[side][label] += 1
+        for name in list_classes(label, task):
+            counts[side][name] += 1
     return counts
 
 
-def write_snapshot(root_uri: str, dataset: str, labels: pa.Table) -> SnapshotManifest:
+def write_snapshot(
+    root_uri: str, dataset: str, labels: pa.Table, task: Task = ONE
+) -> SnapshotManifest:
     """Write the snapshot of these LABELS rows, unless it is there: then it is taken as it is."""
     table = labels.select(LABELS.names).cast(LABELS).sort_by("sha256")
     identity = zip(
@@ -71,12 +87,16 @@ def write_snapshot(root_uri: str, dataset: str, labels: pa.Table) -> SnapshotMan
     target = store.join(root_uri, name)
     manifest_uri = store.join(target, MANIFEST_FILE)
     if not store.exists(manifest_uri):
-        classes = tuple(sorted(set(table["label"].to_pylist())))
+        found = set(table["label"].to_pylist())
+        classes = tuple(sorted({name for label in found for name in list_classes(label, task)}))
+        sides = table["side"].to_pylist()
         manifest = SnapshotManifest(
             snapshot_id=name,
             dataset=dataset,
+            task=task,
             classes=classes,
-            counts=count_samples(table, classes),
+            counts=count_samples(table, classes, task),
+            sides={side: sides.count(side) for side in SIDES},
             samples=table.num_rows,
             created_at=datetime.now(UTC),
         )
@@ -108,7 +128,9 @@ def record_snapshot(database: Any, manifest: SnapshotManifest, uri: str, cutoff:
     fields = {
         "dataset": manifest.dataset,
         "cutoff": cutoff,
+        "task": manifest.task,
         "samples": manifest.samples,
+        "sides": {side: manifest.count_side(side) for side in SIDES},
         # Class names may hold dots and dollars, which are not safe in keys.
         "counts": [
             {"side": side, "label": label, "samples": count}

@@ -5,11 +5,15 @@ Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Data
 of it than this one is; where that is not its label, the label is suspect. Ranked by the margin
 between the two (their "normalized margin").
 
+Where a sample may have several labels, each class is asked about alone, against its absence, whose
+score is what the class's leaves of 1. The label is suspect where any of these answers is.
+
 Only by scores of a model that has not learned from the sample: else it believes any label. The test
 side has those of the bundle, train and val those of heads that were fitted without the sample.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +21,17 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from serving.job.evaluation import Suspect
+from serving.bundle.labels import write_labels
+from serving.bundle.manifest import ONE, SEVERAL, Task
+from serving.job.suspects import Suspect
 from spark_jobs.arrays import make_array, read_matrix
+from spark_jobs.label_sets import name_labels
+from spark_jobs.metrics.membership import mark_labels
 from spark_jobs.metrics.rows import place_labels
 
 Batches = Iterator[pa.RecordBatch]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 NAMES = ("sha256", "name", "side", "label")
 FOUND = "sha256 string, name string, side string, label string, suspected string, suspicion double"
 SELF = "place int, samples long, total double"
@@ -51,17 +61,90 @@ def doubt_labels(
     return counted, (1 + scores[rows, counted] - own) / 2
 
 
-def _sum_own(classes: tuple[str, ...]) -> Callable[[Batches], Batches]:
+class Doubts(NamedTuple):
+    """Rows of a batch whose label is suspect, what each rather shows, and the suspicion."""
+
+    rows: Integers
+    suspected: list[str]
+    suspicion: Floats
+
+
+def _find_own(
+    labels: Sequence[str], scores: Floats, classes: tuple[str, ...]
+) -> tuple[Integers, Floats]:
+    truth = place_labels(labels, classes)
+    known = truth >= 0
+    return truth[known], scores[known, truth[known]]
+
+
+def _doubt(
+    labels: Sequence[str], scores: Floats, classes: tuple[str, ...], thresholds: Floats
+) -> Doubts:
+    truth = place_labels(labels, classes)
+    counted, suspicion = doubt_labels(scores, truth, thresholds)
+    doubtful = (counted >= 0) & (truth >= 0) & (counted != truth)
+    suspected = [classes[k] for k in counted[doubtful]]
+    return Doubts(np.flatnonzero(doubtful), suspected, suspicion[doubtful])
+
+
+def _find_own_answers(
+    labels: Sequence[str], scores: Floats, classes: tuple[str, ...]
+) -> tuple[Integers, Floats]:
+    """Of each class two places: its absence, and it."""
+    truth = mark_labels(labels, classes, SEVERAL)
+    places = 2 * np.arange(len(classes)) + truth
+    return places.ravel(), np.where(truth, scores, 1 - scores).ravel()
+
+
+def _doubt_answers(
+    labels: Sequence[str], scores: Floats, classes: tuple[str, ...], thresholds: Floats
+) -> Doubts:
+    truth = mark_labels(labels, classes, SEVERAL)
+    both = np.stack((1 - scores, scores), axis=-1).reshape(-1, 2)
+    limits = np.tile(thresholds.reshape(-1, 2), (len(scores), 1))
+    counted, suspicion = doubt_labels(both, truth.ravel().astype(np.int64), limits)
+    flipped = ((counted >= 0) & (counted != truth.ravel())).reshape(truth.shape)
+    rows = np.flatnonzero(flipped.any(axis=1))
+    most = np.where(flipped, suspicion.reshape(truth.shape), 0.0).max(axis=1)
+    suspected = []
+    for row in rows.tolist():
+        flips = {classes[k] for k in np.flatnonzero(flipped[row])}
+        suspected.append(write_labels(name_labels(labels[row], SEVERAL) ^ flips))
+    return Doubts(rows, suspected, most[rows])
+
+
+class Search(NamedTuple):
+    """What differs between tasks. places: of a class, each with a threshold of its own."""
+
+    places: int
+    find_own: Callable[[Sequence[str], Floats, tuple[str, ...]], tuple[Integers, Floats]]
+    doubt: Callable[[Sequence[str], Floats, tuple[str, ...], Floats], Doubts]
+
+
+SEARCHES: Final[dict[Task, Search]] = {
+    ONE: Search(1, _find_own, _doubt),
+    SEVERAL: Search(2, _find_own_answers, _doubt_answers),
+}
+
+
+def _read(batch: pa.RecordBatch, width: int) -> tuple[Integers, list[str], Floats]:
+    """Rows that have scores, their labels and scores."""
+    there, matrix = read_matrix(batch["scores"], width)
+    rows = np.flatnonzero(there)
+    labels = batch["label"].to_pylist()
+    return rows, [labels[row] for row in rows], matrix.astype(np.float64)
+
+
+def _sum_own(classes: tuple[str, ...], search: Search) -> Callable[[Batches], Batches]:
     def add(batches: Batches) -> Batches:
-        counts, sums = np.zeros(len(classes), np.int64), np.zeros(len(classes))
+        width = search.places * len(classes)
+        counts, sums = np.zeros(width, np.int64), np.zeros(width)
         for batch in batches:
-            there, matrix = read_matrix(batch["scores"], len(classes))
-            truth = place_labels(batch["label"].to_pylist(), classes)[there]
-            known = truth >= 0
-            counts += np.bincount(truth[known], minlength=len(classes))
-            own = matrix[known, truth[known]].astype(np.float64)
-            sums += np.bincount(truth[known], own, len(classes))
-        columns = [range(len(classes)), counts.tolist(), sums.tolist()]
+            _, labels, scores = _read(batch, len(classes))
+            places, own = search.find_own(labels, scores, classes)
+            counts += np.bincount(places, minlength=width)
+            sums += np.bincount(places, own, width)
+        columns = [range(width), counts.tolist(), sums.tolist()]
         kinds = [pa.int32(), pa.int64(), pa.float64()]
         arrays = [make_array(list(v), kind) for v, kind in zip(columns, kinds, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, ["place", "samples", "total"])
@@ -70,32 +153,33 @@ def _sum_own(classes: tuple[str, ...]) -> Callable[[Batches], Batches]:
 
 
 def _pick_out(
-    classes: tuple[str, ...], thresholds: npt.NDArray[np.float64]
+    classes: tuple[str, ...], search: Search, thresholds: Floats
 ) -> Callable[[Batches], Batches]:
     def pick(batches: Batches) -> Batches:
         for batch in batches:
-            there, matrix = read_matrix(batch["scores"], len(classes))
-            truth = place_labels(batch["label"].to_pylist(), classes)[there]
-            counted, suspicion = doubt_labels(matrix.astype(np.float64), truth, thresholds)
-            doubtful = (counted >= 0) & (truth >= 0) & (counted != truth)
-            rows = make_array(np.flatnonzero(there)[doubtful].tolist(), pa.int64())
+            there, labels, scores = _read(batch, len(classes))
+            found = search.doubt(labels, scores, classes, thresholds)
+            rows = make_array(there[found.rows].tolist(), pa.int64())
             arrays = [batch[name].take(rows) for name in NAMES]
-            arrays.append(make_array([classes[k] for k in counted[doubtful]], pa.string()))
-            arrays.append(make_array(suspicion[doubtful].tolist(), pa.float64()))
+            arrays.append(make_array(found.suspected, pa.string()))
+            arrays.append(make_array(found.suspicion.tolist(), pa.float64()))
             yield pa.RecordBatch.from_arrays(arrays, [*NAMES, "suspected", "suspicion"])
 
     return pick
 
 
-def find_suspects(scored: DataFrame, classes: tuple[str, ...], most: int) -> tuple[Suspect, ...]:
+def find_suspects(
+    scored: DataFrame, classes: tuple[str, ...], most: int, task: Task = ONE
+) -> tuple[Suspect, ...]:
     """The likeliest wrong labels first; rows with sha256, name, side, label, scores."""
+    search = SEARCHES[task]
     chosen = scored.where(F.col("scores").isNotNull()).select(*NAMES, "scores")
-    summed = chosen.mapInArrow(_sum_own(classes), SELF).groupBy("place")
+    summed = chosen.mapInArrow(_sum_own(classes, search), SELF).groupBy("place")
     # A class without samples is one that no sample is counted for.
-    thresholds = np.full(len(classes), np.inf)
+    thresholds = np.full(search.places * len(classes), np.inf)
     for row in summed.agg(F.sum("samples").alias("n"), F.sum("total").alias("sum")).collect():
         if row["n"]:
             thresholds[row["place"]] = row["sum"] / row["n"]
-    found = chosen.mapInArrow(_pick_out(classes, thresholds), FOUND)
+    found = chosen.mapInArrow(_pick_out(classes, search, thresholds), FOUND)
     ranked = found.orderBy(F.desc("suspicion"), "sha256").limit(most)
     return tuple(Suspect(**row.asDict()) for row in ranked.collect())

@@ -64,9 +64,17 @@ def read_backbones(inputs: Sequence[Input]) -> dict[str, onnx.ModelProto]:
     return {name: read_backbone(file) for name, file in files.items()}
 
 
-def make_manifest(spec: TrainSpec, chosen: InputFeatures, measured: Measured) -> Manifest:
+def make_manifest(
+    spec: TrainSpec,
+    task: TaskModel,
+    chosen: InputFeatures,
+    measured: Measured,
+    thresholds: tuple[float, ...],
+) -> Manifest:
     """Describe the bundle."""
     return Manifest(
+        task=task.TASK,
+        thresholds=thresholds,
         classes=spec.classes,
         preprocessing=chosen.preprocessing,
         metrics={"val_accuracy": measured.accuracy, "val_loss": measured.loss},
@@ -111,11 +119,12 @@ def export_bundle(
     probe: Probe,
     folder: Path,
     tail: Arrays | None = None,
+    thresholds: tuple[float, ...] = (),
 ) -> Bundle:
     """Write a bundle into an empty local folder and check it; fails where the forms differ.
 
     tail: weights of the backbone's last blocks, where these were trained, too. Its scores are
-    those at the temperature that was measured.
+    those at the temperature that was measured; thresholds: of them, where the task has any.
     """
     extractor = load_extractor(chosen.backbone)
     if tail is not None:
@@ -127,7 +136,7 @@ def export_bundle(
     save_network(network, folder / PADDLE_FOLDER, chosen.preprocessing.size)
     served = task.append_head(backbone, head, measured.temperature)
     (folder / MODEL_FILE).write_bytes(served.SerializeToString())
-    manifest = make_manifest(spec, chosen, measured)
+    manifest = make_manifest(spec, task, chosen, measured, thresholds)
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
     batch = make_probe_batch(probe, chosen.preprocessing)
     agreement = measure_agreement(folder, network, batch)

@@ -10,7 +10,7 @@ from serving.job.search import Recipe
 from training.checkpoint import Progress
 from training.head_weights import Start, hash_weights
 from training.ranks import Ranks
-from training.tasks.protocol import Floats, Integers, Measured, Scaling
+from training.tasks.protocol import Floats, Integers, Measured, Scaling, Targets
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Fit:
 
 @dataclass(frozen=True)
 class Rows:
-    """Features [n, d], or maps [n, c, h, w] on disk, targets [n] and weights of the loss [n].
+    """Features [n, d], or maps [n, c, h, w] on disk, targets and weights of the loss, of n samples.
 
     learned: rows to train on, each as often as an epoch meets it; judged: rows to stop by, or none.
     """
 
     features: Floats
-    targets: Integers
+    targets: Targets
     weights: Floats
     learned: Integers
     judged: Integers
@@ -52,13 +52,14 @@ class Rows:
 class Trained:
     """A head with its best weights, what it divides features by, and how it came to them.
 
-    measured: at the best epoch, None where there was nothing to stop by.
+    measured, outputs: at the best epoch, of the rows to stop by; None where there were none.
     """
 
     head: paddle.nn.Layer
     scaling: Scaling
     progress: Progress
     measured: Measured | None
+    outputs: Floats | None = None
 
 
 def checkpoint_key(

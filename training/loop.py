@@ -104,17 +104,23 @@ class Trainer:
         return epoch
 
     def measure(self) -> Measured | None:
-        """Judge by the judged rows; a head is so cheap that every rank does it alone."""
+        """Judge by the judged rows, if there are any."""
+        outputs = self.predict()
+        if outputs is None:
+            return None
+        return self.task.measure(outputs, self.rows.targets[self.rows.judged])
+
+    def predict(self) -> Floats | None:
+        """Outputs for the judged rows; a head is so cheap that every rank makes them alone."""
         judged = self.rows.judged
         if not len(judged):
             return None
         self.network.eval()
         with paddle.no_grad():
             if self.on_disk:
-                outputs = self._share_outputs(judged)
-            else:
-                outputs = self.head(self._pick(judged)).numpy()
-        return self.task.measure(outputs, self.rows.targets[judged])
+                return self._share_outputs(judged)
+            outputs: Floats = self.head(self._pick(judged)).numpy()
+            return outputs
 
     def _share_outputs(self, rows: Integers) -> Floats:
         """Each rank's part of the rows, all of them on every rank."""
@@ -233,9 +239,10 @@ def train_head(
         # A kill between here and the outcome costs no training.
         checkpoint.write(path, trainer.save())
     set_weights(trainer.head, trainer.best)
-    measured = trainer.measure()
+    outputs = trainer.predict()
+    measured = None if outputs is None else task.measure(outputs, rows.targets[rows.judged])
     trainer.head.eval()
-    return Trained(trainer.head, trainer.scaling, trainer.progress(), measured)
+    return Trained(trainer.head, trainer.scaling, trainer.progress(), measured, outputs)
 
 
 def _is_over(is_over: IsOver | None, ranks: Ranks, trainer: Trainer, first: int) -> bool:

@@ -4,12 +4,14 @@ The search's best head is fitted once more on all but one of up to five grouped,
 the train and val side, and answers the one left out. All folds are fitted side by side, so with few
 classes it costs about what a trial does; above MOST_OUTPUTS or MOST_SCORES it is left out. Where
 the last blocks were trained, too, the head that they began with stands for them.
+
+By the same scores thresholds are chosen, where the task has any.
 """
 
 import io
 import time
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ from training.search.folds import deal_all
 from training.search.search import Material
 from training.spec import TrainSpec
 from training.tasks.protocol import Floats, Integers, TaskModel
+from training.winner import Winner
 
 OUT_OF_FOLD_FILE = "out_of_fold.parquet"
 ONE_GROUP = "each class is one group"
@@ -33,6 +36,14 @@ ONE_GROUP = "each class is one group"
 MOST_SEEN, LEAST_OF_CLASS = 1_000_000, 20
 # Samples seen x classes, one to two minutes of one core; samples scored x classes, 80 bytes each.
 MOST_OUTPUTS, MOST_SCORES = 300_000_000, 20_000_000
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Where the scores lie, empty where there are none, and the thresholds, one a class or none."""
+
+    uri: str
+    thresholds: tuple[float, ...]
 
 
 class UnscoredError(Exception):
@@ -49,12 +60,15 @@ def find_head(search: Search) -> Trial:
     return min(heads)[2]
 
 
-def thin_out(rows: Integers, targets: Integers, most: int, chance: np.random.Generator) -> Integers:
-    """At most as many of the rows as are wanted and LEAST_OF_CLASS of every class, of all alike."""
+def thin_out(rows: Integers, strata: Integers, most: int, chance: np.random.Generator) -> Integers:
+    """At most as many of the rows as are wanted and LEAST_OF_CLASS of every stratum, of all alike.
+
+    strata: of every sample, as Samples has them.
+    """
     if len(rows) <= most:
         return rows
     drawn = chance.permutation(rows)
-    own = targets[drawn]
+    own = strata[drawn]
     counts = np.bincount(own)
     places = np.empty(len(drawn), np.int64)
     places[np.argsort(own, kind="stable")] = np.concatenate([np.arange(n) for n in counts])
@@ -68,7 +82,8 @@ def score_out_of_fold(
 ) -> tuple[npt.NDArray[np.int64], Floats]:
     """Places of the scored samples, and their scores [n, classes]; UnscoredError if none.
 
-    A sample whose class is in no other fold has none: a head that has not met it would doubt it.
+    A sample whose class (of several, the rarest) is in no other fold has none: a head that has not
+    met it would doubt it.
     """
     head, samples = find_head(search), material.samples
     check_bound(len(samples), len(spec.classes), most=MOST_SCORES, what="samples")
@@ -78,7 +93,7 @@ def score_out_of_fold(
     chance = np.random.default_rng([spec.seed, 2])
     most = MOST_SEEN // (len(folds) * head.best_epoch)
     thinned = tuple(
-        replace(fold, train=thin_out(fold.train, samples.targets, most, chance))
+        replace(fold, train=thin_out(fold.train, samples.strata, most, chance))
         for fold in folds.folds
     )
     folds = replace(folds, folds=thinned)
@@ -95,13 +110,13 @@ def score_out_of_fold(
     fit = FoldFit(data, task, head.recipe, spec.seed)
     for _ in range(head.best_epoch):
         fit.run_epoch()
-    targets = samples.targets
-    met = [np.isin(targets[one.held_out], targets[one.train]) for one in folds.folds]
+    strata = samples.strata
+    met = [np.isin(strata[one.held_out], strata[one.train]) for one in folds.folds]
     known = np.concatenate(met)
     outputs, held = fit.predict()[known], folds.held_out[known]
     if not len(held):
         raise UnscoredError(ONE_GROUP)
-    temperature = task.measure(outputs, targets[held]).temperature
+    temperature = task.measure(outputs, samples.targets[held]).temperature
     scores = task.to_scores(outputs, temperature)
     if not np.isfinite(scores).all():
         raise UnscoredError("the loss grew beyond all bounds")
@@ -117,20 +132,35 @@ def check_bound(samples: int, classes: int, *, most: int, what: str) -> None:
         )
 
 
-def write_out_of_fold(spec: TrainSpec, search: Search, material: Material, task: TaskModel) -> str:
-    """Where the scores lie; empty where there are none: the model is trained without them."""
+def write_out_of_fold(
+    spec: TrainSpec, winner: Winner, material: Material, task: TaskModel
+) -> OutOfFold:
+    """Score, and choose thresholds by the scores; without any the model is finished, too.
+
+    Then the thresholds are chosen by the val side, if the winner has not learned from it.
+    """
     try:
-        return _write(spec, search, material, task)
+        return _write(spec, winner.found.search, material, task)
     except UnscoredError as reason:
         why = str(reason)
     except Exception as error:  # noqa: BLE001 - whatever it is, the training is finished
         traceback.print_exc()
         why = f"{type(error).__name__}: {error}"
     print(f"No sample is scored out of fold: {why}.", flush=True)
-    return ""
+    return OutOfFold("", _choose_by_val(spec, winner, material, task))
 
 
-def _write(spec: TrainSpec, search: Search, material: Material, task: TaskModel) -> str:
+def _choose_by_val(
+    spec: TrainSpec, winner: Winner, material: Material, task: TaskModel
+) -> tuple[float, ...]:
+    outputs, rows = winner.trained.outputs, material.folds.held_out
+    if outputs is None:
+        outputs, rows = np.zeros((0, len(spec.classes)), np.float32), rows[:0]
+    scores = task.to_scores(outputs, winner.measured.temperature)
+    return task.choose_thresholds(scores, material.samples.targets[rows], spec.min_precision)
+
+
+def _write(spec: TrainSpec, search: Search, material: Material, task: TaskModel) -> OutOfFold:
     started = time.monotonic()
     held, scores = score_out_of_fold(spec, search, material, task)
     offsets = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int64)
@@ -141,6 +171,8 @@ def _write(spec: TrainSpec, search: Search, material: Material, task: TaskModel)
     pq.write_table(table, file)
     uri = store.join(spec.output_uri, OUT_OF_FOLD_FILE)
     store.write_bytes(uri, file.getvalue())
+    targets = material.samples.targets[held]
+    thresholds = task.choose_thresholds(scores, targets, spec.min_precision)
     seconds = time.monotonic() - started
     print(f"{len(held)} samples scored out of fold in {seconds:.1f} s.", flush=True)
-    return uri
+    return OutOfFold(uri, thresholds)

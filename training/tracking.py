@@ -68,7 +68,7 @@ def _params(spec: TrainSpec, ranks: Ranks) -> dict[str, str]:
         mode="json",
         include={
             *("seed", "max_epochs", "patience", "min_delta", "task"),
-            *("search_seconds", "max_trials", "max_latency_ms", "max_model_mb"),
+            *("search_seconds", "max_trials", "max_latency_ms", "max_model_mb", "min_precision"),
         },
     )
     shown |= {"classes": len(spec.classes), "ranks": ranks.size}

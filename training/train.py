@@ -49,7 +49,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         try:
             winner = find_deepest(spec, ranks, material, task)
             head, tail = split_network(winner.trained.head)
-            out_of_fold_uri = write_out_of_fold(spec, winner.found.search, material, task)
+            out_of_fold = write_out_of_fold(spec, winner, material, task)
             cost = meter.read(ranks)
             with tempfile.TemporaryDirectory() as folder:
                 bundle = export_bundle(
@@ -62,6 +62,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
                     probe=probe.result(),
                     folder=Path(folder),
                     tail=tail,
+                    thresholds=out_of_fold.thresholds,
                 )
                 bundle_uri = store.join(spec.output_uri, BUNDLE_FOLDER)
                 copied = pool.submit(upload, bundle.folder, bundle_uri)
@@ -101,7 +102,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         cost=cost,
         resolved=winner.resolved,
         head_uri=head_uri,
-        out_of_fold_uri=out_of_fold_uri,
+        out_of_fold_uri=out_of_fold.uri,
     )
 
 

@@ -13,7 +13,7 @@ from training.head_weights import Start, read_start
 from training.loop import train_head
 from training.ranks import Ranks
 from training.resolved import resolve
-from training.search.search import Found, Material, Searcher
+from training.search.search import Found, Material, Searcher, find_earlier
 from training.search.study import find_study_file
 from training.spec import Resolved, TrainSpec, WarmStart
 from training.tasks.protocol import Measured, TaskModel
@@ -74,7 +74,7 @@ def find_start(spec: TrainSpec, material: Material, recipe: Recipe) -> WarmStart
 
     One that has seen the val side cannot be judged by it.
     """
-    warm = spec.warm_from
+    warm = find_earlier(spec)
     if warm is None or warm.joined != material.folds.joined:
         return None
     backbone = material.vectors.inputs[recipe.input].backbone

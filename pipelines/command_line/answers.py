@@ -9,7 +9,7 @@ import click
 from pipelines.airflow_api import AirflowApi, DagRun
 from pipelines.command_line.follow import follow_run
 from pipelines.command_line.output import emit_json, json_option, use_installation
-from pipelines.command_line.runs import EXIT_CODES, find_run, show_result, use_airflow
+from pipelines.command_line.runs import EXIT_CODES, require_run, show_result, use_airflow
 from pipelines.gate.files import ASK
 from pipelines.results import describe_run, waits_for_answer
 from serving.job.errors import UserError
@@ -18,9 +18,7 @@ APPROVE, REJECT = "Approve", "Reject"
 
 
 def _find_waiting(api: AirflowApi, run_id: str) -> DagRun:
-    run = find_run(api, run_id)
-    if run is None:
-        raise UserError(f"Run {run_id!r} is not known here. ./modelmill runs lists those that are.")
+    run = require_run(api, run_id)
     tasks = api.list_tasks(run)
     if not waits_for_answer(tasks):
         raise UserError(f"Run {run_id} waits for no answer: its state is {run.state}.")

@@ -5,12 +5,12 @@ import click
 from pipelines.command_line.administration import run_data_job, use_scratch
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.context import Installation, RunFiles
-from pipelines.steps import ETL, EVALUATE
-from serving.bundle.manifest import ONE, SEVERAL, Task
+from pipelines.steps import EVALUATE
+from serving.bundle.manifest import SEVERAL, Task
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
 from spark_jobs.administration.spec import CompareRunsSpec, RunComparison
-from spark_jobs.spec import EtlOutcome, EvaluateOutcome
+from spark_jobs.spec import EvaluateOutcome
 
 # How many samples a person is shown; --json has them all.
 SHOWN = 20
@@ -32,9 +32,14 @@ def compare(one: str, other: str, as_json: bool) -> None:
     uris = [_find_predictions(installation, run_id) for run_id in (one, other)]
     task = _find_task(installation, one)
     with use_scratch(installation) as output_uri:
-        spec = CompareRunsSpec(output_uri=output_uri, one_uri=uris[0], other_uri=uris[1], task=task)
+        spec = CompareRunsSpec(
+            output_uri=output_uri,
+            task=task,
+            one_uri=uris[0],
+            other_uri=uris[1],
+        )
         found = run_data_job(spec, RunComparison, installation)
-    emit_json(found) if as_json else show_comparison(found, one, other)
+    emit_json(found) if as_json else show_comparison(found, one, other, task)
 
 
 def _find_predictions(installation: Installation, run_id: str) -> str:
@@ -47,12 +52,11 @@ def _find_predictions(installation: Installation, run_id: str) -> str:
 
 
 def _find_task(installation: Installation, run_id: str) -> Task:
-    """As the run's etl found it; earlier versions knew one."""
-    etl = RunFiles(artifacts=installation.artifacts, run_id=run_id).find(ETL.task, EtlOutcome)
-    return etl.task if etl else ONE
+    files = RunFiles(artifacts=installation.artifacts, run_id=run_id)
+    return files.read_etl(files.plan()).task
 
 
-def show_comparison(found: RunComparison, one: str, other: str) -> None:
+def show_comparison(found: RunComparison, one: str, other: str, task: Task) -> None:
     """A verdict, a line a class, and the first samples on which they differ."""
     click.echo(f"A: {one}\nB: {other}")
     click.echo(
@@ -61,12 +65,14 @@ def show_comparison(found: RunComparison, one: str, other: str) -> None:
     )
     if found.relabelled:
         click.echo(f"{found.relabelled} more were relabelled in between, and are left out.")
-    if found.task == SEVERAL:
-        click.echo("Right: every label, and none too much; below, by label: found where it is.")
     click.echo(_describe(found.paired, found.chance))
+    if task == SEVERAL:
+        click.echo(
+            "A model is right that says all labels of a sample and no other; in the line of a "
+            "class, one that says this class of a sample that has it."
+        )
     width = max(len(repr(row.label)) for row in found.classes)
-    title, right = ("label", "found") if found.task == SEVERAL else ("class", "right")
-    click.echo(f"{title:<{width}}  samples  A {right}  B {right}  only A  only B  chance")
+    click.echo(f"{'class':<{width}}  samples  A right  B right  only A  only B  chance")
     for row in found.classes:
         pair = row.paired
         click.echo(

@@ -90,11 +90,17 @@ def rollback(deployment: str, version: int, reason: str, as_json: bool) -> None:
 @click.command()
 @name_argument
 @click.argument("version", type=click.IntRange(1))
+@click.option(
+    "--allow-slow",
+    is_flag=True,
+    help="Also where it is many times slower than the version in service.",
+)
 @reason_option
 @json_option
-def promote(deployment: str, version: int, reason: str, as_json: bool) -> None:
+def promote(deployment: str, version: int, allow_slow: bool, reason: str, as_json: bool) -> None:
     """Put a VERSION of the deployment NAME in service, without asking the gate."""
-    decide("promote", deployment, version=version, reason=reason, as_json=as_json)
+    values = {"version": version, "allow_slow": allow_slow}
+    decide("promote", deployment, reason=reason, as_json=as_json, **values)
 
 
 @click.command()

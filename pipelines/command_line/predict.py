@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 import httpx
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.catalogue import read_deployment
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.command_line.predict_folder import predict_here
 from pipelines.command_line.predict_hdfs import predict_by_airflow
+from serving.bundle.manifest import SEVERAL
 from serving.job.errors import UserError
 from serving.offline.spec import DEFAULT_TOP
 
@@ -30,11 +31,16 @@ class LabelScore(BaseModel):
 
 
 class Prediction(BaseModel):
-    """One file's answer, best label first, or why there is none."""
+    """One file's answer, best class first, or why there is none.
+
+    labels: what it shows. several: it could have been several.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     file: str
+    labels: tuple[str, ...] = ()
+    several: bool = Field(default=False, exclude=True)
     results: tuple[LabelScore, ...] = ()
     error: str = ""
 
@@ -74,13 +80,13 @@ class Predictions(BaseModel):
     default=DEFAULT_TOP,
     show_default=True,
     type=click.IntRange(min=1),
-    help="With --out: labels a picture.",
+    help="With --out: classes a picture, with their scores.",
 )
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
-    help="With --out: below it a picture counts as none of these (column declined).  "
-    "[default: as the model's server declines]",
+    help="With --out: below it a picture counts as none of these (column declined); where it may "
+    "have several labels, every class is said from it on.  [default: as the model's server]",
 )
 @click.option(
     "--cores",
@@ -135,9 +141,16 @@ def predict(
         emit_json(answer)
     else:
         for one in answers:
-            best = one.error or ", ".join(f"{r.label} {r.score:.3f}" for r in one.results)
-            click.echo(f"{one.file}: {best}")
+            click.echo(f"{one.file}: {one.error or describe_answer(one)}")
     sys.exit(any(one.error for one in answers))
+
+
+def describe_answer(one: Prediction) -> str:
+    """The best classes; where a picture may have several labels, those before them."""
+    best = ", ".join(f"{r.label} {r.score:.3f}" for r in one.results)
+    if not one.several:
+        return best
+    return f"{', '.join(one.labels) or 'none of these'} ({best})"
 
 
 def ask_server(
@@ -147,12 +160,20 @@ def ask_server(
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=endpoint, timeout=TIMEOUT_S, headers=headers) as client:
         try:
-            return tuple(_ask(client, path) for path in files)
+            several = _tells_several(client)
+            answers = (_ask(client, path) for path in files)
+            return tuple(one.model_copy(update={"several": several}) for one in answers)
         except httpx.HTTPError as error:
             raise UserError(
                 f"Deployment {deployment!r} does not answer at {endpoint} "
                 f"({type(error).__name__}). ./modelmill up brings its server back."
             ) from None
+
+
+def _tells_several(client: httpx.Client) -> bool:
+    model = client.get("/v1/model")
+    # Where it asks for a token, every answer says so.
+    return model.is_success and model.json()["task"] == SEVERAL
 
 
 def _ask(client: httpx.Client, path: Path) -> Prediction:
@@ -165,4 +186,5 @@ def _ask(client: httpx.Client, path: Path) -> Prediction:
     body = answer.json()
     if answer.is_error:
         return Prediction(file=str(path), error=body["error"]["message"])
-    return Prediction(file=str(path), results=body["results"])
+    # Servers of versions from before name no labels.
+    return Prediction(file=str(path), labels=body.get("labels", ()), results=body["results"])

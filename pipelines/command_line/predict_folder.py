@@ -52,7 +52,8 @@ def describe_outcome(outcome: PredictFolderOutcome) -> str:
     """One line: how many, how fast, and where they are."""
     rate = outcome.files / max(outcome.seconds, 1e-9)
     below = outcome.decline_below
-    low = f" ({outcome.declined} of them none of these, below {below:.3g})" if below else ""
+    limit = f", below {below:.3g}" if below else ""
+    low = f" ({outcome.declined} of them none of these{limit})" if below or outcome.declined else ""
     return (
         f"{outcome.predicted} predicted{low}, {outcome.unreadable} unreadable, {rate:.1f} img/s, "
         f"by {outcome.deployment} version {outcome.version}"

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.airflow_api import AirflowApi, DagRun, TaskRun, open_airflow
-from pipelines.catalogue import check_dataset, check_task
+from pipelines.catalogue import check_dataset
 from pipelines.command_line.follow import follow_run
 from pipelines.command_line.output import emit_json, json_option, read_flags, use_installation
 from pipelines.context import Installation, RunFiles
@@ -118,7 +118,6 @@ def run_training(
 ) -> RunResult:
     """Trigger the DAG; where asked to wait, show progress and return what came of it."""
     check_dataset(request.dataset)
-    check_task(request.dataset)
     if request.snapshot:
         check_snapshot(request.dataset, request.snapshot)
     run = api.trigger(TRAIN_DAG, request.model_dump(mode="json"))
@@ -130,7 +129,8 @@ def run_training(
         try:
             run, tasks = follow_run(api, run)
         except KeyboardInterrupt:
-            click.echo("The run goes on: ./modelmill runs shows how far it is.", err=True)
+            more = f"./modelmill cancel {run.run_id} ends it"
+            click.echo(f"The run goes on: ./modelmill runs shows how far it is, {more}.", err=True)
             raise
     return describe_run(api, run, tasks, installation)
 
@@ -211,6 +211,14 @@ def _list_runs(api: AirflowApi, limit: int) -> list[DagRun]:
 def find_run(api: AirflowApi, run_id: str) -> DagRun | None:
     """Airflow's run with our id, among the latest hundred."""
     return next((one for one in _list_runs(api, 100) if one.run_id == run_id), None)
+
+
+def require_run(api: AirflowApi, run_id: str) -> DagRun:
+    """The same; UserError where Airflow knows none."""
+    run = find_run(api, run_id)
+    if run is None:
+        raise UserError(f"Run {run_id!r} is not known here. ./modelmill runs lists those that are.")
+    return run
 
 
 @click.command()

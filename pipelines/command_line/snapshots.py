@@ -10,6 +10,7 @@ from pipelines.catalogue import check_dataset
 from pipelines.command_line.administration import dataset_option, run_data_job, use_scratch
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.snapshots import SnapshotSummary, find_snapshot, list_snapshots
+from serving.bundle.manifest import SEVERAL
 from serving.job.mongo import use_database
 from spark_jobs.administration.spec import (
     DiffSnapshotsSpec,
@@ -70,10 +71,11 @@ def show_snapshots(answer: SnapshotList) -> None:
     for one in answer.snapshots:
         sides = ", ".join(f"{one.count_side(side)} {side}" for side in SIDES)
         classes = len({count.label for count in one.counts})
+        several = ", several labels a sample" if one.task == SEVERAL else ""
         purged = f"; {one.purged} of them purged" if one.purged else ""
         click.echo(
             f"{one.snapshot_id}  labels as of {one.cutoff:%Y-%m-%d %H:%M:%S} UTC  "
-            f"{one.samples} samples in {classes} classes: {sides}{purged}"
+            f"{one.samples} samples in {classes} classes{several}: {sides}{purged}"
         )
 
 

@@ -1,4 +1,8 @@
-"""EasyDL's on-premises API: POST /{deployment}/ImageClassification."""
+"""EasyDL's on-premises API: POST /{deployment}/ImageClassification.
+
+Where a picture may show several classes, its results are those that it shows: whoever called EasyDL
+took each result for an answer, and has no field to learn of thresholds from.
+"""
 
 import zlib
 from typing import Any
@@ -69,8 +73,11 @@ def make_router(service: Service) -> APIRouter:
             (scores,) = await service.score_pictures(
                 [Upload(decode_base64(asked.image))], request.state.request_id
             )
-        found = service.predict(scores, asked.top_num).results
-        results = tuple(EasyDLResult(name=one.label, score=one.score) for one in found)
+        found = service.predict(scores, None)
+        said = [one for one in found.results if not service.is_several or one.label in found.labels]
+        results = tuple(
+            EasyDLResult(name=one.label, score=one.score) for one in said[: asked.top_num]
+        )
         log_id = number_log(request.state.request_id)
         return answer_json(EasyDLResponse(log_id=log_id, results=results))
 

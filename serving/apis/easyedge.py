@@ -31,7 +31,7 @@ _THRESHOLD = {
     "name": "threshold",
     "in": "query",
     "required": False,
-    "description": "Smallest confidence of a result; by default the bundle's own",
+    "description": "Smallest confidence of a result; by default the bundle's own, of each class",
     "schema": {"type": "number", "minimum": 0, "maximum": 1},
 }
 
@@ -47,10 +47,10 @@ def render_error(error: RequestError, _request_id: str) -> Response:
     return JSONResponse(answer.model_dump(), error.status, headers=error.headers)
 
 
-def parse_threshold(value: str | None, default: float) -> float:
+def parse_threshold(value: str | None) -> float | None:
     """The query's threshold; raises RequestError."""
     if value is None:
-        return default
+        return None
     try:
         number = float(value)
     except ValueError:
@@ -86,7 +86,7 @@ def make_router(service: Service) -> APIRouter:
     )
     async def infer(request: Request) -> Response:
         begin = time.perf_counter()
-        threshold = parse_threshold(request.query_params.get("threshold"), service.threshold)
+        threshold = parse_threshold(request.query_params.get("threshold"))
         kind = find_kind(request)
         if kind != JSON and not is_raw(kind):
             raise refuse_kind(kind, f"image/*, {RAW} or {JSON}")
@@ -96,10 +96,15 @@ def make_router(service: Service) -> APIRouter:
                 content = decode_base64(parse_json(content, _REQUEST, EXAMPLE).image)
             (scores,) = await service.score_pictures([Upload(content)], request.state.request_id)
         index = {label: number for number, label in enumerate(service.classes)}
+        found = service.predict(scores, None)
+        if threshold is None and service.is_several:
+            said = [one for one in found.results if one.label in found.labels]
+        else:
+            least = service.threshold if threshold is None else threshold
+            said = [one for one in found.results if one.score >= least]
         results = tuple(
             EasyEdgeResult(confidence=one.score, index=index[one.label], label=one.label)
-            for one in service.predict(scores, None).results
-            if one.score >= threshold
+            for one in said
         )
         cost = round((time.perf_counter() - begin) * 1000, 3)
         return answer_json(EasyEdgeResponse(cost_ms=cost, results=results))

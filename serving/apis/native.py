@@ -19,9 +19,11 @@ from serving.body import (
     parse_json,
     refuse_kind,
 )
+from serving.bundle.manifest import BAR
 from serving.request_errors import RequestError
 from serving.schemas import (
     DEFAULT_TOP,
+    MAX_LABEL,
     ErrorDetail,
     ErrorResponse,
     FeedbackRequest,
@@ -153,6 +155,7 @@ def make_router(service: Service) -> APIRouter:
             PredictResponse(
                 request_id=request_id,
                 declined=found[0].declined,
+                labels=found[0].labels,
                 results=found[0].results,
                 model=model,
             )
@@ -172,6 +175,10 @@ def make_router(service: Service) -> APIRouter:
         if service.keeper is None:
             message = "This server keeps no requests: set MODELMILL_KEEP_REQUESTS."
             raise RequestError(409, "nothing_kept", message)
+        parts = asked.label.split(BAR) if service.is_several else [asked.label]
+        if max(map(len, parts)) > MAX_LABEL:
+            message = f"label: a class's name has at most {MAX_LABEL} characters."
+            raise RequestError(400, "bad_json", message)
         if not service.keeper.add_feedback(asked.request_id, asked.picture, asked.label):
             message = f"Picture {asked.picture} of request {asked.request_id!r} was not kept."
             raise RequestError(404, "not_kept", message)

@@ -1,4 +1,8 @@
-"""Open Inference Protocol v2 (KServe, Triton) over HTTP, with the binary-tensor extension."""
+"""Open Inference Protocol v2 (KServe, Triton) over HTTP, with the binary-tensor extension.
+
+The output `label` is one string a picture. Where a picture may show several classes it names all
+that it shows, `a|b`, and is empty where it shows none: a tensor has no rows of different lengths.
+"""
 
 from typing import Any
 
@@ -7,6 +11,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from serving.apis.answers import answer_json, describe_errors
+from serving.apis.tensor_schemas import (
+    InferError,
+    InferRequest,
+    InferResponse,
+    ModelMetadata,
+    ServerMetadata,
+    TensorMetadata,
+)
 from serving.apis.tensors import (
     LENGTH_HEADER,
     Tensor,
@@ -20,14 +32,6 @@ from serving.apis.tensors import (
 from serving.batching import Row
 from serving.body import CURL, JSON, RAW, Upload, find_kind, refuse_kind
 from serving.request_errors import RequestError
-from serving.schemas import (
-    InferError,
-    InferRequest,
-    InferResponse,
-    ModelMetadata,
-    ServerMetadata,
-    TensorMetadata,
-)
 from serving.service import Service
 
 PREFIX = "/v2"
@@ -105,7 +109,7 @@ async def _score(
 
 def _make_tensors(service: Service, scores: list[Row]) -> dict[str, Tensor]:
     stacked = np.stack(scores)
-    labels = [service.classes[int(best)] for best in stacked.argmax(axis=1)]
+    labels = [service.name_answer(row) for row in scores]
     return {
         SCORES: Tensor(SCORES, stacked, stacked.shape),
         LABEL: Tensor(LABEL, labels, (len(labels),)),

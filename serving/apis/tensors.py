@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
+from serving.apis.tensor_schemas import InferInput, InferOutput, InferRequest
 from serving.body import parse_json
 from serving.request_errors import RequestError
-from serving.schemas import InferInput, InferOutput, InferRequest
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 BINARY_SIZE = "binary_data_size"

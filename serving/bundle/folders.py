@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from serving.bundle import codec
-from serving.bundle.predictor import Predictor
+from serving.bundle.labels import choose_labels
+from serving.bundle.manifest import SEVERAL
+from serving.bundle.predictor import Predictor, find_threshold
 
 # Of one file: so many of them are held at once as there are cores.
 MAX_BYTES = 100_000_000
@@ -28,11 +31,15 @@ class FileFound:
 
 @dataclass(frozen=True)
 class PictureAnswer:
-    """Labels with their probabilities, best first; or, with none, why there is no answer."""
+    """The best classes with their probabilities, best first; or, with none, why there is no answer.
+
+    labels: what the picture shows, best first; none where it looks like none of the classes.
+    """
 
     name: str
     results: tuple[tuple[str, float], ...] = ()
     error: str = ""
+    labels: tuple[str, ...] = ()
 
 
 def list_files(folder: Path) -> Iterator[FileFound]:
@@ -84,8 +91,29 @@ def read_picture(path: Path) -> bytes:
         raise codec.BadImageError(f"cannot be read: {error.strerror or error}") from None
 
 
-def answer_file(predictor: Predictor, folder: Path, found: FileFound, top: int) -> PictureAnswer:
-    """What the bundle says of one file, as the server would: its `top` best labels."""
+def _find_labels(
+    predictor: Predictor, scores: npt.NDArray[np.float32], min_score: float | None
+) -> tuple[str, ...]:
+    manifest = predictor.manifest
+    if min_score is None:
+        return choose_labels(scores, manifest, find_threshold(predictor))
+    if manifest.task == SEVERAL:
+        thresholds = (min_score,) * len(manifest.classes)
+        manifest = manifest.model_copy(update={"thresholds": thresholds})
+    return choose_labels(scores, manifest, min_score)
+
+
+def answer_file(
+    predictor: Predictor,
+    folder: Path,
+    found: FileFound,
+    top: int,
+    min_score: float | None = None,
+) -> PictureAnswer:
+    """What the bundle says of one file, as the server would: its labels, its `top` best classes.
+
+    min_score: from which probability on a class is said; None: as the bundle has it.
+    """
     if found.error:
         return PictureAnswer(found.name, error=found.error)
     try:
@@ -98,13 +126,21 @@ def answer_file(predictor: Predictor, folder: Path, found: FileFound, top: int) 
         return PictureAnswer(found.name, error="the network answered no numbers")
     ranked = codec.rank_labels(scores, predictor.manifest.classes, top)
     # float32 sums may end a hair above 1.
-    return PictureAnswer(found.name, tuple((label, min(score, 1.0)) for label, score in ranked))
+    results = tuple((label, min(score, 1.0)) for label, score in ranked)
+    labels = _find_labels(predictor, scores, min_score)
+    return PictureAnswer(found.name, results, labels=labels)
 
 
 def answer_files(
-    predictor: Predictor, folder: Path, files: Iterable[FileFound], *, top: int, threads: int
+    predictor: Predictor,
+    folder: Path,
+    files: Iterable[FileFound],
+    *,
+    top: int,
+    threads: int,
+    min_score: float | None = None,
 ) -> Iterator[PictureAnswer]:
-    """One answer a file, in their order, whatever the number of threads.
+    """One answer a file, in their order, whatever the number of threads; min_score: as above.
 
     Of the files, only a few more than `threads` are looked at before their turn.
     """
@@ -112,7 +148,7 @@ def answer_files(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pictures")
     try:
         for found in files:
-            waiting.append(pool.submit(answer_file, predictor, folder, found, top))
+            waiting.append(pool.submit(answer_file, predictor, folder, found, top, min_score))
             if len(waiting) >= AHEAD * threads:
                 yield waiting.popleft().result()
         while waiting:

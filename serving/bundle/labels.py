@@ -25,6 +25,18 @@ def choose_labels(
     return (manifest.classes[order[0]],)
 
 
+def measure_sureness(scores: npt.NDArray[np.float32], manifest: Manifest) -> float:
+    """Scores [classes] of one picture → how sure the answer is, 0 to 1.
+
+    The best class's probability; where a picture may have several labels, that of the least sure
+    decision: over the classes, the smallest of p where it is said, and of 1 - p where it is not.
+    """
+    if manifest.task != SEVERAL:
+        return float(scores.max())
+    said = scores >= np.asarray(manifest.thresholds, np.float32)
+    return float(np.where(said, scores, 1 - scores).min())
+
+
 def write_labels(labels: Iterable[str]) -> str:
     """As one string, sorted, a bar between them; empty where there is none."""
     return BAR.join(sorted(labels))

@@ -116,7 +116,10 @@ class Predictor:
         return codec.to_batch(pictures, self.manifest.preprocessing)
 
     def run(self, rows: codec.Batch) -> npt.NDArray[np.float32]:
-        """[n, 3, size, size] → probabilities [n, classes], each row summing to 1."""
+        """[n, 3, size, size] → probabilities [n, classes].
+
+        Each row sums to 1; where a picture may have several labels, each is one of its own.
+        """
         return self._network.run(rows)
 
     def score(self, pictures: list[codec.Pixels]) -> npt.NDArray[np.float32]:

@@ -10,7 +10,6 @@ from serving.job.spec import Spec
 
 EVALUATION_FILE = "metrics.json"
 BAD_CASES_FILE = "bad_cases.json"
-SUSPECTS_FILE = "suspects.json"
 
 
 class Interval(Spec):
@@ -44,7 +43,8 @@ class ClassScore(Spec):
 
     roc_auc, average_precision, curve: None where the class has no sample, or no other class has
     one. threshold: of its probability, chosen on the val side for the best F1, or for as many of
-    its samples as are found with the evaluation's min_precision; None: none was.
+    its samples as are found with the evaluation's min_precision; None: none was. Where a sample may
+    have several labels it is the bundle's.
     threshold_unreached: it is None because no score has that precision on val.
     """
 
@@ -64,7 +64,11 @@ class ClassScore(Spec):
 
 
 class CalibrationBin(Spec):
-    """Predictions whose best probability lies in (low, high]."""
+    """Predictions whose best probability lies in (low, high]; the first bin holds 0, too.
+
+    Where a sample may have several labels: every class of every sample, by its probability;
+    accuracy is then the share of those that the sample has.
+    """
 
     low: float
     high: float
@@ -238,21 +242,3 @@ class BadCases(Spec):
 
     cases: tuple[BadCase, ...]
     left_out: int = 0
-
-
-class Suspect(Spec):
-    """A sample whose label is likely wrong. suspicion: 0 to 1; suspected: what it rather shows."""
-
-    sha256: str
-    name: str
-    side: str
-    label: str
-    suspected: str
-    suspicion: float
-
-
-class Suspects(Spec):
-    """suspects.json: the likeliest first. sides: those that were looked through."""
-
-    suspects: tuple[Suspect, ...]
-    sides: tuple[str, ...]

@@ -87,13 +87,3 @@ def read_task(database: Any, dataset: str) -> Task:
     """The dataset's task; one label a sample where nobody has said otherwise."""
     document = database["datasets"].find_one({"_id": dataset}, {"task": 1}) or {}
     return SEVERAL if document.get("task") == SEVERAL else ONE
-
-
-def check_trainable(database: Any, dataset: str) -> None:
-    """UserError where the dataset's samples have several labels."""
-    if read_task(database, dataset) == SEVERAL:
-        raise UserError(
-            f"Dataset {dataset!r} has several labels a sample; training on those is not possible "
-            "yet. What is possible: import the pictures with one label each into a dataset of "
-            "another name, and train on that one. This one stays as it is."
-        )

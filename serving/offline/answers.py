@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from serving.bundle.folders import PictureAnswer
+from serving.bundle.labels import write_labels
 from serving.job.errors import UserError
 from serving.offline.spec import AnswerFormat
 
@@ -21,41 +22,49 @@ def printable_name(name: str) -> str:
 
 
 class Writer(ABC):
-    """Writes one answer after the other. declined: None where there is no answer."""
+    """Writes one answer after the other. several: a picture may have several labels."""
 
-    def __init__(self, file: IO[str], top: int) -> None:
-        self._file, self._top = file, top
+    def __init__(self, file: IO[str], top: int, *, several: bool = False) -> None:
+        self._file, self._top, self._several = file, top, several
 
     @abstractmethod
-    def write(self, answer: PictureAnswer, *, declined: bool) -> None: ...
+    def write(self, answer: PictureAnswer) -> None: ...
 
 
 class CsvWriter(Writer):
-    """path, label, score, declined, label_2, score_2, …, error; as RFC 4180 says."""
+    """path, label, score, declined, label_2, score_2, …, error; as RFC 4180 says.
 
-    def __init__(self, file: IO[str], top: int) -> None:
-        super().__init__(file, top)
+    Where a picture may have several labels, `labels` is the second column, `a|b`. Of one label it
+    would say nothing new: files of those keep their columns.
+    """
+
+    def __init__(self, file: IO[str], top: int, *, several: bool = False) -> None:
+        super().__init__(file, top, several=several)
         further = [f"{kind}_{n}" for n in range(2, top + 1) for kind in ("label", "score")]
         # The dialect's own line ends: with others, csv would leave \r in a name unquoted.
         self._rows = csv.writer(file)
-        self._rows.writerow(["path", "label", "score", "declined", *further, "error"])
+        labels = ["labels"] if several else []
+        self._rows.writerow(["path", *labels, "label", "score", "declined", *further, "error"])
 
-    def write(self, answer: PictureAnswer, *, declined: bool) -> None:
+    def write(self, answer: PictureAnswer) -> None:
         pairs = [value for pair in answer.results for value in pair]
         cells = [*pairs, *[""] * (2 * self._top - len(pairs))]
-        said = "" if answer.error else str(declined).lower()
-        name = printable_name(answer.name)
-        self._rows.writerow([name, *cells[:2], said, *cells[2:], answer.error])
+        said = "" if answer.error else str(not answer.labels).lower()
+        first = [printable_name(answer.name)]
+        if self._several:
+            first.append(write_labels(answer.labels))
+        self._rows.writerow([*first, *cells[:2], said, *cells[2:], answer.error])
 
 
 class JsonLinesWriter(Writer):
-    """One object a line: path, results as the server's, declined, error."""
+    """One object a line: path, results, labels and declined as the server's, error."""
 
-    def write(self, answer: PictureAnswer, *, declined: bool) -> None:
+    def write(self, answer: PictureAnswer) -> None:
         line = {
             "path": printable_name(answer.name),
             "results": [{"label": label, "score": score} for label, score in answer.results],
-            "declined": declined,
+            "labels": answer.labels,
+            "declined": not answer.error and not answer.labels,
             "error": answer.error,
         }
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")

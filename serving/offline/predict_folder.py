@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from serving.bundle.folders import FileFound, answer_files, list_files
+from serving.bundle.manifest import SEVERAL
 from serving.bundle.predictor import BadBundleError, Predictor, find_threshold
 from serving.cores import count_cores
 from serving.job.errors import UserError
@@ -38,6 +39,13 @@ def _count_files(folder: Path, target: Path) -> int:
     return sum(1 for _ in _list_others(folder, target))
 
 
+def _find_least(predictor: Predictor, min_score: float | None) -> float:
+    """The score below which nothing is said; 0 where there is none, or each class has its own."""
+    if min_score is not None:
+        return min_score
+    return 0.0 if predictor.manifest.task == SEVERAL else find_threshold(predictor)
+
+
 def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
     """Write one row a file, whatever it is; raises UserError."""
     folder, target = local_path(spec.folder_uri).resolve(), local_path(spec.target_uri)
@@ -52,19 +60,21 @@ def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
         except BadBundleError as error:
             raise UserError(f"{spec.deployment} version {found.version}: {error}.") from None
     print(f"{total} files, {spec.deployment} version {found.version}, {cores} cores", flush=True)
-    below = find_threshold(predictor) if spec.min_score is None else spec.min_score
-    top = min(spec.top, len(predictor.manifest.classes))
+    manifest = predictor.manifest
+    top = min(spec.top, len(manifest.classes))
     predicted = declined = unreadable = 0
     progress, begin = Progress("predict", total), time.monotonic()
     with replace_whole(target) as part:
         with part.open("x", encoding="utf-8", newline="") as file:
-            writer = WRITERS[spec.format](file, top)
+            writer = WRITERS[spec.format](file, top, several=manifest.task == SEVERAL)
             files = _list_others(folder, target)
-            for answer in answer_files(predictor, folder, files, top=top, threads=cores):
-                low = bool(answer.results) and answer.results[0][1] < below
-                writer.write(answer, declined=low)
+            answers = answer_files(
+                predictor, folder, files, top=top, threads=cores, min_score=spec.min_score
+            )
+            for answer in answers:
+                writer.write(answer)
                 predicted += not answer.error
-                declined += low
+                declined += not answer.error and not answer.labels
                 unreadable += bool(answer.error)
                 progress.advance()
         # Only now: who waits for the name must not find half a file.
@@ -76,7 +86,7 @@ def predict_folder(spec: PredictFolderSpec) -> PredictFolderOutcome:
         files=predicted + unreadable,
         predicted=predicted,
         declined=declined,
-        decline_below=below,
+        decline_below=_find_least(predictor, spec.min_score),
         unreadable=unreadable,
         seconds=time.monotonic() - begin,
         target_uri=target.as_uri(),

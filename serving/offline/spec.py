@@ -15,9 +15,10 @@ AnswerFormat = Literal["csv", "jsonl"]
 class PredictFolderSpec(JobSpec):
     """Answer every picture below folder_uri, a local folder, in one file.
 
-    version 0: the one in service. top: labels a picture. min_score: below it a picture counts as
-    none of the classes; None: below what the bundle itself declines, if it does. cores 0: all that
-    the job may use. force: the file may be there already.
+    version 0: the one in service. top: classes a picture. min_score: below it a picture counts as
+    none of the classes; None: below what the bundle itself declines, if it does. Where a picture
+    may have several labels, each class is said from min_score on; None: from its own threshold on.
+    cores 0: all that the job may use. force: the file may be there already.
     """
 
     kind: Literal["predict_folder"] = "predict_folder"
@@ -35,7 +36,8 @@ class PredictFolderSpec(JobSpec):
 class PredictFolderOutcome(Spec):
     """files == predicted + unreadable; declined is a part of predicted. seconds: of the work.
 
-    decline_below: the score below which a picture is declined; 0: none is.
+    decline_below: the score below which a picture is declined; 0: none is, or each class has its
+    own threshold.
     """
 
     deployment: str

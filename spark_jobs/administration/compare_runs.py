@@ -2,7 +2,8 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
@@ -11,7 +12,6 @@ from serving.bundle.manifest import ONE, Task
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.evaluation import Paired
-from serving.job.labels import list_classes
 from serving.job.paired_test import chance_of_difference
 from spark_jobs.administration.spec import (
     ClassComparison,
@@ -19,6 +19,7 @@ from spark_jobs.administration.spec import (
     Difference,
     RunComparison,
 )
+from spark_jobs.label_sets import name_labels
 
 COLUMNS = ("sha256", "name", "label", "predicted", "side")
 
@@ -69,24 +70,27 @@ def compare_answers(
         )
     by_class: dict[str, list[str]] = defaultdict(list)
     for sha in shared:
-        for name in list_classes(one[sha].label, task):
+        for name in name_labels(one[sha].label, task):
             by_class[name].append(sha)
-    paired = _pair(shared, one, other)
+
+    def pair(hashes: list[str], is_right: Callable[[Answer], bool]) -> Paired:
+        return _pair([(is_right(one[sha]), is_right(other[sha])) for sha in hashes])
+
+    paired = pair(shared, lambda answer: answer.right)
     pairs = {
-        label: _pair(hashes, _ask_for(one, label, task), _ask_for(other, label, task))
-        for label, hashes in by_class.items()
+        name: pair(hashes, partial(_finds, name=name, task=task))
+        for name, hashes in by_class.items()
     }
     return RunComparison(
         samples=len(shared),
         one_samples=len(one),
         other_samples=len(other),
         relabelled=len(both) - len(shared),
-        task=task,
         paired=paired,
         chance=_judge(paired),
         classes=tuple(
-            ClassComparison(label=label, paired=pair, chance=_judge(pair))
-            for label, pair in sorted(pairs.items())
+            ClassComparison(label=name, paired=found, chance=_judge(found))
+            for name, found in sorted(pairs.items())
         ),
         differing=tuple(
             Difference(
@@ -102,21 +106,12 @@ def compare_answers(
     )
 
 
-def _ask_for(answers: Mapping[str, Answer], label: str, task: Task) -> Mapping[str, Answer]:
-    """Where there are several labels, of each answer only whether it has this one."""
-    if task == ONE:
-        return answers
-    asked = {}
-    for sha, answer in answers.items():
-        names = (list_classes(text, task) for text in (answer.label, answer.predicted))
-        has, said = (label if label in found else "" for found in names)
-        asked[sha] = Answer(answer.name, has, said)
-    return asked
+def _finds(answer: Answer, name: str, task: Task) -> bool:
+    return name in name_labels(answer.predicted, task)
 
 
-def _pair(hashes: list[str], one: Mapping[str, Answer], other: Mapping[str, Answer]) -> Paired:
+def _pair(answers: list[tuple[bool, bool]]) -> Paired:
     """The first run in the challenger's place, the second in the champion's."""
-    answers = [(one[sha].right, other[sha].right) for sha in hashes]
     return Paired(
         both=answers.count((True, True)),
         challenger_only=answers.count((True, False)),
@@ -131,5 +126,4 @@ def _judge(paired: Paired) -> float:
 
 def compare_runs(spec: CompareRunsSpec) -> RunComparison:
     """Read both runs' predictions, and compare them."""
-    one, other = (read_answers(uri) for uri in (spec.one_uri, spec.other_uri))
-    return compare_answers(one, other, spec.task)
+    return compare_answers(read_answers(spec.one_uri), read_answers(spec.other_uri), spec.task)

@@ -180,20 +180,19 @@ class TryStageOutcome(Spec):
 
 
 class CompareRunsSpec(AdministrationJob):
-    """Compare two runs' predictions: folders of Parquet files, as an evaluation writes them."""
+    """Compare two runs' predictions: folders of Parquet files, as an evaluation writes them.
+
+    task: of the dataset; of several labels a sample, each class is compared on those that have it.
+    """
 
     kind: Literal["compare_runs"] = "compare_runs"
+    task: Task = ONE
     one_uri: str
     other_uri: str
-    task: Task = ONE
 
 
 class ClassComparison(Spec):
-    """paired: the first run in the challenger's place. chance: as in RunComparison.
-
-    Of the samples of the class; where a sample may have several labels, right is who found this
-    one, whatever else was said.
-    """
+    """paired: the first run in the challenger's place. chance: as in RunComparison."""
 
     label: str
     paired: Paired
@@ -221,7 +220,6 @@ class RunComparison(Spec):
     one_samples: int
     other_samples: int
     relabelled: int
-    task: Task = ONE
     paired: Paired
     chance: float
     classes: tuple[ClassComparison, ...]

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from serving.job import store
 from serving.job.errors import UserError
+from serving.job.labels import read_task
 from spark_jobs.administration.raw import name_segment, read_contents
 from spark_jobs.administration.spec import (
     ColumnChange,
@@ -114,6 +115,8 @@ def _make_context(spark: SparkSession, samples: DataFrame, spec: TryStageSpec) -
     raw_uri = store.join(spec.output_uri, "raw")
     samples.select("sha256", "name", "content").write.mode("overwrite").parquet(raw_uri)
     features = FeatureCache(spark, store.join(spec.output_uri, "features"), "try")
+    with connect() as database:
+        task = read_task(database, spec.dataset)
     return StageContext(
         spark=spark,
         # No dataset can have this name, so no sample is given a side for life.
@@ -125,6 +128,7 @@ def _make_context(spark: SparkSession, samples: DataFrame, spec: TryStageSpec) -
         pairs=PairsCache(spark, store.join(spec.output_uri, "pairs")),
         findings=Findings(),
         raw=RawContent(spark, (raw_uri,)),
+        task=task,
     )
 
 

@@ -8,13 +8,12 @@ from statistics import fmean
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.evaluation import ClassScore, Curve, Evaluation
-from spark_jobs.metrics.classification import Metrics, compute_metrics
+from spark_jobs.metrics.classification import Metrics
+from spark_jobs.metrics.families import FAMILIES
 from spark_jobs.metrics.ranking import EXACT_UP_TO, Ranked, rank_classes
-from spark_jobs.metrics.rows import count_rows
 from spark_jobs.metrics.sureness import (
-    bootstrap_groups,
-    bootstrap_macro_f1,
     find_tellable,
     find_wilson_interval,
     guess_discordant,
@@ -128,6 +127,7 @@ def evaluate_scores(
     scored: DataFrame,
     classes: tuple[str, ...],
     *,
+    task: Task = ONE,
     seed: int = 0,
     thresholds: Thresholds | None = None,
     exact_up_to: int = EXACT_UP_TO,
@@ -140,19 +140,16 @@ def evaluate_scores(
     """
     thresholds = thresholds or Thresholds({})
     with use_wide_batches(scored.sparkSession, len(classes)):
-        counted = count_rows(scored, classes)
-        metrics = compute_metrics(counted.pairs, classes)
+        measured = FAMILIES[task].measure(scored, classes, seed)
         ranked = rank_classes(
             scored,
             classes,
-            samples=counted.scored,
+            samples=measured.means.scored,
+            task=task,
             thresholds=thresholds.by_class,
             exact_up_to=exact_up_to,
         )
-        if "group" in scored.columns and not scored.where(F.col("group").isNotNull()).isEmpty():
-            interval = bootstrap_groups(scored, metrics.classes, seed)
-        else:
-            interval = bootstrap_macro_f1(counted.pairs, seed)
+    metrics, means = measured.metrics, measured.means
     aucs = [one.roc_auc for one in ranked.values() if one.roc_auc is not None]
     precisions = [
         one.average_precision for one in ranked.values() if one.average_precision is not None
@@ -160,6 +157,7 @@ def evaluate_scores(
     samples = metrics.samples
     discordant = guess_discordant(metrics.accuracy, samples)
     return Evaluation(
+        task=task,
         samples=samples,
         classes=metrics.classes,
         confusion=metrics.confusion,
@@ -169,15 +167,17 @@ def evaluate_scores(
         macro=metrics.macro,
         micro=metrics.micro,
         weighted=metrics.weighted,
-        macro_f1_interval=interval,
-        top_k=counted.top_k,
+        macro_f1_interval=measured.macro_f1,
+        top_k=means.top_k,
         roc_auc=_mean(aucs),
         average_precision=_mean(precisions),
-        log_loss=counted.log_loss,
-        brier=counted.brier,
-        calibration_error=counted.calibration_error,
-        calibration=counted.calibration,
+        log_loss=means.log_loss,
+        brier=means.brier,
+        calibration_error=means.calibration_error,
+        calibration=means.calibration,
         per_class=join_classes(metrics, ranked, thresholds),
+        hamming_loss=metrics.hamming_loss,
+        mix_ups=measured.mix_ups,
         min_precision=thresholds.min_precision,
         ranking_error=max((one.error for one in ranked.values()), default=0.0),
         tellable=find_tellable(discordant, samples),

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from serving.bundle.manifest import ONE, Task
 from spark_jobs.arrays import make_array, read_matrix
-from spark_jobs.metrics.rows import place_labels
+from spark_jobs.metrics.membership import Marks, mark_labels
 from spark_jobs.metrics.steps import (
-    Counts,
     Scores,
     Steps,
     bin_scores,
@@ -69,13 +69,13 @@ class Ranked:
     precision: list[float] | None
 
 
-def make_blocks(classes: tuple[str, ...]) -> Callable[[Batches], Batches]:
+def make_blocks(classes: tuple[str, ...], task: Task = ONE) -> Callable[[Batches], Batches]:
     """Runs in the executors: label, scores → BLOCKS, a class's scores side by side."""
 
-    def write(held: list[tuple[Scores, Counts]], part: int) -> pa.RecordBatch:
+    def write(held: list[tuple[Scores, Marks]], part: int) -> pa.RecordBatch:
         columns = np.ascontiguousarray(np.concatenate([matrix for matrix, _ in held]).T)
-        truth = np.concatenate([places for _, places in held])
-        own = [columns[k][truth == k].tobytes() for k in range(len(classes))]
+        truth = np.concatenate([marks for _, marks in held])
+        own = [columns[k][truth[:, k]].tobytes() for k in range(len(classes))]
         arrays = [
             make_array(range(len(classes)), pa.int32()),
             make_array([part] * len(classes), pa.int32()),
@@ -85,11 +85,11 @@ def make_blocks(classes: tuple[str, ...]) -> Callable[[Batches], Batches]:
         return pa.RecordBatch.from_arrays(arrays, ["class", "part", "scores", "positives"])
 
     def cut(batches: Batches) -> Batches:
-        held: list[tuple[Scores, Counts]] = []
+        held: list[tuple[Scores, Marks]] = []
         rows = part = 0
         for batch in batches:
             there, matrix = read_matrix(batch["scores"], len(classes))
-            held.append((matrix, place_labels(batch["label"].to_pylist(), classes)[there]))
+            held.append((matrix, mark_labels(batch["label"].to_pylist(), classes, task)[there]))
             rows += len(matrix)
             if rows * len(classes) >= BLOCK:
                 yield write(held, part)
@@ -182,6 +182,7 @@ def rank_classes(
     classes: tuple[str, ...],
     *,
     samples: int,
+    task: Task = ONE,
     thresholds: Mapping[str, float] | None = None,
     exact_up_to: int = EXACT_UP_TO,
     curves: bool = True,
@@ -193,7 +194,7 @@ def rank_classes(
     """
     points = count_points(len(classes)) if curves else 0
     given = tuple((thresholds or {}).get(name) for name in classes)
-    blocks = scored.select("label", "scores").mapInArrow(make_blocks(classes), BLOCKS)
+    blocks = scored.select("label", "scores").mapInArrow(make_blocks(classes, task), BLOCKS)
     if samples <= exact_up_to:
         rank = make_ranker(given, points, min_precision)
         ranked = blocks.groupBy("class").applyInArrow(rank, RANKED)

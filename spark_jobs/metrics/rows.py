@@ -39,12 +39,11 @@ MEASURED = StructType(
 
 
 @dataclass(frozen=True)
-class Counted:
-    """pairs: (label, predicted) → samples. scored: samples with a score vector; the others were no
-    pictures. The sums behind log_loss, brier and top_k are over scored samples.
+class Means:
+    """What is told from scores alone. scored: samples with a score vector; the others were no
+    pictures. log_loss, brier and top_k are means over scored samples.
     """
 
-    pairs: dict[tuple[str, str], int]
     scored: int
     log_loss: float
     brier: float
@@ -55,13 +54,27 @@ class Counted:
     def calibration_error(self) -> float:
         """Expected calibration error: mean |accuracy - score| over bins, weighted by samples."""
         gaps = (one.samples * abs(one.accuracy - one.mean_score) for one in self.calibration)
-        return sum(gaps) / self.scored if self.scored else 0.0
+        binned = sum(one.samples for one in self.calibration)
+        return sum(gaps) / binned if binned else 0.0
+
+
+@dataclass(frozen=True)
+class Counted(Means):
+    """pairs: (label, predicted) → samples."""
+
+    pairs: dict[tuple[str, str], int]
 
 
 def place_labels(labels: Sequence[str | None], classes: Sequence[str]) -> Integers:
     """Each label's place among the classes; -1: it is none of them."""
     places = {name: number for number, name in enumerate(classes)}
     return np.fromiter((places.get(one or "", -1) for one in labels), np.int64, len(labels))
+
+
+def find_bins(scores: Floats) -> Integers:
+    """The bin of each score, from 0 on; bins hold their upper edge."""
+    bins: Integers = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], scores, side="left")
+    return bins
 
 
 def measure_rows(scores: Floats, truth: Integers) -> dict[str, npt.NDArray[np.generic]]:
@@ -83,8 +96,7 @@ def measure_rows(scores: Floats, truth: Integers) -> dict[str, npt.NDArray[np.ge
         "brier": squares / 2 if width == 2 else squares,
         "rank": np.where(known, 1 + ahead + tied_before.sum(axis=1), width + 1),
         "best": best,
-        # Bins hold their upper edge.
-        "bin": np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], best, side="left"),
+        "bin": find_bins(best),
     }
 
 
@@ -131,6 +143,17 @@ def count_rows(scored: DataFrame, classes: tuple[str, ...]) -> Counted:
     return _sum_up([row.asDict() for row in table], wanted)
 
 
+def describe_bin(number: int, samples: int, total: float, right: int) -> CalibrationBin:
+    """Its row of the evaluation. total: sum of the scores that lie in it."""
+    return CalibrationBin(
+        low=number / BINS,
+        high=(number + 1) / BINS,
+        samples=samples,
+        mean_score=total / samples,
+        accuracy=right / samples,
+    )
+
+
 def _sum_up(table: Sequence[dict[str, Any]], wanted: Sequence[int]) -> Counted:
     pairs = [row for row in table if row["pair"]]
     bins = sorted((r for r in table if not r["pair"] and r["scored"]), key=lambda r: int(r["bin"]))
@@ -146,13 +169,6 @@ def _sum_up(table: Sequence[dict[str, Any]], wanted: Sequence[int]) -> Counted:
         brier=mean("brier"),
         top_k={k: mean(f"top_{k}") for k in wanted},
         calibration=tuple(
-            CalibrationBin(
-                low=row["bin"] / BINS,
-                high=(row["bin"] + 1) / BINS,
-                samples=row["scored"],
-                mean_score=row["best"] / row["scored"],
-                accuracy=row["right"] / row["scored"],
-            )
-            for row in bins
+            describe_bin(row["bin"], row["scored"], row["best"], row["right"]) for row in bins
         ),
     )

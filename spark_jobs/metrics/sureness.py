@@ -9,8 +9,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.evaluation import Interval
 from spark_jobs.arrays import make_array
+from spark_jobs.metrics.membership import mark_labels
 from spark_jobs.metrics.rows import place_labels
 
 Batches = Iterator[pa.RecordBatch]
@@ -140,7 +142,7 @@ def draw_weights(
 
 
 def make_resampler(
-    names: tuple[str, ...], replicates: int, seed: int
+    names: tuple[str, ...], replicates: int, seed: int, task: Task = ONE
 ) -> Callable[[Batches], Batches]:
     """Runs in the executors: label, predicted, hash of the group → sums of the three counts."""
 
@@ -148,20 +150,23 @@ def make_resampler(
         sums = np.zeros((3, len(names), replicates))
         for batch in batches:
             truth, called = (
-                place_labels(batch[column].to_pylist(), names) for column in ("label", "predicted")
+                mark_labels(batch[column].to_pylist(), names, task)
+                for column in ("label", "predicted")
             )
             groups = np.array(batch["hash"].to_pylist(), np.int64).view(np.uint64)
             weights = draw_weights(groups, replicates, seed)
-            np.add.at(sums[0], truth[truth == called], weights[truth == called])
-            np.add.at(sums[1], truth, weights)
-            np.add.at(sums[2], called, weights)
+            for count, marks in zip(sums, (truth & called, truth, called), strict=True):
+                rows, places = np.nonzero(marks)
+                np.add.at(count, places, weights[rows])
         arrays = [make_array([sums.tobytes()], pa.binary())]
         yield pa.RecordBatch.from_arrays(arrays, ["sums"])
 
     return resample
 
 
-def bootstrap_groups(scored: DataFrame, names: tuple[str, ...], seed: int) -> Interval:
+def bootstrap_groups(
+    scored: DataFrame, names: tuple[str, ...], seed: int, task: Task = ONE
+) -> Interval:
     """The same by group: whole groups are drawn, each Poisson(1) times, in the executors.
 
     (Chamandy et al., "Estimating Uncertainty for Massive Data Streams", Google, 2012.) A sample
@@ -169,7 +174,7 @@ def bootstrap_groups(scored: DataFrame, names: tuple[str, ...], seed: int) -> In
     """
     key = F.xxhash64(F.coalesce(F.concat(F.lit("g"), "group"), F.concat(F.lit("s"), "sha256")))
     rows = scored.select("label", "predicted", key.alias("hash"))
-    parts = rows.mapInArrow(make_resampler(names, GROUP_REPLICATES, seed), SUMS).collect()
+    parts = rows.mapInArrow(make_resampler(names, GROUP_REPLICATES, seed, task), SUMS).collect()
     shape = (3, len(names), GROUP_REPLICATES)
     whole = np.zeros(shape)
     for part in parts:

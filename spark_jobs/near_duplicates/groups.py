@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from serving.bundle.manifest import ONE, SEVERAL, Task
+from serving.job.labels import list_classes
 from spark_jobs.components import find_components
 from spark_jobs.report_models import LabelledPair, SampleGroup
 from spark_jobs.spec import Side
@@ -28,7 +30,7 @@ class Labelled:
 class Groups:
     """What belongs together, among the samples that are used today.
 
-    near: sample → its confirmed near-duplicates of the same label, both ways, sorted.
+    near: sample → its confirmed near-duplicates that it belongs together with, both ways, sorted.
     groups: components of two and more, of which `over_large` are no part.
     """
 
@@ -40,23 +42,34 @@ class Groups:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a component is a scene and no set of copies: larger than both.
+    """When a component is a scene and no set of copies: larger than both; and what may form one.
 
-    share: of its class, which has so many samples.
+    share: of its class, which has so many samples; of the largest, where it has several. task:
+    where a sample has several labels, copies belong together whatever these are. Most likely one of
+    them lacks some, and a model that has learned from one knows the other all the same.
     """
 
     share: float
     size: int
     classes: Mapping[str, int]
+    task: Task = ONE
 
-    def exceeded_by(self, component: Sequence[str], label: str) -> bool:
+    def join(self, one: Labelled, other: Labelled) -> bool:
+        """Whether two near-duplicates belong together."""
+        return self.task == SEVERAL or one.label == other.label
+
+    def exceeded_by(self, component: Sequence[str], samples: Mapping[str, Labelled]) -> bool:
         """True where nobody can say which of its samples are copies."""
-        return len(component) > max(self.size, self.share * self.classes[label])
+        labels = {samples[sha].label for sha in component}
+        named = {name for label in labels for name in list_classes(label, self.task)}
+        most = max(self.classes[name] for name in named)
+        return len(component) > max(self.size, self.share * most)
 
 
-def count_classes(samples: Mapping[str, Labelled]) -> Counter[str]:
-    """Samples a class, of those that are used today."""
-    return Counter(sample.label for sample in samples.values() if not sample.left_out)
+def count_classes(samples: Mapping[str, Labelled], task: Task = ONE) -> Counter[str]:
+    """Samples a class, of those that are used today; one with several labels counts under each."""
+    used = (sample for sample in samples.values() if not sample.left_out)
+    return Counter(name for sample in used for name in list_classes(sample.label, task))
 
 
 def count_used(samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]]) -> int:
@@ -65,27 +78,30 @@ def count_used(samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]]
 
 
 def _find_components(
-    samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]]
+    samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]], limits: Limits
 ) -> list[list[str]]:
-    same = [(a, b) for a, b in pairs if samples[a].label == samples[b].label]
+    same = [(a, b) for a, b in pairs if limits.join(samples[a], samples[b])]
     return find_components({end for pair in same for end in pair}, same)
 
 
 def find_groups(
     samples: Mapping[str, Labelled], pairs: Sequence[tuple[str, str]], limits: Limits
 ) -> Groups:
-    """Join confirmed pairs of one label; a component over the limits loses all its edges."""
+    """Join confirmed pairs of one label; a component over the limits loses all its edges.
+
+    cross_label names pairs of two labels, joined or not.
+    """
     used = [(a, b) for a, b in pairs if not (samples[a].left_out or samples[b].left_out)]
     cross = [(min(p), max(p)) for p in used if samples[p[0]].label != samples[p[1]].label]
     groups: list[list[str]] = []
     over_large: list[list[str]] = []
-    for component in _find_components(samples, used):
-        large = limits.exceeded_by(component, samples[component[0]].label)
+    for component in _find_components(samples, used, limits):
+        large = limits.exceeded_by(component, samples)
         (over_large if large else groups).append(component)
     grouped = {sha for group in groups for sha in group}
     near: dict[str, list[str]] = defaultdict(list)
     for a, b in used:
-        if a in grouped and samples[a].label == samples[b].label:
+        if a in grouped and limits.join(samples[a], samples[b]):
             near[a].append(b)
             near[b].append(a)
     return Groups(
@@ -107,7 +123,7 @@ def find_leaders(
     """
     crowded = {sha for group in find_groups(samples, pairs, limits).over_large for sha in group}
     leaders: dict[str, tuple[str, ...]] = {}
-    for component in _find_components(samples, pairs):
+    for component in _find_components(samples, pairs, limits):
         first: dict[Side, str] = {}
         large = not crowded.isdisjoint(component)
         sided = [sha for sha in component if samples[sha].side is not None]
@@ -115,7 +131,7 @@ def find_leaders(
             side = samples[sha].side
             if side is not None and (large or samples[sha].left_out):
                 first.setdefault(side, sha)
-        several = len(first) > 1 and limits.exceeded_by(component, samples[component[0]].label)
+        several = len(first) > 1 and limits.exceeded_by(component, samples)
         if first and not several and not (large and 2 * len(sided) < len(component)):
             found = tuple(sorted(first.values()))
             leaders |= {sha: found for sha in component if samples[sha].side is None}

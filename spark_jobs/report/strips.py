@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from serving.bundle.manifest import Task
+from serving.job.labels import list_classes
 from spark_jobs.report_models import EtlReport, SampleGroup
 from spark_jobs.spec import Side
 
@@ -49,12 +51,17 @@ def _tiles(names: tuple[str, ...], hashes: tuple[str, ...]) -> Iterator[Tile]:
         yield Tile(name, sha256)
 
 
-def _strips(groups: Iterable[SampleGroup]) -> tuple[Strip, ...]:
+def _tell(label: str, task: Task) -> str:
+    """Several labels so that a comma can stand between two samples' ones."""
+    return " + ".join(list_classes(label, task))
+
+
+def _strips(groups: Iterable[SampleGroup], task: Task) -> tuple[Strip, ...]:
     return tuple(
         Strip(
             size=group.size,
             tiles=tuple(_tiles(group.names, group.hashes))[:SHOWN_MEMBERS],
-            labels=group.labels,
+            labels=tuple(_tell(label, task) for label in group.labels),
             sides=group.sides,
         )
         for group in groups
@@ -70,7 +77,7 @@ def choose_shown(report: EtlReport) -> Shown:
             Strip(
                 2,
                 tuple(
-                    Tile(tile.name, tile.sha256, label)
+                    Tile(tile.name, tile.sha256, _tell(label, report.task))
                     for tile, label in zip(
                         _tiles(pair.names, pair.hashes), pair.labels, strict=True
                     )
@@ -78,10 +85,10 @@ def choose_shown(report: EtlReport) -> Shown:
             )
             for pair in pairs
         ),
-        leaks=_strips(sides.leaking_groups[:SHOWN_GROUPS] if sides else ()),
+        leaks=_strips(sides.leaking_groups[:SHOWN_GROUPS] if sides else (), report.task),
         rejected=tuple(Tile(r.name, r.sha256, r.reason) for r in report.rejections),
-        copies=_strips(near.largest[:SHOWN_GROUPS] if near else ()),
-        scenes=_strips(near.over_large[:SHOWN_SCENES] if near else ()),
+        copies=_strips(near.largest[:SHOWN_GROUPS] if near else (), report.task),
+        scenes=_strips(near.over_large[:SHOWN_SCENES] if near else (), report.task),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from serving.bundle.manifest import ONE, SEVERAL, Task
 from serving.job.errors import UserError
 from serving.job.text import list_some
 from spark_jobs.arrays import make_array
@@ -170,10 +171,13 @@ def take_over(wanted: Assignment, claimed: Mapping[str, Claim]) -> Assignment:
     return replace(wanted, sides=wanted.sides | sides, origins=wanted.origins | origins)
 
 
-def check_sides(decision: Decision, dataset: str) -> None:
-    """UserError where there is one class only, or a class that is missing on a side."""
+def check_sides(decision: Decision, dataset: str, task: Task = ONE) -> None:
+    """UserError where there is one class only, or a class that is missing on a side.
+
+    A sample with several labels counts under each.
+    """
     labels = {request.sha256: request.label for request in decision.used}
-    counts = count_sides(labels, decision.sides)
+    counts = count_sides(labels, decision.sides, task)
     if len(counts) < 2:
         raise UserError(
             f"Dataset {dataset!r} has {len(labels)} usable samples of "
@@ -187,11 +191,12 @@ def check_sides(decision: Decision, dataset: str) -> None:
             f"{name!r}: {', '.join(f'{by[side]} {side}' for side in SIDES)}"
             for name, by in sorted(small.items())
         ]
+        away = "these labels off" if task == SEVERAL else "their folders out"
         raise UserError(
             f"{len(small)} of the {len(counts)} classes of dataset {dataset!r} are without a "
             f"sample on every side ({list_some(numbers, MOST_CLASSES, '; ')}). Each class needs at "
             "least 3 samples, one each to train on, stop by and test on, and near-duplicates count "
-            "as one: import more pictures of these classes, or take their folders out."
+            f"as one: import more pictures of these classes, or take {away}."
         )
 
 
@@ -221,9 +226,10 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
         requests,
         quotas={"train": 1 - params.val - params.test, "val": params.val, "test": params.test},
         seed=context.seed,
+        task=context.task,
     )
     decision = settle(wanted)
-    check_sides(decision, context.dataset)
+    check_sides(decision, context.dataset, context.task)
     fresh = {
         r.sha256: Claim(decision.sides[r.sha256], wanted.origins[r.sha256])
         for r in decision.used
@@ -232,7 +238,7 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     claimed = claim_sides(context.dataset, fresh, context.cutoff)
     if claimed != fresh:
         decision = settle(take_over(wanted, claimed))
-        check_sides(decision, context.dataset)
+        check_sides(decision, context.dataset, context.task)
     units = list_units(decision.used)
     findings = find_leaks(units, decision.sides, names)
     context.findings.sides = findings.model_copy(update={"bridges": len(decision.reasons)})

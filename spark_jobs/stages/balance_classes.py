@@ -3,9 +3,12 @@
 weights: inverse class frequency, n_samples / (n_classes * n_class) over the train samples, as
 scikit-learn's class_weight="balanced" has it; where none is capped, their mean is 1.
 oversample: the trainer sees a sample n_largest / n_class times an epoch, rounded.
+Where a sample has several labels it counts in n_class of each, n_samples is the sum of these, and
+it gets what its rarest class gets.
 Samples that a later stage rejects are counted, too. Val and test are left as they are.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 import pyarrow as pa
@@ -13,7 +16,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from serving.bundle.manifest import Task
 from serving.job.errors import UserError
+from serving.job.labels import list_classes
 from spark_jobs.arrays import make_array
 from spark_jobs.context import StageContext
 from spark_jobs.report_models import Balance, BalanceMode
@@ -56,7 +61,10 @@ def repeat_classes(counts: Mapping[str, int], most: float) -> dict[str, int]:
 
 
 def count_train(samples: DataFrame) -> dict[str, int]:
-    """Class → usable samples of the train side; UserError where sides are missing."""
+    """Label as it is stored → usable samples of the train side; UserError where sides are missing.
+
+    Sorted.
+    """
     usable = samples.where(F.col("reject_reason").isNull())
     rows = usable.groupBy("label", "side").agg(F.count(F.lit(1)).alias("samples")).collect()
     without = sum(row["samples"] for row in rows if row["side"] is None)
@@ -69,18 +77,29 @@ def count_train(samples: DataFrame) -> dict[str, int]:
     return dict(sorted(train.items()))
 
 
+def count_classes(labels: Mapping[str, int], task: Task) -> dict[str, int]:
+    """Class → samples, sorted, of the samples a stored label; one with several counts for each."""
+    counts: Counter[str] = Counter()
+    for label, samples in labels.items():
+        counts.update(dict.fromkeys(list_classes(label, task), samples))
+    return dict(sorted(counts.items()))
+
+
 def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     """Set sample_weight or sample_repeats, 1 outside the train side."""
-    counts = count_train(samples)
+    labels = count_train(samples)
+    counts = count_classes(labels, context.task)
     by_class: Mapping[str, float]
     if params.mode == "weights":
         column, by_class = "sample_weight", weigh_classes(counts, params.max_weight)
     else:
         column, by_class = "sample_repeats", repeat_classes(counts, params.max_weight)
     context.findings.balance = Balance(mode=params.mode, per_class=dict(by_class))
+    # No class that is rarer has the smaller number.
+    values = [max(by_class[name] for name in list_classes(one, context.task)) for one in labels]
     decided = {
-        "label": make_array(list(by_class), pa.string()),
-        column: make_array(list(by_class.values()), KINDS[params.mode]),
+        "label": make_array(list(labels), pa.string()),
+        column: make_array(values, KINDS[params.mode]),
     }
     frame = make_frame(context.spark, pa.table(decided))
     rows = samples.drop(column).join(F.broadcast(frame), on="label", how="left")

@@ -1,6 +1,7 @@
 """Find near-duplicates, so that no two of them end on two sides.
 
 Low frequencies propose pairs, aligned thumbnails confirm them; only pictures of one label join.
+Where a sample has several labels, pictures join whatever these are.
 """
 
 from collections.abc import Mapping
@@ -85,7 +86,7 @@ def _read_rows(samples: DataFrame, cache: FactsCache) -> tuple[pa.Table, DataFra
 
 
 def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
-    """Set `near` and `follows`: what each sample resembles among those of its own label."""
+    """Set `near` and `follows`: what each sample resembles, of those that it may join."""
     if not set(COLUMNS) <= set(samples.columns):
         samples = add_looks(samples, context.facts).persist(StorageLevel.MEMORY_AND_DISK)
     with context.findings.time_step("facts"):
@@ -99,7 +100,8 @@ def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
         row.pop("sha256"): Labelled(**row)
         for row in rows.select(["sha256", "name", "label", "side", "left_out"]).to_pylist()
     }
-    limits = Limits(params.max_group_share, params.max_group_size, count_classes(known))
+    counts = count_classes(known, context.task)
+    limits = Limits(params.max_group_share, params.max_group_size, counts, context.task)
     found = find_groups(known, pairs, limits)
     context.findings.near_duplicates = NearDuplicates(
         samples=sum(not sample.left_out for sample in known.values()),

@@ -36,14 +36,23 @@ def _value(kind: int, x: int, y: int, phase: float) -> float:
 
 def make_picture(kind: int, seed: int) -> bytes:
     """One PNG of a class; another seed gives other bytes of the same kind."""
-    chance = random.Random(f"{kind}-{seed}")  # noqa: S311 - pictures, not secrets
+    return _draw(random.Random(f"{kind}-{seed}"), [kind])  # noqa: S311 - pictures, not secrets
+
+
+def make_mixture(kinds: Sequence[int], seed: int) -> bytes:
+    """One PNG that shows several kinds beside each other, each in upright bands of its own."""
+    name = "-".join(map(str, kinds))
+    return _draw(random.Random(f"{name}-{seed}"), kinds)  # noqa: S311 - as above
+
+
+def _draw(chance: random.Random, kinds: Sequence[int]) -> bytes:
     phase = chance.uniform(0, 6)
     tint = [chance.randint(120, 255) for _ in range(3)]
     rows = []
     for y in range(SIDE):
         row = bytearray()
         for x in range(SIDE):
-            light = _value(kind, x, y, phase)
+            light = _value(kinds[x * len(kinds) // SIDE], x, y, phase)
             row += bytes(min(255, int(c * light) + chance.randint(0, 12)) for c in tint)
         rows.append(bytes(row))
     return encode_png(rows, SIDE)

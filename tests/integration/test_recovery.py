@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pipelines.local.second_home import make_environment
@@ -101,16 +102,45 @@ def own_stack() -> Iterator[Stack]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def test_acknowledged_import_survives_and_down_leaves_nothing(
+def test_a_run_survives_cancel_and_the_machines_end_and_down_leaves_nothing(
     own_stack: Stack, tmp_path: Path
 ) -> None:
-    write_pictures(tmp_path, ["a", "b"], per_class=10)
+    write_pictures(tmp_path, ["a", "b"], per_class=16)
     added = own_stack.json("import", str(tmp_path), "--dataset", "kept")["added"]
     home = own_stack.settings.home
+    form = ["--no-deploy", "--max-trials", "1", "--budget-minutes", "1"]
+    run_id = own_stack.json("train", "--dataset", "kept", *form)["run_id"]
+    wait_for(lambda: checkpoints(home), 300)
+    own_stack.run("cancel", run_id)
+    cancelled = time.monotonic()
+    wait_for(lambda: not processes_of(home, "training/main.py"), 10)
+    assert time.monotonic() - cancelled < 10
+    assert not list_models(own_stack)
+    own_stack.run("resume", run_id)
+    wait_for(lambda: processes_of(home, "training/main.py"), 300)
+    # As the machine's own end: the scheduler, the ranks, the databases, all at once.
     kill_all(processes_of(home))
     wait_for(lambda: not processes_of(home), 30)
     own_stack.run("up")
     again = own_stack.json("import", str(tmp_path), "--dataset", "kept")
     assert (again["added"], again["already_there"]) == (0, added)
+    done = wait_for(lambda: find_ended(own_stack, run_id), 600)
+    assert done == "success"
+    replayed = own_stack.json("train", "--replay", run_id)
+    assert (replayed["same"], replayed["differences"]) == (True, [])
     own_stack.run("down")
     assert processes_of(home) == []
+
+
+def list_models(stack: Stack) -> list[object]:
+    """What MLflow's registry knows."""
+    address = stack.settings.mlflow_address + "/api/2.0/mlflow/registered-models/search"
+    models: list[object] = httpx.get(address).json().get("registered_models", [])
+    return models
+
+
+def find_ended(stack: Stack, run_id: str) -> str:
+    """Its state once it has ended; empty before."""
+    runs = stack.json("runs")["runs"]
+    (state,) = (one["state"] for one in runs if one["run_id"] == run_id)
+    return "" if state == "running" else str(state)

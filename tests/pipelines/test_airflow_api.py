@@ -213,3 +213,25 @@ def test_proxy_is_not_asked_for_this_machine(
     monkeypatch.delenv("no_proxy", raising=False)
     with open_airflow(settings, "ada", "right") as api:
         assert api.find_dag("d") is not None
+
+
+def test_a_run_is_failed_and_its_tasks_are_cleared_as_the_ui_does_it() -> None:
+    seen: list[tuple[str, bytes, Any]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append((request.method, request.url.raw_path, json.loads(request.content)))
+        return httpx.Response(200, json={**ROW, "state": "failed"})
+
+    api = make_api(handle)
+    assert api.fail_run(RUN).state == "failed"
+    api.clear_tasks(RUN, ["train", "evaluate"])
+    failed, cleared = seen
+    assert failed == ("PATCH", RUN_PATH.encode(), {"state": "failed"})
+    assert cleared[:2] == ("POST", b"/api/v2/dags/modelmill_train/clearTaskInstances")
+    assert cleared[2] == {
+        "dry_run": False,
+        "dag_run_id": ROW["dag_run_id"],
+        "task_ids": ["train", "evaluate"],
+        "only_failed": False,
+        "reset_dag_runs": True,
+    }

@@ -20,6 +20,7 @@ from pipelines.plan import (
 )
 from pipelines.request import DEFAULT_STAGES, RunRequest
 from pipelines.search_plan import BACKBONES, choose_inputs
+from serving.bundle.manifest import SEVERAL
 from serving.job.spec import NAME_PATTERN, JobSpec
 from serving.spec import SERVING_SPEC
 from spark_jobs.spec import SPARK_SPEC
@@ -178,3 +179,13 @@ def test_deploy_holds_the_gates_view() -> None:
 def test_import_keeps_title_and_actor() -> None:
     assert (IMPORT.title, IMPORT.actor) == ("Floor boards", "ada")
     assert IMPORT.raw_uri == Artifacts(hdfs="hdfs://nn:8020", scratch="file:///s").raw("boards")
+
+
+def test_several_labels_reach_the_training_with_what_chooses_their_thresholds() -> None:
+    plan = plan_of(RunRequest(dataset="boards", min_precision=0.9))
+    one = train_spec(plan, ETL, ATTEMPT)
+    assert (one.task, one.min_precision) == ("classification", 0)
+    assert "min_precision" not in one.model_dump_json()
+    several = train_spec(plan, ETL.model_copy(update={"task": SEVERAL}), ATTEMPT)
+    assert (several.task, several.min_precision) == ("multilabel", 0.9)
+    assert TRAINING_SPEC.validate_json(several.model_dump_json()) == several

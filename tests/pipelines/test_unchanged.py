@@ -13,8 +13,10 @@ from pipelines.gate.decision import decide_gate
 from pipelines.plan import train_spec
 from pipelines.request import RunRequest
 from pipelines.unchanged import find_key, find_trained, note_unchanged, remember_trained
+from serving.bundle.manifest import SEVERAL
 from serving.job import store
 from serving.job.spec import OUTCOME_FILE
+from spark_jobs.spec import EtlOutcome
 from tests.pipelines.literals import ETL, EVALUATE, TRAIN, plan_of
 from tests.pipelines.mlflow_server import serve_mlflow
 from training.spec import TrainOutcome, TrainSpec
@@ -29,9 +31,11 @@ def artifacts(tmp_path: Path) -> Artifacts:
 
 @pytest.fixture
 def make_spec(tmp_path: Path) -> MakeSpec:
-    def make(form: dict[str, Any], labels: bytes = b"labels", **changes: Any) -> TrainSpec:
+    def make(
+        form: dict[str, Any], labels: bytes = b"labels", etl: EtlOutcome = ETL, **changes: Any
+    ) -> TrainSpec:
         plan = plan_of(RunRequest.model_validate({"dataset": "boards"} | form))
-        spec = train_spec(plan, ETL, "file:///anywhere")
+        spec = train_spec(plan, etl, "file:///anywhere")
         uri = tmp_path / f"labels-{labels.decode()}.parquet"
         uri.write_bytes(labels)
         return spec.model_copy(update={"labels_uri": uri.as_uri()} | changes)
@@ -88,6 +92,14 @@ def test_another_run_on_the_same_finds_it(
 def test_another_form_trains(make_spec: MakeSpec, changed: dict[str, Any]) -> None:
     assert find_key(make_spec(changed)) != find_key(make_spec({}))
     assert find_key(make_spec({"min_accuracy": 0.1, "deploy": False})) == find_key(make_spec({}))
+
+
+def test_what_chooses_thresholds_trains_where_there_are_some(make_spec: MakeSpec) -> None:
+    form = {"min_precision": 0.9}
+    assert find_key(make_spec(form)) == find_key(make_spec({}))
+    several = ETL.model_copy(update={"task": SEVERAL})
+    assert find_key(make_spec(form, etl=several)) != find_key(make_spec({}, etl=several))
+    assert find_key(make_spec({}, etl=several)) != find_key(make_spec({}))
 
 
 @pytest.mark.parametrize(

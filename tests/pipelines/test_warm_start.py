@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.warm_start import read_warm_start
-from serving.bundle.manifest import Lineage, Manifest, Preprocessing
+from serving.bundle.manifest import SEVERAL, Lineage, Manifest, Preprocessing
 from serving.job import store
 from tests.pipelines.literals import RUN_ID, TRAIN
 
@@ -54,3 +54,16 @@ def test_the_head_beside_the_bundle_that_serves(
     assert (found.run_id, found.head_uri) == (RUN_ID, f"{folder}/head.npz")
     assert (found.recipe, found.classes, found.joined) == (TRAIN.recipe, MANIFEST.classes, True)
     assert found.backbone_sha256 == "0a" * 32
+    assert found.task == "classification"
+
+
+def test_the_head_of_several_labels_is_told_as_such(tmp_path: Path) -> None:
+    folder = tmp_path.as_uri()
+    store.write_bytes(f"{folder}/head.npz", b"weights")
+    outcome = TRAIN.model_copy(update={"head_uri": f"{folder}/head.npz"})
+    store.write_model(f"{folder}/outcome.json", outcome)
+    several = {**MANIFEST.model_dump(), "task": SEVERAL, "thresholds": (0.5, 0.4)}
+    store.write_model(f"{folder}/bundle/manifest.json", Manifest.model_validate(several))
+    found = read_warm_start(f"{folder}/bundle")
+    assert found is not None
+    assert (found.task, found.classes) == ("multilabel", MANIFEST.classes)

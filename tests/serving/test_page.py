@@ -14,7 +14,7 @@ from serving.app import create_app
 from serving.tokens import add_token
 from tests.serving.running import run_server
 from tests.serving.test_app import LABELS
-from tests.serving.tiny import add_operating_point, plain, write_bundle
+from tests.serving.tiny import add_operating_point, plain, write_bundle, write_several_bundle
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -38,11 +38,15 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def app(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Its parameter: below which score it declines."""
+    """Its parameter: below which score it declines; or two thresholds, for several labels."""
     monkeypatch.setattr(tokens, "FRESH_SECONDS", 0.0)
-    bundle = write_bundle(tmp_path / "b", classes=LABELS)
-    if hasattr(request, "param"):
-        add_operating_point(bundle, request.param)
+    given = getattr(request, "param", None)
+    if isinstance(given, tuple):
+        bundle = write_several_bundle(tmp_path / "b", given, classes=LABELS)
+    else:
+        bundle = write_bundle(tmp_path / "b", classes=LABELS)
+    if isinstance(given, float):
+        add_operating_point(bundle, given)
     return create_app(bundle, "brightness", 3, tokens=tmp_path / "tokens.json")
 
 
@@ -139,6 +143,37 @@ def test_none_of_these(page: Any) -> None:
     assert page.inner_text("#verdict") == "None of these"
     choose(page, plain(255))
     check_bright(page)
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("app", [(0.3, 0.3), (0.7, 0.3), (0.7, 0.7)], indirect=True)
+def test_several_labels(page: Any, app: FastAPI) -> None:
+    wanted = app.state.service.predictor.manifest.thresholds
+    assert "several labels a picture" in page.inner_text("#facts")
+    # 0.6 and 0.4, by the classes.
+    choose(page, plain(140))
+    page.wait_for_selector("#results tr")
+    said = [score >= threshold for score, threshold in zip((0.6, 0.4), wanted, strict=True)]
+    chips = [f"✓ {label}" for label, named in zip(LABELS, said, strict=True) if named]
+    assert page.locator("#verdict .chip").all_inner_texts() == chips
+    assert page.inner_text("#verdict").strip() == (" ".join(chips) or "None of these")
+    rows = [row.split("\t") for row in page.locator("#results tr").all_inner_texts()]
+    assert [row[0].strip() for row in rows] == [
+        f"{'✓' if named else '–'} {label}" for label, named in zip(LABELS, said, strict=True)
+    ]
+    assert [row[-1].split(" % ")[1] for row in rows] == [
+        f"{'≥' if named else '<'} {100 * one:.1f} %"
+        for one, named in zip(wanted, said, strict=True)
+    ]
+    places = page.eval_on_selector_all(
+        "#results .needs",
+        """marks => marks.map(one => {
+            const [whole, mark] = [one, one.querySelector("i")].map(e => e.getBoundingClientRect());
+            return (mark.left + mark.width / 2 - whole.left) / whole.width;
+        })""",
+    )
+    assert places == pytest.approx(wanted, abs=0.01)
+    assert page.locator("#results b, #verdict b").count() == 0, "a class name became markup"
     assert page.problems == []
 
 

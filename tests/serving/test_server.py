@@ -15,6 +15,7 @@ import requests
 
 from serving.environment import find_free_port
 from serving.image import list_server_files
+from serving.last_words import read_last_words
 from serving.smoke import ServeError, check_answers, wait_ready
 from serving.spec import SmokeSamples
 from tests.serving.tiny import make_samples, plain
@@ -115,10 +116,47 @@ def test_wrong_version_on_the_port_is_not_ready(code: Path, bundle: Path) -> Non
         process.wait()
 
 
-def test_bad_bundle_is_one_line(code: Path, bundle: Path) -> None:
-    (bundle / "model.onnx").unlink()
+def test_what_keeps_it_from_starting_is_a_line_of_the_log(code: Path, bundle: Path) -> None:
+    (bundle / "in the way").touch()
+    broken = shutil.copytree(bundle, bundle.with_name("broken"))
+    (broken / "model.onnx").unlink()
+    keep = {
+        "MODELMILL_KEEP_REQUESTS": "1",
+        "MODELMILL_KEEP_FOLDER": str(bundle / "in the way" / "kept"),
+    }
+    port = find_free_port()
+    cases: tuple[tuple[Path, dict[str, str], str], ...] = (
+        (broken, {}, "holds no model.onnx"),
+        (bundle, {"MODELMILL_SERVE_MAX_BATCH": "many"}, "MODELMILL_SERVE_MAX_BATCH='many'"),
+        (bundle, keep, "in the way/kept'"),
+    )
+    for folder, variables, said in cases:
+        names = {"MODELMILL_DEPLOYMENT": "brightness", "MODELMILL_VERSION": "4"}
+        output = read_log(code, start(code, folder, port, **names, **variables), 60)
+        (line,) = read_lines(output)
+        assert (set(line), line["level"]) == ({"time", "level", "message"}, "ERROR")
+        assert str(line["message"]).startswith("The server cannot start: ")
+        assert said in str(line["message"])
+        assert read_last_words(output) == line["message"]
+
+
+def test_a_port_that_is_taken_is_lines_of_the_log(code: Path, bundle: Path) -> None:
     names = {"MODELMILL_DEPLOYMENT": "brightness", "MODELMILL_VERSION": "4"}
-    process = start(code, bundle, find_free_port(), **names)
-    output = read_log(code, process, 60)
-    assert process.returncode == 1
-    assert output.splitlines()[-1].endswith("holds no model.onnx")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = start(code, bundle, taken.getsockname()[1], **names)
+        output = read_log(code, process, 60)
+    assert process.returncode != 0
+    errors = [one for one in read_lines(output) if one["level"] == "ERROR"]
+    assert "address already in use" in str(errors[0]["message"])
+
+
+def test_last_words_are_for_people() -> None:
+    lines = [
+        '{"level": "ERROR", "message": "no", "trace": "line 1\\nline 2"}',
+        "[alert] haproxy",
+        "7",
+    ]
+    assert read_last_words("\n".join(lines)) == "no\nline 1\nline 2\n[alert] haproxy\n7"
+    request = '{"time": "now", "status": 200}'
+    assert read_last_words(f"{request}\n") == request
+    assert read_last_words("\n") == ""

@@ -1,6 +1,7 @@
 """How slow a new version may be: servers that really answer, and really take their time."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,14 @@ from serving.candidate import check_candidate
 from serving.deploy import deploy
 from serving.desired import read_desired
 from serving.hosts import Served
+from serving.job.errors import UserError
+from serving.publish import publish
 from serving.slowness import check_pace
 from serving.smoke import ServeError, check_sense
+from serving.spec import PublishSpec
 from tests.serving.rooms import Room
 from tests.serving.running import run_server
-from tests.serving.tiny import make_nan_network, plain, write_bundle
+from tests.serving.tiny import make_nan_network, make_slow_network, plain, write_bundle
 
 PICTURES = (plain(0), plain(255))
 
@@ -109,3 +113,32 @@ def test_a_version_in_service_that_is_lost_stops_no_new_one(
     served = Served(deployment=room.deployment, version=1, image_tag="", bundle_uri=spec.bundle_uri)
     check_candidate(served, check_sense, PICTURES, state.model_copy(update=lost))
     assert "Version 99 cannot be timed beside it: " in capsys.readouterr().out
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("stores")
+def test_an_operator_lets_a_slow_version_in_and_the_history_shows_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slowness, "UNNOTICED_SECONDS", 0.0)
+    monkeypatch.setattr(slowness, "SLOWER", 2.0)
+    deploy(room.register(sign=1))
+    room.register(sign=1, network=make_slow_network())
+    spec = PublishSpec(
+        output_uri=room.folder.as_uri(),
+        action="promote",
+        deployment=room.deployment,
+        version=2,
+        request_id="1",
+        actor="ann",
+        reason="the only one that knows moss",
+    )
+    with pytest.raises(UserError, match=r"what served before goes on.*promote --allow-slow"):
+        publish(spec)
+    assert [one["action"] for one in room.events()] == ["deploy"]
+    allowed = spec.model_copy(update={"allow_slow": True, "request_id": "2"})
+    assert publish(allowed).version == 2
+    event = room.events()[-1]
+    assert (event["action"], event["who"], event["to_version"]) == ("promote", "ann", 2)
+    sentence = r"moss The limit of slowness was lifted: it takes \d+\.\d+ s a picture .* times that"
+    assert re.search(sentence, event["why"])

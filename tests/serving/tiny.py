@@ -13,6 +13,7 @@ from PIL import Image
 from serving.bundle.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
+    SEVERAL,
     Lineage,
     Manifest,
     Preprocessing,
@@ -174,6 +175,23 @@ def write_bundle(
     model = make_network(sign=sign) if network is None else network
     (folder / MODEL_FILE).write_bytes(model.SerializeToString())
     (folder / MANIFEST_FILE).write_text(make_manifest(classes, resize).model_dump_json())
+    return folder
+
+
+def write_several_bundle(
+    folder: Path,
+    thresholds: tuple[float, float],
+    *,
+    classes: tuple[str, str] = ("bright", "dark"),
+    sign: float = 1.0,
+) -> Path:
+    """Mean brightness b in [-1, 1] → sigmoid([4b, -4b] · sign), each a probability of its own."""
+    network = make_network(sign=sign)
+    network.graph.node[-1].CopyFrom(helper.make_node("Sigmoid", ["logits"], ["y"]))
+    write_bundle(folder, classes=classes, network=network)
+    several = {"task": SEVERAL, "thresholds": thresholds}
+    manifest = make_manifest(classes).model_copy(update=several)
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json())
     return folder
 
 

@@ -1,5 +1,6 @@
 """Rare classes count more, or are seen more often; only on the train side."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from pyspark.sql import SparkSession
 from sklearn.utils.class_weight import compute_class_weight
 
+from serving.bundle.manifest import SEVERAL
 from serving.job.errors import UserError
 from spark_jobs.context import StageContext
 from spark_jobs.report_models import Balance
@@ -93,6 +95,26 @@ def test_repeats_of_rows(spark: SparkSession, context: StageContext) -> None:
     assert context.findings.balance == Balance(
         mode="oversample", per_class={"a": 1, "b": 2, "c": 4}
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("weights", {"cat": 10 / 18, "dog": 10 / 9, "fox": 10 / 3}),
+        ("oversample", {"cat": 1, "dog": 2, "fox": 6}),
+    ],
+)
+def test_several_labels_get_what_the_rarest_gets(
+    spark: SparkSession, context: StageContext, mode: str, expected: dict[str, float]
+) -> None:
+    several = replace(context, task=SEVERAL)
+    rows = make_rows(cat=3) + make_rows(**{"cat|dog": 2, "cat|fox": 1, "dog": 1})
+    found = collect(spark, several, rows, mode=mode)
+    rarest = {"cat": "cat", "cat|dog": "dog", "cat|fox": "fox", "dog": "dog"}
+    train = {label: value for label, side, value in found if side == "train"}
+    assert train == pytest.approx({label: expected[name] for label, name in rarest.items()})
+    assert several.findings.balance is not None
+    assert several.findings.balance.per_class == pytest.approx(expected)
 
 
 def test_what_an_earlier_stage_gave_is_replaced(spark: SparkSession, context: StageContext) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
-from serving.bundle.manifest import MODEL_FILE
+from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, SEVERAL
 from serving.bundle.operating_point import OPERATING_POINT_FILE, OperatingPoint, hash_model
 from serving.bundle.predictor import Predictor
 from serving.desired import DesiredState, compare_and_set
@@ -115,6 +115,34 @@ def test_pictures_are_declined_as_the_server_declines_them(
     assert all(rows[name]["label"] is not None for name in ODD)
     assert rows["note.txt"]["declined"] is None
     assert (outcome.declined, outcome.decline_below) == (sum(expected.values()), below)
+
+
+def test_several_labels_are_those_of_the_server(spec: PredictSpec, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    predictor = Predictor(bundle)
+    scores = {
+        name: predictor.score([predictor.prepare(make_picture(n % 3, n))])[0]
+        for n, name in enumerate(ODD)
+    }
+    # Its scores sum to 1, which nobody asks: so low that two are said, or so high that none is.
+    second = min(sorted(row)[1] for row in scores.values())
+    for threshold in (float(second), 1.0):
+        manifest = predictor.manifest.model_copy(
+            update={"task": SEVERAL, "thresholds": (threshold,) * len(CLASSES)}
+        )
+        (bundle / MANIFEST_FILE).write_text(manifest.model_dump_json())
+        target = tmp_path / f"answers-{threshold}"
+        outcome = run_predict(spec.model_copy(update={"target_uri": target.as_uri()}))
+        rows = read_answers(target)
+        for name, row in scores.items():
+            said = [label for label, one in zip(CLASSES, row, strict=True) if one >= threshold]
+            assert rows[name]["label"] == "|".join(sorted(said))
+            assert rows[name]["declined"] == (not said)
+            sure = min(one if one >= threshold else 1 - one for one in row)
+            assert rows[name]["score"] == pytest.approx(sure, abs=1e-6)
+        assert rows["note.txt"]["label"] is rows["note.txt"]["declined"] is None
+        assert outcome.declined == (len(ODD) if threshold == 1 else 0)
+        assert outcome.decline_below == 0
 
 
 def test_same_request_again_is_done_already(spec: PredictSpec, tmp_path: Path) -> None:

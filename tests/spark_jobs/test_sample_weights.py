@@ -104,7 +104,7 @@ def read_train_rows(outcome: EtlOutcome) -> TrainRows:
     )
     samples = read_samples(spec)
     train = ~samples.val
-    return TrainRows(samples.targets[train], samples.weights[train], samples.repeats[train])
+    return TrainRows(samples.strata[train], samples.weights[train], samples.repeats[train])
 
 
 def test_weights_reach_the_trainer_and_the_snapshot_stays_as_it_is(

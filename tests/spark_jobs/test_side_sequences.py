@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from serving.bundle.manifest import ONE, SEVERAL, Task
 from spark_jobs.near_duplicates.groups import (
     Labelled,
     Limits,
@@ -19,7 +20,7 @@ from spark_jobs.stages.assign_sides import Decision, decide, list_units
 
 QUOTAS: dict[Side, float] = {"train": 0.5, "val": 0.25, "test": 0.25}
 NAMES = [f"{number:02}" for number in range(14)]
-LABELS = st.sampled_from(["a", "b"])
+LABELS = st.sampled_from(["a", "b", "a|b"])
 NAME = st.sampled_from(NAMES)
 SPLITS = st.sampled_from([None, "train", "val", "test"])
 GROUP = st.sampled_from([None, None, None, "camera 1", "camera 2"])
@@ -44,6 +45,8 @@ class Stored:
 
 class Dataset(RuleBasedStateMachine):
     """Pictures resemble each other as they like; people and runs come in any order."""
+
+    task: Task = ONE
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,11 +111,17 @@ class Dataset(RuleBasedStateMachine):
                 if self.there[a].origin == "given":
                     continue
                 # A model may have learned from b, wherever b is today.
-                assert self.there[a].label != self.there[b].label or (
-                    decision.sides[a] == before[b]
-                )
+                assert not self._belong_together(a, b) or decision.sides[a] == before[b]
+        for a, b in self.alike:
+            if {a, b} <= decision.sides.keys() and not {a, b} & scenes:
+                given = "given" in (self.there[a].origin, self.there[b].origin)
+                same = decision.sides[a] == decision.sides[b]
+                assert same or given or not self._belong_together(a, b)
         _, again = self._decide(seed + 1)
         assert (again.sides, name_units(again)) == (decision.sides, name_units(decision))
+
+    def _belong_together(self, a: str, b: str) -> bool:
+        return self.task == SEVERAL or self.there[a].label == self.there[b].label
 
     def _known(self) -> dict[str, Labelled]:
         return {
@@ -126,7 +135,8 @@ class Dataset(RuleBasedStateMachine):
         return [(a, b) for a, b in self.alike if a in known and b in known]
 
     def _limits(self) -> Limits:
-        return Limits(share=0.05, size=4, classes=count_classes(self._known()))
+        counts = count_classes(self._known(), self.task)
+        return Limits(share=0.05, size=4, classes=counts, task=self.task)
 
     def _find_scenes(self) -> set[str]:
         """Samples of components that are too large to be copies.
@@ -166,7 +176,7 @@ class Dataset(RuleBasedStateMachine):
         ]
         usable = [request for request in requests if not known[request.sha256].left_out]
         names = {name: name for name in known}
-        wanted = assign_sides(requests, QUOTAS, seed)
+        wanted = assign_sides(requests, QUOTAS, seed, self.task)
         return wanted, decide(usable, wanted, names, as_they_are=False)
 
 
@@ -176,5 +186,13 @@ def name_units(decision: Decision) -> dict[str, str | None]:
     return {member.sha256: unit.group for unit in units for member in unit.members}
 
 
+class DatasetOfSeveral(Dataset):
+    """The same where a sample has several labels: then copies of other labels are copies, too."""
+
+    task = SEVERAL
+
+
 TestDataset = Dataset.TestCase
 TestDataset.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestSeveral = DatasetOfSeveral.TestCase
+TestSeveral.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)

@@ -9,8 +9,17 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.bundle.manifest import ONE, SEVERAL
 from serving.job import store
-from spark_jobs.snapshots import LABELS, LABELS_FILE, Row, snapshot_id, write_snapshot
+from spark_jobs.sides import SIDES
+from spark_jobs.snapshots import (
+    LABELS,
+    LABELS_FILE,
+    Row,
+    SnapshotManifest,
+    snapshot_id,
+    write_snapshot,
+)
 
 TEXT = st.text(max_size=5)
 ROWS = st.lists(
@@ -42,6 +51,33 @@ def make_labels(side: str = "train") -> pa.Table:
         {"sha256": "a", "label": "<b>", "side": "test", "segment": "file:///s", "name": "a.png"},
     ]
     return pa.Table.from_pylist(rows, LABELS)
+
+
+def test_several_labels_count_under_each(tmp_path: Path) -> None:
+    uri = (tmp_path / "snapshots").as_uri()
+    labels = make_labels()
+    names = pa.array(["<b>|键盘", "<b>"], pa.string())
+    labels = labels.set_column(labels.schema.get_field_index("label"), "label", names)
+    several = write_snapshot(uri, "several", labels, SEVERAL)
+    assert (several.task, several.classes, several.samples) == (SEVERAL, ("<b>", "键盘"), 2)
+    assert several.counts == {
+        "train": {"<b>": 1, "键盘": 1},
+        "val": {"<b>": 0, "键盘": 0},
+        "test": {"<b>": 1, "键盘": 0},
+    }
+    assert [several.count_side(side) for side in SIDES] == [1, 0, 1]
+    # Where a sample has one label, a bar is just a sign; the id tells rows, whatever they mean.
+    one = write_snapshot((tmp_path / "other").as_uri(), "several", labels)
+    assert (one.task, one.classes) == (ONE, ("<b>", "<b>|键盘"))
+    assert one.snapshot_id == several.snapshot_id
+
+
+def test_older_manifests_tell_their_sides(tmp_path: Path) -> None:
+    made = write_snapshot((tmp_path / "snapshots").as_uri(), "d", make_labels())
+    content = made.model_dump(mode="json", exclude={"task", "sides"})
+    older = SnapshotManifest.model_validate(content)
+    assert older.task == ONE
+    assert [older.count_side(side) for side in SIDES] == [1, 0, 1]
 
 
 def test_written_once_and_readable_without_spark(tmp_path: Path) -> None:

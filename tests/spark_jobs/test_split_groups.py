@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.bundle.manifest import SEVERAL
 from serving.job.errors import UserError
 from spark_jobs.sides import SIDES, SideRequest, assign_sides, find_units
 from spark_jobs.spec import Side
 from spark_jobs.stages.assign_sides import (
     MOST_NAMES,
+    Decision,
     check_sides,
     decide,
     find_leaks,
@@ -194,6 +196,23 @@ def test_units_are_named_by_the_user_or_by_their_smallest_hash() -> None:
     ]
     groups = {tuple(m.sha256 for m in u.members): u.group for u in list_units(requests)}
     assert groups == {("1", "2"): "mine", ("4", "5"): "4", ("6",): None}
+
+
+def test_classes_are_checked_one_by_one_where_samples_have_several() -> None:
+    def settle(labels: list[str]) -> Decision:
+        requests = [SideRequest(f"{i}", label, None, None) for i, label in enumerate(labels)]
+        assignment = assign_sides(requests, QUOTAS, 0, SEVERAL)
+        return decide(
+            requests, assignment, {r.sha256: r.sha256 for r in requests}, as_they_are=False
+        )
+
+    check_sides(settle(["a|b", "b", "a|b", "a", "b|a"]), "pets", SEVERAL)
+    with pytest.raises(
+        UserError, match=r"1 of the 3 classes .*'c': 1 train, 1 val, 0 test.*take these labels off"
+    ):
+        check_sides(settle(["a|b", "b|c", "a|b", "a|c", "a|b"]), "pets", SEVERAL)
+    with pytest.raises(UserError, match=r"3 usable samples of 1 class \('a'\)"):
+        check_sides(settle(["a", "a", "a"]), "pets", SEVERAL)
 
 
 def test_the_sentence_about_small_classes_stays_short() -> None:

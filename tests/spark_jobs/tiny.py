@@ -3,13 +3,22 @@
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, Lineage, Manifest, Preprocessing
+from serving.bundle.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    SEVERAL,
+    Lineage,
+    Manifest,
+    Preprocessing,
+)
 from serving.job.inputs import BackboneFile
 
 SIZE = 32
@@ -83,11 +92,30 @@ def write_backbone(folder: Path, name: str = "tiny", seed: int = 0) -> BackboneF
 def write_bundle(folder: Path, classes: tuple[str, ...] = CLASSES, logit_scale: float = 4) -> Path:
     """[n, 3, 32, 32] → probabilities: the brightest channel wins."""
     weights = (logit_scale * np.eye(3)[:, : len(classes)]).astype(np.float32)
-    nodes = [
-        *_channel_means(),
-        helper.make_node("MatMul", ["flat", "w"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["y"], axis=1),
-    ]
+    last = helper.make_node("Softmax", ["logits"], ["y"], axis=1)
+    return _write_bundle(folder, classes, weights, last, {})
+
+
+def write_several(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:
+    """[n, 3, 32, 32] → scores of several labels: the first class is what is red, the second what is
+    not blue, the third what is blue.
+    """
+    weights = 4 * np.array([[1, 0, 0], [0, 0, 0], [0, -1, 1]], np.float32)[:, : len(classes)]
+    last = helper.make_node("Sigmoid", ["logits"], ["y"])
+    thresholds = (0.5,) * len(classes)
+    several = {"task": SEVERAL, "thresholds": thresholds}
+    return _write_bundle(folder, classes, weights, last, several)
+
+
+def _write_bundle(
+    folder: Path,
+    classes: tuple[str, ...],
+    weights: npt.NDArray[np.float32],
+    last: onnx.NodeProto,
+    fields: dict[str, Any],
+) -> Path:
+    product = helper.make_node("MatMul", ["flat", "w"], ["logits"])
+    nodes = [*_channel_means(), product, last]
     folder.mkdir(parents=True)
     content = _save(nodes, [numpy_helper.from_array(weights, "w")], len(classes))
     (folder / MODEL_FILE).write_bytes(content)
@@ -101,6 +129,6 @@ def write_bundle(folder: Path, classes: tuple[str, ...] = CLASSES, logit_scale: 
         weights_licence="Apache-2.0",
         created_at="2026-01-02T03:04:05Z",
     )
-    manifest = Manifest(classes=classes, preprocessing=PREPROCESSING, lineage=lineage)
+    manifest = Manifest(classes=classes, preprocessing=PREPROCESSING, lineage=lineage, **fields)
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json())
     return folder

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from serving.bundle.labels import write_labels
 from serving.bundle.manifest import Preprocessing
 from serving.job.inputs import BackboneFile, InputFeatures
 from serving.job.spec import JobSpec
@@ -31,6 +32,8 @@ from training.spec import ExportBackboneOutcome, ExportBackboneSpec, TrainSpec
 REPO = Path(__file__).parents[2]
 CLASSES = ("<b>bold</b>", "plain", "键盘")
 FEATURES = 1280
+# Of several labels a sample: what those of a side show, in turn.
+SEVERAL_SHOWN = ((0,), (1,), (2,), (0, 1), (1, 2), (1,))
 PER_SIDE = {"train": 20, "val": 8, "test": 4}
 MakeSpec = Callable[..., TrainSpec]
 
@@ -69,26 +72,31 @@ def _picture(seed: int) -> bytes:
     return file.getvalue()
 
 
-def write_snapshot(folder: Path) -> None:
-    """Noisy but separable vectors of three classes; the folder also holds a stranger's."""
+def write_snapshot(
+    folder: Path, show: Callable[[int], tuple[int, ...]] = lambda i: (i % len(CLASSES),)
+) -> None:
+    """Noisy but separable vectors of three classes; the folder also holds a stranger's.
+
+    show: which of the classes a side's sample shows.
+    """
     rows: list[dict[str, Any]] = []
     centres = np.random.default_rng(0).normal(size=(len(CLASSES), FEATURES))
     segment = folder / "segment.parquet"
     for side, count in PER_SIDE.items():
         for i in range(count * len(CLASSES)):
             content = _picture(len(rows))
-            label = i % len(CLASSES)
+            shown = show(i)
             noise = np.random.default_rng([1, len(rows)]).normal(size=FEATURES) * 8
             rows.append(
                 {
                     "sha256": hashlib.sha256(content).hexdigest(),
-                    "label": CLASSES[label],
+                    "label": write_labels(CLASSES[place] for place in shown),
                     "group": None,
                     "side": side,
                     "segment": segment.as_uri(),
                     "name": f"{i}.png",
                     "content": content,
-                    "vector": (centres[label] + noise).astype(np.float32),
+                    "vector": (centres[[*shown]].sum(axis=0) + noise).astype(np.float32),
                 }
             )
     strings = ("sha256", "label", "group", "side", "segment", "name")
@@ -112,6 +120,16 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("snapshot")
     write_snapshot(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def several_labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A snapshot whose samples show one or two of the classes: fields of a spec."""
+    folder = tmp_path_factory.mktemp("several-labels")
+    write_snapshot(folder, lambda i: SEVERAL_SHOWN[i % len(SEVERAL_SHOWN)])
+    uri = (folder / "labels.parquet").as_uri()
+    given = make_input(folder / "features")
+    return {"task": "multilabel", "labels_uri": uri, "inputs": (given,)}
 
 
 @pytest.fixture

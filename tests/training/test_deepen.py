@@ -125,6 +125,7 @@ def make_samples(count: int, val: int) -> Samples:
     return Samples(
         sha256=tuple(map(str, range(count))),
         targets=np.arange(count) % 2,
+        strata=np.arange(count) % 2,
         val=np.arange(count) < val,
         groups=np.arange(count),
         weights=np.ones(count, np.float32),

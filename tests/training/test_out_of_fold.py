@@ -1,16 +1,25 @@
 """When samples are not scored out of fold, and that the training does not end by it."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from serving.job import store
 from serving.job.search import Recipe, Search, Trial
 from tests.training.conftest import MakeSpec
-from tests.training.fitting import material_of
+from tests.training.fitting import ALONE, fit_alone, fit_of, material_of
 from training import out_of_fold
 from training.out_of_fold import LEAST_OF_CLASS, thin_out, write_out_of_fold
+from training.resolved import resolve
+from training.search import folds
+from training.search.search import Found
+from training.search.trial import Fitted
 from training.spec import TrainSpec
 from training.tasks.protocol import load_task
+from training.winner import Winner
 
 
 def search_of(spec: TrainSpec) -> Search:
@@ -32,9 +41,22 @@ def search_of(spec: TrainSpec) -> Search:
     )
 
 
+def winner_of(spec: TrainSpec) -> Winner:
+    """That trial's head, as if the val side were large enough to stop by."""
+    trained = fit_alone(spec)
+    assert trained.measured is not None
+    fitted = Fitted(best=trained.measured, best_epoch=2, val_loss=(), val_accuracy=())
+    return Winner(
+        found=Found(search=search_of(spec), fitted=fitted),
+        given=spec.inputs[0],
+        trained=trained,
+        resolved=resolve(fit_of(spec), ALONE, spec.code_version, None),
+    )
+
+
 def score(spec: TrainSpec) -> str:
     task = load_task(spec.task)[1]
-    return write_out_of_fold(spec, search_of(spec), material_of(spec), task)
+    return write_out_of_fold(spec, winner_of(spec), material_of(spec), task).uri
 
 
 # 84 samples of three classes; in two epochs, five heads meet 4 x 84 of them each.
@@ -70,6 +92,30 @@ def test_a_failure_does_not_end_a_finished_training(
     monkeypatch.setattr(store, "write_bytes", fail)
     assert score(make_spec()) == ""
     assert "No sample is scored out of fold: MemoryError: " in capsys.readouterr().out
+
+
+def test_without_scores_the_val_side_chooses_thresholds(
+    make_spec: MakeSpec, several_labels: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out_of_fold, "MOST_SCORES", 0)
+    monkeypatch.setattr(folds, "LEAST_VAL", 1)
+    spec = make_spec(**several_labels)
+    winner, material, task = winner_of(spec), material_of(spec), load_task(spec.task)[1]
+    assert not material.folds.joined
+    assert winner.trained.outputs is not None
+    found = write_out_of_fold(spec, winner, material, task)
+    assert found.uri == ""
+    scores = task.to_scores(winner.trained.outputs, winner.measured.temperature)
+    wanted = material.samples.targets[material.samples.val]
+
+    def rate(thresholds: tuple[float, ...]) -> Any:
+        return f1_score(wanted, scores >= np.array(thresholds, np.float32), average=None)
+
+    assert (rate(found.thresholds) >= rate((0.5,) * 3)).all()
+    assert rate(found.thresholds).sum() > rate((0.5,) * 3).sum()
+    # A head that has learned from the val side cannot be judged by it.
+    blind = replace(winner, trained=replace(winner.trained, outputs=None))
+    assert write_out_of_fold(spec, blind, material, task).thresholds == (0.5,) * 3
 
 
 def test_thinned_out_to_what_is_stated() -> None:

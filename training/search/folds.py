@@ -4,7 +4,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from training.tasks.protocol import Floats, Integers, Samples
 
@@ -71,24 +70,31 @@ def deal_all(samples: Samples, seed: int) -> Folds:
 
 
 def _deal(samples: Samples, seed: int) -> list[tuple[Integers, Integers]]:
+    # A second to import; ranks that follow need it only where the val side is small.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups_per_class = [
-        len(np.unique(samples.groups[samples.targets == target]))
-        for target in np.unique(samples.targets)
+        len(np.unique(samples.groups[samples.strata == stratum]))
+        for stratum in np.unique(samples.strata)
     ]
     count = int(np.clip(min(groups_per_class), 2, MOST_FOLDS))
     dealer = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class with fewer samples than folds is missing in some: nothing can be done about it.
         warnings.filterwarnings("ignore", "The least populated class")
-        dealt = list(dealer.split(samples.targets, samples.targets, samples.groups))
+        dealt = list(dealer.split(samples.strata, samples.strata, samples.groups))
     return [(train, held) for train, held in dealt if len(held) and len(train)]
 
 
 def _treat_alike(samples: Samples) -> tuple[Floats, Integers]:
-    """Weights and repeats, where a val sample gets those of its class on the train side."""
+    """Weights and repeats, where a val sample gets those of its stratum on the train side."""
     weights, repeats = samples.weights.copy(), samples.repeats.copy()
-    for target in np.unique(samples.targets[samples.val]):
-        mine = samples.targets == target
-        weights[mine & samples.val] = samples.weights[mine & ~samples.val].mean()
-        repeats[mine & samples.val] = round(samples.repeats[mine & ~samples.val].mean())
+    for stratum in np.unique(samples.strata[samples.val]):
+        mine = samples.strata == stratum
+        alike = mine & ~samples.val
+        if not alike.any():
+            # Where samples have several classes, there may be none with the same rarest one.
+            alike = ~samples.val
+        weights[mine & samples.val] = samples.weights[alike].mean()
+        repeats[mine & samples.val] = round(samples.repeats[alike].mean())
     return weights, repeats

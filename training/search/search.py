@@ -31,7 +31,7 @@ from training.search.trial import (
     read_fit,
     read_trial,
 )
-from training.spec import TrainSpec
+from training.spec import TrainSpec, WarmStart
 from training.tasks.protocol import ReadContents, Samples, Scaling, TaskData, TaskModel
 from training.vectors import Vectors, find_scaling
 
@@ -90,6 +90,12 @@ def choose_inputs(spec: TrainSpec) -> tuple[InputFeatures, ...]:
     )
 
 
+def find_earlier(spec: TrainSpec) -> WarmStart | None:
+    """The head to go on from; what did well at another task tells nothing of this one."""
+    warm = spec.warm_from
+    return warm if warm is not None and warm.task == spec.task else None
+
+
 class Searcher:
     """One rank's part in the search."""
 
@@ -111,7 +117,7 @@ class Searcher:
         )
         self._data: dict[str, FoldData] = {}
         key = spec.model_copy(update={"output_uri": ""}).fingerprint()
-        warm = spec.warm_from
+        warm = find_earlier(spec)
         first = first_recipes(list(self._inputs), None if warm is None else warm.recipe)
         # What is near a recipe that did well tells soon whether more is to be found.
         near = len(first) > len(self._inputs)

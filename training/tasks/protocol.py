@@ -10,11 +10,14 @@ import numpy.typing as npt
 import onnx
 import paddle
 
+from serving.bundle.manifest import Task
 from serving.job.search import Recipe
 from training.spec import TrainSpec
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
+# Of each sample its class's place [n], or 0 or 1 for every class [n, k].
+Targets = Integers | Floats
 Arrays = dict[str, npt.NDArray[np.float32]]
 # Places of some samples → each place with the sample's raw bytes, in any order.
 ReadContents = Callable[[Sequence[int]], Iterator[tuple[int, bytes]]]
@@ -24,19 +27,21 @@ ReadContents = Callable[[Sequence[int]], Iterator[tuple[int, bytes]]]
 class Samples:
     """What training may see, in the order of their hashes: the train and the val side, [n] each.
 
-    The test side is never read. groups: equal for near-duplicates. weights: factor of a sample's
+    The test side is never read. strata: the place of one class each, by which samples count as
+    alike where they are dealt out. groups: equal for near-duplicates. weights: factor of a sample's
     loss; repeats: how often an epoch meets it, at least once; both 1 on the val side.
     """
 
     sha256: tuple[str, ...]
-    targets: Integers
+    targets: Targets
+    strata: Integers
     val: npt.NDArray[np.bool_]
     groups: Integers
     weights: Floats
     repeats: Integers
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.sha256)
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,11 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Measured:
-    """How well outputs [n, classes] fit targets [n].
+    """How well outputs [n, classes] fit n targets.
 
     loss: mean loss once the outputs are divided by the temperature, which is the one that makes
-    it smallest (Guo et al. 2017, section 4.2). error: its standard error.
+    it smallest (Guo et al. 2017, section 4.2). error: its standard error. accuracy: share of the
+    samples that all is right of.
     """
 
     loss: float
@@ -84,7 +90,9 @@ class TaskData(Protocol):
 
 
 class TaskModel(Protocol):
-    """model.py of a task type."""
+    """model.py of a task type. TASK: as a bundle's manifest calls it."""
+
+    TASK: Task
 
     def make_head(
         self, recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int
@@ -110,13 +118,22 @@ class TaskModel(Protocol):
     def find_losses(
         self, outputs: paddle.Tensor, targets: paddle.Tensor, recipe: Recipe
     ) -> paddle.Tensor:
-        """Losses that training lowers: outputs […, n, classes], targets […, n] → […, n]."""
+        """Losses that training lowers: outputs […, n, classes], targets of n samples → […, n]."""
 
-    def measure(self, outputs: Floats, targets: Integers) -> Measured:
+    def measure(self, outputs: Floats, targets: Targets) -> Measured:
         """Judge outputs [n, classes] for samples that were not learned from."""
 
     def to_scores(self, outputs: Floats, temperature: float) -> Floats:
         """What the whole network would answer for outputs [n, classes]."""
+
+    def choose_thresholds(
+        self, scores: Floats, targets: Targets, min_precision: float
+    ) -> tuple[float, ...]:
+        """From which score on a sample is said to show a class, of each; none where it has one.
+
+        scores: [n, classes], of samples that were not learned from, or of none. min_precision: what
+        each class's is chosen for; 0: for the best F1.
+        """
 
     def join(
         self, extractor: paddle.nn.Layer, head: paddle.nn.Layer, temperature: float

@@ -1,14 +1,10 @@
 """./modelmill datasets and relabel, against a real database."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from pipelines.planning import plan_run
-from pipelines.request import RunRequest
-from serving.job.errors import UserError
 from tests.pipelines.conftest import Run, insert_sample
 
 CAT, DOG, FOX = "c" * 64, "d" * 64, "cccccccc" + "f" * 56
@@ -90,19 +86,6 @@ def test_several_labels(run: Run, pets: str, database: Any) -> None:
     assert done.code == 0, done.err
     assert database["datasets"].find_one({"_id": pets})["classes"] == ["cat", "dog", "fox"]
     assert run("relabel", "--dataset", pets, DOG, "|").code == 1
-
-
-def test_several_labels_are_not_trained_on(run: Run, pets: str, database: Any) -> None:
-    database["datasets"].update_one({"_id": pets}, {"$set": {"task": "image_multilabel"}})
-    installation: Any = None
-    with pytest.raises(UserError, match="several labels a sample; training on those is not"):
-        plan_run(
-            RunRequest(dataset=pets),
-            run_id="20260102T030405-abcdef",
-            cutoff=datetime.now(UTC),
-            actor="me",
-            installation=installation,
-        )
 
 
 @pytest.mark.parametrize(

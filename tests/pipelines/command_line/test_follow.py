@@ -55,7 +55,7 @@ def make_api(*logs: httpx.Response) -> AirflowApi:
 @pytest.mark.parametrize(
     ("log", "words"),
     [
-        (write_log("trial 1", "trial 2", " "), "trial 2"),
+        (write_log("trial 1", "trial 2", " ", "======"), "trial 2"),
         (write_log(), None),
         # It was tried in another way, and has said nothing there.
         (write_log("trial 7", "Running command", "Output:"), None),

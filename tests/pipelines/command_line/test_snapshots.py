@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.snapshots import check_snapshot
+from serving.bundle.manifest import SEVERAL
 from serving.job.errors import UserError
 from tests.pipelines.airflow_server import Row
 from tests.pipelines.conftest import Run, insert_sample
@@ -44,6 +45,14 @@ def test_snapshots_are_listed_newest_first(run: Run, pets: str) -> None:
     assert (
         "3 samples in 1 classes: 2 train, 0 val, 1 test" in run("snapshots", "--dataset", pets).out
     )
+
+
+def test_a_sample_of_several_labels_is_one_sample(run: Run, pets: str, database: Any) -> None:
+    counts = [{"side": "train", "label": label, "samples": 2} for label in ("cat", "dog")]
+    change = {"task": SEVERAL, "counts": counts, "sides": {"train": 3, "val": 0, "test": 0}}
+    database["snapshots"].update_many({"dataset": pets}, {"$set": change})
+    told = "3 samples in 2 classes, several labels a sample: 3 train, 0 val, 0 test"
+    assert told in run("snapshots", "--dataset", pets).out
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis.errors import Unsatisfiable
 
 from serving.app import create_app
 from tests.serving.running import run_server
-from tests.serving.tiny import write_bundle
+from tests.serving.tiny import write_bundle, write_several_bundle
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 EXAMPLES = 30
@@ -24,9 +24,17 @@ CHECKS = (
 )
 
 
-@pytest.fixture(scope="module")
-def operations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
-    app = create_app(write_bundle(tmp_path_factory.mktemp("api") / "b"), "brightness", 3)
+@pytest.fixture(scope="module", params=["one", "several"])
+def operations(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Any]]:
+    """Its parameter: how many labels a picture has."""
+    folder = tmp_path_factory.mktemp("api") / "b"
+    if request.param == "one":
+        write_bundle(folder)
+    else:
+        write_several_bundle(folder, (0.3, 0.7))
+    app = create_app(folder, "brightness", 3)
     with run_server(app) as port:
         schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
         yield [found.ok() for found in schema.get_all_operations()]

@@ -101,6 +101,7 @@ def test_sdk_answers_as_the_server_does(
     first, second = map(json.loads, said)
     served = predict(create_app(bundle, "d", 1), content=plain(90), headers=RAW).json()
     assert first["results"] == [[one["label"], one["score"]] for one in served["results"]]
+    assert first["labels"] == served["labels"] == ["dark"]
     assert (first["error"], second["results"]) == ("", [])
     assert "not an image" in second["error"]
 

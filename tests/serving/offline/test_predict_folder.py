@@ -16,9 +16,10 @@ from serving.offline.predict_folder import predict_folder
 from serving.offline.spec import PredictFolderSpec
 from tests.serving.bundle.test_folders import fill
 from tests.serving.test_app import RAW, predict
-from tests.serving.tiny import add_operating_point, write_bundle
+from tests.serving.tiny import add_operating_point, write_bundle, write_several_bundle
 
 HEADER = ["path", "label", "score", "declined", "label_2", "score_2", "error"]
+HEADER_OF_SEVERAL = ["path", "labels", *HEADER[1:]]
 
 
 @pytest.fixture
@@ -46,10 +47,10 @@ def spec(tmp_path: Path, database: Any, deployment: str) -> PredictFolderSpec:
     )
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path, header: list[str] = HEADER) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        assert rows.fieldnames == HEADER
+        assert rows.fieldnames == header
         return list(rows)
 
 
@@ -85,6 +86,8 @@ def test_lines_of_json(spec: PredictFolderSpec, tmp_path: Path) -> None:
         assert bool(line["error"]) == (line["path"] == "note.txt")
         assert len(line["results"]) == (not line["error"])
         assert line["declined"] == (not line["error"] and line["results"][0]["score"] < 0.9)
+        answered = not line["error"] and not line["declined"]
+        assert line["labels"] == ([line["results"][0]["label"]] if answered else [])
     assert 0 < outcome.declined < outcome.predicted
     assert outcome.declined == sum(line["declined"] for line in lines)
     # Its own answers are no picture.
@@ -103,6 +106,38 @@ def test_it_declines_as_the_bundle_says(spec: PredictFolderSpec, tmp_path: Path)
     assert own.decline_below == asked.decline_below == 0.9
     never = predict_folder(spec.model_copy(update={"force": True, "min_score": 0.0}))
     assert never.declined == 0
+
+
+def test_several_labels_are_those_of_the_server(
+    spec: PredictFolderSpec, database: Any, tmp_path: Path
+) -> None:
+    bundle = write_several_bundle(tmp_path / "several", (0.3, 0.05))
+    change = {"$set": {"bundle_uri": bundle.as_uri()}}
+    database["deployments"].update_one({"_id": spec.deployment}, change)
+    outcome = predict_folder(spec)
+    rows = read_rows(tmp_path / "out.csv", HEADER_OF_SEVERAL)
+    again = {"target_uri": (tmp_path / "out.jsonl").as_uri(), "format": "jsonl"}
+    predict_folder(spec.model_copy(update=again))
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    app = create_app(bundle, "d", 2)
+    seen = set()
+    for row, line in zip(rows, lines, strict=True):
+        if row["error"]:
+            assert (row["labels"], row["declined"], line["labels"]) == ("", "", [])
+            continue
+        content = (tmp_path / "in" / row["path"]).read_bytes()
+        served = predict(app, content=content, headers=RAW).json()
+        assert (line["labels"], line["results"]) == (served["labels"], served["results"])
+        assert row["labels"] == "|".join(sorted(served["labels"]))
+        assert row["label"] == served["results"][0]["label"]
+        assert row["declined"] == str(served["declined"]).lower()
+        seen.add(row["labels"])
+    assert seen == {"dark", "bright|dark"}
+    assert (outcome.declined, outcome.decline_below) == (0, 0)
+    sure = predict_folder(spec.model_copy(update={"force": True, "min_score": 0.9}))
+    said = {row["labels"] for row in read_rows(tmp_path / "out.csv", HEADER_OF_SEVERAL)}
+    assert said == {"dark", ""}
+    assert 0 < sure.declined < sure.predicted
 
 
 def test_other_version_by_its_number(spec: PredictFolderSpec, tmp_path: Path) -> None:
@@ -134,7 +169,7 @@ def test_half_an_answer_is_never_there(
     spec: PredictFolderSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken:
-        def __init__(self, *_: object) -> None: ...
+        def __init__(self, *_: object, **__: object) -> None: ...
 
         def write(self, *_: object, **__: object) -> None:
             raise OSError("no space left on device")

@@ -51,8 +51,7 @@ def write(folder: Path, rows: Rows, sides: list[str] | None = None) -> str:
 
 def compare(tmp_path: Path, one: str, other: str, task: Task = ONE_LABEL) -> RunComparison:
     output = (tmp_path / "out").as_uri()
-    spec = CompareRunsSpec(output_uri=output, one_uri=one, other_uri=other, task=task)
-    return compare_runs(spec)
+    return compare_runs(CompareRunsSpec(output_uri=output, one_uri=one, other_uri=other, task=task))
 
 
 def test_compares_what_both_have_under_one_label(tmp_path: Path) -> None:
@@ -80,21 +79,18 @@ def test_a_clear_difference_is_told(tmp_path: Path) -> None:
     assert found.chance == pytest.approx(2 / 2**8)
 
 
-def test_several_labels_are_counted_one_by_one(tmp_path: Path) -> None:
-    """All right is all labels; of a label counts who found it, whatever else was said."""
-    ours: Rows = [("a", "cat|dog", "cat|dog"), ("b", "cat", "cat|dog"), ("c", "dog", "")]
-    theirs: Rows = [("a", "cat|dog", "dog"), ("b", "cat", "cat"), ("c", "dog", "dog")]
-    one, other = write(tmp_path / "1", ours), write(tmp_path / "2", theirs)
+def test_each_of_several_labels_is_compared_on_its_own(tmp_path: Path) -> None:
+    """Right is who says all labels and no other; a class is found, whatever is said beside it."""
+    rows: Rows = [("a", "cat|dog", "cat|dog"), ("b", "cat|dog", "cat"), ("c", "cat", "cat|cow")]
+    others: Rows = [("a", "cat|dog", "cat"), ("b", "cat|dog", "dog"), ("c", "cat", "")]
+    one, other = write(tmp_path / "1", rows), write(tmp_path / "2", others)
     found = compare(tmp_path, one, other, SEVERAL)
-    assert found.task == SEVERAL
-    assert found.paired == Paired(both=0, challenger_only=1, champion_only=2, neither=0)
-    assert [(row.label, row.paired) for row in found.classes] == [
-        ("cat", Paired(both=1, challenger_only=1, champion_only=0, neither=0)),
-        ("dog", Paired(both=1, challenger_only=0, champion_only=1, neither=0)),
-    ]
-    # Where a sample has one label, a bar is just a sign.
-    plain = compare(tmp_path, one, other)
-    assert [row.label for row in plain.classes] == ["cat", "cat|dog", "dog"]
+    assert found.paired == Paired(both=0, challenger_only=1, champion_only=0, neither=2)
+    cat, dog = found.classes
+    assert (cat.label, dog.label) == ("cat", "dog")
+    assert cat.paired == Paired(both=1, challenger_only=2, champion_only=0, neither=0)
+    assert dog.paired == Paired(both=0, challenger_only=1, champion_only=1, neither=0)
+    assert [(row.label, row.one, row.other) for row in found.differing][2] == ("cat", "cat|cow", "")
 
 
 @pytest.mark.parametrize(

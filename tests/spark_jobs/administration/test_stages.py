@@ -126,6 +126,22 @@ def test_a_trial_leaves_no_trace(make_trial: MakeTrial, imported: str, database:
     assert len(found.rejected) == 9
 
 
+def test_a_stage_is_told_the_datasets_task(
+    make_trial: MakeTrial, stages: Path, imported: str, database: Any
+) -> None:
+    (stages / "tell_the_task.py").write_text(
+        "from pyspark.sql import functions as F\n"
+        "def run(samples, params, context):\n"
+        "    return samples.withColumn('task', F.lit(context.task))\n"
+    )
+    (told,) = try_stage(make_trial("tell_the_task")).changed
+    assert told.examples[0].after == "image_classification"
+    several = {"$set": {"task": "image_multilabel"}}
+    database["datasets"].update_one({"_id": imported}, several, upsert=True)
+    (told,) = try_stage(make_trial("tell_the_task")).changed
+    assert told.examples[0].after == "image_multilabel"
+
+
 def test_a_stage_that_drops_rows_is_told(make_trial: MakeTrial, stages: Path) -> None:
     (stages / "halve_here.py").write_text(
         "def run(samples, params):\n    return samples.where(\"name like '%1.png'\")\n"

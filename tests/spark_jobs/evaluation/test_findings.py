@@ -10,9 +10,10 @@ from pyspark.sql import SparkSession
 from serving.bundle.manifest import MODEL_FILE
 from serving.bundle.operating_point import OperatingPoint, hash_model
 from serving.job import store
-from serving.job.evaluation import BadCases, Evaluation, Suspects
+from serving.job.evaluation import BadCases, Evaluation
 from serving.job.inputs import InputFeatures
 from serving.job.reviews import list_reviews
+from serving.job.suspects import Suspects
 from spark_jobs.evaluate import run_evaluate
 from spark_jobs.facts import MEASURES, FactsCache
 from spark_jobs.snapshots import LABELS_FILE

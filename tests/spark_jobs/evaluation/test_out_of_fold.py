@@ -79,7 +79,7 @@ def find_in_sample(
         "sha256": list(samples.sha256),
         "name": [""] * len(samples),
         "side": ["train"] * len(samples),
-        "label": [CLASSES[place] for place in samples.targets],
+        "label": [CLASSES[place] for place in samples.strata],
         "scores": pa.array(list(scores), pa.list_(pa.float32())),
     }
     found = find_suspects(make_frame(spark, pa.table(columns)), CLASSES, PLANTED)
@@ -94,7 +94,7 @@ def test_planted_errors_come_first_and_are_believed_in_sample(
     planted: list[int],
 ) -> None:
     task = load_task(spec.task)[1]
-    uri = write_out_of_fold(spec, winner.found.search, material, task)
+    uri = write_out_of_fold(spec, winner, material, task).uri
     rows = read_out_of_fold(spark, uri, spec.labels_uri)
     assert {row["side"] for row in rows.select("side").distinct().collect()} == {"train", "val"}
     wrong = list_hashes(spec, planted)

@@ -2,16 +2,19 @@
 
 import pytest
 
+from serving.bundle.manifest import ONE, SEVERAL
 from serving.job.evaluation import (
     Averages,
     BadCase,
+    ClassScore,
     Declining,
     Evaluation,
     Interval,
+    MixUp,
     Neighbour,
-    Suspect,
 )
-from spark_jobs.reasons import Evidence, list_reasons
+from serving.job.suspects import Suspect
+from spark_jobs.reasons import Evidence, doubt_label, list_reasons
 
 SOME = Interval(low=0, high=1)
 NONE = Averages(precision=0, recall=0, f1=0)
@@ -90,3 +93,54 @@ def test_nothing_speaks() -> None:
     rare = CASE.model_copy(update={"predicted": "<b>", "scores": (("<b>", 0.9),)})
     same = rare.model_copy(update={"neighbours": (near("fray", 0.99),)})
     assert list_reasons(same, Evidence(EVALUATION)) == ()
+
+
+def count(label: str, support: int, predicted: int) -> ClassScore:
+    return ClassScore(
+        label=label, precision=0, recall=0, f1=0, support=support, predicted=predicted
+    )
+
+
+MIXED = EVALUATION.model_copy(
+    update={
+        "task": SEVERAL,
+        "confusion": (),
+        "declining": None,
+        "per_class": (count("fray", 30, 20), count("crack", 10, 12), count("<b>", 90, 90)),
+        "mix_ups": (
+            MixUp(label="fray", predicted="crack", samples=9),
+            MixUp(label="<b>", predicted="", samples=8),
+            MixUp(label="", predicted="crack", samples=4),
+            MixUp(label="crack", predicted="", samples=2),
+        ),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("label", "predicted", "told"),
+    [
+        ("<b>|fray", "<b>|crack", "'fray' is often missed and 'crack' said instead: 9 of 30"),
+        ("<b>", "<b>|crack", "'crack' is often said wrongly: 4 of 12"),
+        # Eight of ninety are not often, nor are two.
+        ("<b>|fray", "fray", ""),
+        ("crack|fray", "fray", ""),
+    ],
+)
+def test_mix_ups_of_several_labels(label: str, predicted: str, told: str) -> None:
+    case = CASE.model_copy(update={"label": label, "predicted": predicted})
+    reasons = list_reasons(case, Evidence(MIXED))
+    assert [told in reason for reason in reasons] == ([True] if told else [])
+
+
+def test_doubts_about_several_labels() -> None:
+    suspect = Suspect(
+        sha256="0", name="", side="test", label="fray|scratch", suspected="crack|fray", suspicion=1
+    )
+    told = doubt_label(suspect, SEVERAL)
+    assert "'crack' may be missing and 'scratch' may be wrong:" in told
+    assert "fray" not in told
+    evidence = Evidence(MIXED, suspect=suspect)
+    assert list_reasons(CASE, evidence)[0] == told
+    # Where a sample has one label, a bar is just a sign.
+    assert "surer of 'crack|fray'" in doubt_label(suspect, ONE)

@@ -3,6 +3,7 @@
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from serving.bundle.manifest import SEVERAL
 from spark_jobs.session import make_frame
 from spark_jobs.slices import add_facts, find_worst_slices
 
@@ -48,3 +49,22 @@ def test_the_worst_first(spark: SparkSession) -> None:
         ("group", "night"),
         ("folder", "shelf"),
     }
+
+
+def test_a_folder_that_is_named_like_one_of_the_labels_is_no_slice(spark: SparkSession) -> None:
+    count = 40
+    columns = {
+        "sha256": [f"{number:064}" for number in range(count)],
+        "name": [
+            f"{'night/ash' if number < 20 else 'day/elm'}/{number}" for number in range(count)
+        ],
+        "label": ["ash|oak"] * count,
+        "predicted": ["" if number < 10 else "ash|oak" for number in range(count)],
+        **dict.fromkeys(("group", "added"), [None] * count),
+    }
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    for name in ("width", "height"):
+        table = table.append_column(name, pa.array([300] * count, pa.int32()))
+    seen = add_facts(make_frame(spark, table), None)
+    (found,) = find_worst_slices(seen, 30 / 40, SEVERAL)
+    assert (found.by, found.value, found.samples, found.accuracy) == ("folder", "night", 20, 0.5)

@@ -8,11 +8,9 @@ import pytest
 
 from serving.job import store
 from serving.job.errors import UserError
-from spark_jobs.etl import run_etl
 from spark_jobs.importing.job import run_import
 from spark_jobs.report_models import ClassCount, Conflict, ImportReport
 from spark_jobs.spec import ImportSpec, Rejection
-from tests.spark_jobs.conftest import MakeSpec
 from tests.spark_jobs.tiny import make_picture
 
 NAMES = [f"{i}.png" for i in range(6)]
@@ -145,12 +143,3 @@ def test_folders_tell_one_label(several: ImportSpec, import_root: Path) -> None:
         (import_root / label / "1.png").write_bytes(make_picture(0, ord(label)))
     with pytest.raises(UserError, match="a folder tells one label a picture"):
         run_import(several)
-
-
-def test_the_etl_refuses_before_any_work(
-    several: ImportSpec, pictures: Path, make_spec: MakeSpec
-) -> None:
-    write_csv(pictures, "a|b", "b")
-    run_import(several)
-    with pytest.raises(UserError, match="several labels a sample; training on those is not pos"):
-        run_etl(make_spec())

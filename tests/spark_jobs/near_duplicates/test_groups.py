@@ -1,12 +1,14 @@
 """Groups: connected, of one label, not too large."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.bundle.manifest import SEVERAL
 from spark_jobs.near_duplicates.groups import (
     Groups,
     Labelled,
@@ -60,6 +62,30 @@ def test_groups_have_one_label_and_take_every_pair(
     assert found.near.keys() == {sha for group in found.groups for sha in group}
     for sha, others in found.near.items():
         assert all(sha in found.near[other] for other in others)
+
+
+def test_copies_under_other_labels_join_where_a_sample_has_several() -> None:
+    samples = name_all({"1": "cat|dog", "2": "cat", "3": "dog", "4": "fox", "5": "fox"})
+    pairs = [("1", "2"), ("2", "3"), ("4", "5")]
+    limits = Limits(0.05, 10, count_classes(samples, SEVERAL), SEVERAL)
+    found = find_groups(samples, pairs, limits)
+    assert found.groups == [["1", "2", "3"], ["4", "5"]]
+    assert found.near["2"] == ("1", "3")
+    # A person looks at them all the same.
+    assert found.cross_label == [("1", "2"), ("2", "3")]
+    assert describe_groups(found.groups, samples)[0].labels == ("cat", "cat|dog", "dog")
+    samples["1"] = replace(samples["1"], side="test", left_out=True)
+    leaders = find_leaders(samples, pairs, limits)
+    assert leaders == {"2": ("1",), "3": ("1",)}
+
+
+def test_a_scene_is_one_by_its_largest_class() -> None:
+    labels = {f"{i:03}": "cat|fox" if i < 12 else "cat" for i in range(300)}
+    samples, chain = name_all(labels), list(pairwise(sorted(labels)[:13]))
+    counts = count_classes(samples, SEVERAL)
+    assert counts == {"cat": 300, "fox": 12}
+    assert find_groups(samples, chain, Limits(0.05, 10, counts, SEVERAL)).over_large == []
+    assert len(find_groups(samples, chain, Limits(0.04, 10, counts, SEVERAL)).over_large) == 1
 
 
 def test_large_components_are_told_and_not_used() -> None:

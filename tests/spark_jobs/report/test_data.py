@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from serving.bundle.manifest import SEVERAL
 from spark_jobs.report.page import LONGEST_NAME, shorten
 from spark_jobs.report.thumbnails import make_thumbnail
 from spark_jobs.report_models import EtlReport, Picture, RejectedSample
@@ -30,6 +31,23 @@ def test_tells_what_it_learned_from() -> None:
     assert "flag_quality" not in text
     # Not where a leak says otherwise.
     assert "each kept on one side" not in text
+
+
+def test_several_labels_are_told_as_such() -> None:
+    one, other = CLASSES[0], CLASSES[1]
+    etl = make_etl((f"{one}|{other}", other))
+    text = " ".join(Page(render(make_data().model_copy(update={"etl": etl}))).text.split())
+    assert "counts under each" not in text
+    assert f"{one}|{other}" in text
+    several = etl.model_copy(update={"task": SEVERAL})
+    text = " ".join(Page(render(make_data().model_copy(update={"etl": several}))).text.split())
+    for told in (
+        "A picture with several labels counts under each of them.",
+        "1 pair: one of the two may lack a label, or have one too many.",
+        f"({one} + {other})",
+        f"9 pictures of {one} + {other}, on train and test",
+    ):
+        assert told in text
 
 
 def show(etl: EtlReport, *hashes: str) -> Page:

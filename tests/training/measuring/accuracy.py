@@ -51,9 +51,11 @@ def search(table: Table, rows: Integers, seed: int, options: argparse.Namespace)
     classes = tuple(sorted(set(labels)))
     places = {name: place for place, name in enumerate(classes)}
     count = len(rows)
+    targets = np.array([places[label] for label in labels], np.int64)
     samples = Samples(
         sha256=tuple(map(str, rows)),
-        targets=np.array([places[label] for label in labels], np.int64),
+        targets=targets,
+        strata=targets,
         val=np.array([table.pictures[row].side == "val" for row in rows]),
         groups=np.arange(count),
         weights=np.ones(count, np.float32),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ def make_samples(targets: list[int], val: list[bool], groups: list[int]) -> Samp
     return Samples(
         sha256=tuple(f"{i:064d}" for i in range(count)),
         targets=np.array(targets),
+        strata=np.array(targets),
         val=np.array(val),
         groups=np.array(groups),
         weights=np.ones(count, np.float32),
@@ -54,3 +57,10 @@ def test_a_large_val_side_judges_by_itself() -> None:
 def test_a_class_of_one_sample_ends_nothing() -> None:
     samples = make_samples([0] * 9 + [1], [False] * 8 + [True, False], list(range(10)))
     assert len(make_folds(samples, 0)) == 2
+
+
+def test_a_val_sample_without_its_like_to_train_on_counts_as_most_do() -> None:
+    samples = make_samples([0] * 8 + [1], [False] * 7 + [True, True], list(range(9)))
+    samples = replace(samples, weights=np.array([2, 4] * 3 + [3, 1, 1], np.float32))
+    folds = make_folds(samples, 0)
+    assert folds.weights.tolist()[-2:] == [3, 3]

@@ -1,109 +1,19 @@
-"""Snapshot → samples with their targets."""
-
-import io
-from collections.abc import Iterator, Sequence
+"""Snapshot → samples, each with the place of its class."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from serving.job import store
-from serving.job.errors import UserError
-from serving.job.text import list_some
 from training.spec import TrainSpec
-from training.tasks.protocol import Probe, Samples
+from training.tasks.labels import make_samples, read_contents, read_labels, read_probe
+from training.tasks.protocol import Samples
 
-PROBES = 6
-NAMED = 20
-LABELS = pa.schema(
-    [
-        *(pa.field(name, pa.string()) for name in ("sha256", "label", "group", "side", "segment")),
-        # Null where the file has no such column.
-        pa.field("sample_weight", pa.float64()),
-        pa.field("sample_repeats", pa.int64()),
-    ]
-)
-
-
-def _read_labels(spec: TrainSpec) -> pa.Table:
-    labels = pq.read_table(io.BytesIO(store.read_bytes(spec.labels_uri)), schema=LABELS)
-    labels = labels.filter(pc.is_in(labels["side"], pa.array(["train", "val"])))
-    # The order of the rows decides the batches: it must not depend on how Spark wrote them.
-    return labels.sort_by("sha256")
-
-
-def _check_classes(labels: pa.Table, spec: TrainSpec) -> None:
-    unknown = sorted(set(labels["label"].to_pylist()) - set(spec.classes))
-    if unknown:
-        raise UserError(
-            f"The snapshot has samples of {list_some(unknown, NAMED)}, which are not among "
-            f"the classes of this run: {list_some(spec.classes, NAMED)}."
-        )
-    train = labels.filter(pc.equal(labels["side"], "train"))
-    there = set(train["label"].to_pylist())
-    empty = [name for name in spec.classes if name not in there]
-    if empty:
-        raise UserError(
-            f"{list_some(empty, NAMED)}: no sample to train on. Every class needs at least one "
-            f"sample on the train side: import more pictures of it, or remove the class."
-        )
-    if train.num_rows == labels.num_rows:
-        raise UserError(
-            f"Dataset {spec.dataset} has {train.num_rows} samples to train on and none on the val "
-            f"side, without which training cannot know when to stop: import more pictures."
-        )
+__all__ = ["read_contents", "read_probe", "read_samples"]
 
 
 def read_samples(spec: TrainSpec) -> Samples:
-    """Read the train and val side, in an order that only the samples decide."""
-    labels = _read_labels(spec)
-    _check_classes(labels, spec)
-    val = pc.equal(labels["side"], "val").to_numpy()
+    """Read the train and val side, in an order that only the samples decide; see TaskData."""
+    labels = read_labels(spec, lambda label: (label,))
     classes = pa.array(spec.classes)
     targets = pc.index_in(labels["label"], value_set=classes).to_numpy().astype(np.int64)
-    # A sample without a group is one of its own.
-    groups = pc.coalesce(labels["group"], labels["sha256"]).combine_chunks().dictionary_encode()
-    weights = pc.fill_null(labels["sample_weight"], 1.0).to_numpy().astype(np.float32)
-    repeats = pc.fill_null(labels["sample_repeats"], 1).to_numpy().astype(np.int64)
-    return Samples(
-        sha256=tuple(labels["sha256"].to_pylist()),
-        targets=targets,
-        val=val,
-        groups=groups.indices.to_numpy().astype(np.int64),
-        weights=np.where(val, np.float32(1), weights),
-        repeats=np.where(val, 1, repeats),
-    )
-
-
-def read_probe(spec: TrainSpec) -> Probe:
-    """Read the raw bytes of a few val samples, all from one segment: a segment is read whole."""
-    labels = _read_labels(spec)
-    val = labels.filter(pc.equal(labels["side"], "val"))
-    segment = val["segment"][0].as_py()
-    chosen = val.filter(pc.equal(val["segment"], segment))["sha256"].slice(0, PROBES)
-    content = store.read_bytes(segment)
-    raw = pq.read_table(io.BytesIO(content), columns=["sha256", "content"])
-    raw = raw.filter(pc.is_in(raw["sha256"], chosen.combine_chunks())).sort_by("sha256")
-    return Probe(contents=tuple(raw["content"].to_pylist()))
-
-
-def read_contents(
-    spec: TrainSpec, sha256: Sequence[str], places: Sequence[int]
-) -> Iterator[tuple[int, bytes]]:
-    """Read raw bytes segment by segment; UserError where the store has lost some."""
-    left = {sha256[place]: place for place in places}
-    labels = _read_labels(spec)
-    labels = labels.filter(pc.is_in(labels["sha256"], pa.array(left, pa.string())))
-    for segment in sorted(set(labels["segment"].to_pylist())):
-        raw = pq.read_table(io.BytesIO(store.read_bytes(segment)), columns=["sha256", "content"])
-        raw = raw.filter(pc.is_in(raw["sha256"], pa.array(left, pa.string())))
-        for row in raw.to_pylist():
-            # A segment may hold the same bytes twice.
-            if (place := left.pop(row["sha256"], None)) is not None:
-                yield place, row["content"]
-    if left:
-        raise UserError(
-            f"{len(left)} of {len(places)} samples are not in their segments (first: "
-            f"{min(left)}). Import the pictures again: that brings back lost bytes."
-        )
+    return make_samples(labels, targets, strata=targets)

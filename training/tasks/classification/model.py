@@ -1,61 +1,40 @@
 """Classification: heads on features, their losses, and the network that is served."""
 
 import math
+from typing import Final
 
 import numpy as np
 import onnx
 import paddle
-from onnx import TensorProto, helper
 from paddle import nn
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from serving.bundle.manifest import ONE, Task
 from serving.job.search import Recipe
-from training.tasks.classification.heads import KINDS, Head
-from training.tasks.classification.layers import Doubles, Layers, append_layers, to_paddle
-from training.tasks.protocol import Arrays, Floats, Integers, Measured, Scaling
+from training.tasks.heads import Cosine, Head, Linear, Perceptron, place_classes
+from training.tasks.judging import WORST, judge
+from training.tasks.layers import Doubles
+from training.tasks.network import Network, append_nodes, join_layers
+from training.tasks.protocol import Floats, Integers, Measured, Scaling
 
-SCORES = "scores"
-LOGITS = "logits"
-# Temperatures are looked for between 1/20 and 20.
-LARGEST_TEMPERATURE = 20.0
-TEMPERATURE_PRECISION = 1e-2
-# One number needs no more samples to be found.
-MOST_FOR_TEMPERATURE = 5_000
-
-
-class Network(nn.Layer):
-    """Pictures → class scores."""
-
-    def __init__(self, extractor: nn.Layer, layers: Layers) -> None:
-        super().__init__()
-        self.extractor = extractor
-        self.head = to_paddle(layers)
-
-    def forward(self, pictures: paddle.Tensor) -> paddle.Tensor:
-        """[n, 3, size, size] → probabilities [n, classes]."""
-        return nn.functional.softmax(self.head(self.extractor(pictures)))
+__all__ = [
+    "TASK",
+    "append_head",
+    "choose_thresholds",
+    "find_losses",
+    "join",
+    "make_head",
+    "measure",
+    "place_classes",
+    "to_scores",
+]
+TASK: Final[Task] = ONE
+KINDS = {"linear": Linear, "cosine": Cosine, "mlp": Perceptron}
 
 
 def make_head(recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int) -> Head:
     """Build the head that the recipe names; see TaskModel."""
     return KINDS[recipe.head](recipe, scaling, classes, copies, seed)
-
-
-def place_classes(
-    head: Head, weights: Arrays, known: tuple[str, ...], classes: tuple[str, ...]
-) -> Arrays:
-    """Weights of a head for some classes from those of another; see TaskModel."""
-    places = {name: place for place, name in enumerate(known)}
-    both = [(place, places[name]) for place, name in enumerate(classes) if name in places]
-    new, old = [list(column) for column in zip(*both, strict=True)] if both else ([], [])
-    placed = {}
-    for name, value in head.state_dict().items():
-        placed[name] = weights[name]
-        if name in head.per_class:
-            placed[name] = value.numpy().copy()
-            placed[name][..., new] = weights[name][..., old]
-    return placed
 
 
 def find_losses(outputs: paddle.Tensor, targets: paddle.Tensor, recipe: Recipe) -> paddle.Tensor:
@@ -69,25 +48,12 @@ def measure(outputs: Floats, targets: Integers) -> Measured:
     """Cross-entropy at the best temperature, and accuracy; see TaskModel."""
     logits = outputs.astype(np.float64)
     if not np.isfinite(logits).all():
-        return Measured(math.inf, math.inf, 0.0, 1.0)
-    step = max(1, len(targets) // MOST_FOR_TEMPERATURE)
-    bound = math.log(LARGEST_TEMPERATURE)
-    best = minimize_scalar(
-        lambda value: float(_losses(logits[::step], targets[::step], value).mean()),
-        bounds=(-bound, bound),
-        method="bounded",
-        options={"xatol": TEMPERATURE_PRECISION},
-    ).x
-    found = _losses(logits, targets, best)
-    return Measured(
-        loss=float(found.mean()),
-        error=float(found.std() / math.sqrt(len(found))),
-        accuracy=float((logits.argmax(axis=1) == targets).mean()),
-        temperature=math.exp(best),
-    )
+        return WORST
+    right = logits.argmax(axis=1) == targets
+    return judge(right, lambda rows, value: _find_losses(logits[rows], targets[rows], value))
 
 
-def _losses(logits: Doubles, targets: Integers, log_temperature: float) -> Doubles:
+def _find_losses(logits: Doubles, targets: Integers, log_temperature: float) -> Doubles:
     """Cross-entropy of each sample, [n].
 
     Against targets that leave the other classes a little, as if each had one sample more: without
@@ -103,28 +69,21 @@ def _losses(logits: Doubles, targets: Integers, log_temperature: float) -> Doubl
 
 
 def to_scores(outputs: Floats, temperature: float) -> Floats:
-    """Probabilities; see TaskModel."""
+    """Probabilities that sum to 1; see TaskModel."""
     scores: Floats = softmax(outputs / np.float32(temperature), axis=1)
     return scores
 
 
+def choose_thresholds(*_: object) -> tuple[float, ...]:
+    """None: a sample shows the class of its best score; see TaskModel."""
+    return ()
+
+
 def join(extractor: nn.Layer, head: Head, temperature: float) -> Network:
-    """Build the whole network for inference."""
-    network = Network(extractor, head.freeze().cool(temperature))
-    network.eval()
-    return network
+    """Build the whole network for inference; see TaskModel."""
+    return join_layers(extractor, head, temperature, "Softmax")
 
 
 def append_head(backbone: onnx.ModelProto, head: Head, temperature: float) -> onnx.ModelProto:
     """Append a head and Softmax to a backbone [n, 3, size, size] → [n, d]."""
-    layers = head.freeze().cool(temperature)
-    model = onnx.ModelProto()
-    model.CopyFrom(backbone)
-    graph = model.graph
-    append_layers(graph, layers, LOGITS)
-    graph.node.append(helper.make_node("Softmax", [LOGITS], [SCORES], axis=1))
-    del graph.output[:]
-    classes = layers.output.bias.size
-    graph.output.append(helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["n", classes]))
-    onnx.checker.check_model(model)
-    return model
+    return append_nodes(backbone, head, temperature, "Softmax")

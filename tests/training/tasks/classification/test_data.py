@@ -10,7 +10,8 @@ import pytest
 from serving.bundle import codec
 from serving.job.errors import UserError
 from training.spec import TrainSpec
-from training.tasks.classification.data import PROBES, read_probe, read_samples
+from training.tasks.classification.data import read_probe, read_samples
+from training.tasks.labels import PROBES
 
 MakeSpec = Callable[..., TrainSpec]
 

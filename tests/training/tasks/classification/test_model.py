@@ -1,54 +1,17 @@
 import numpy as np
-import onnx
 import paddle
 import pytest
-from onnx import TensorProto, helper
 from scipy.special import log_softmax
 
 from serving.bundle.predictor import OnnxNetwork
 from serving.job.search import HeadKind, Recipe
-from training.tasks.classification.heads import Head
+from tests.training.tasks.pooling import KINDS, Pooling, draw_head, draw_pictures, pooling_onnx
 from training.tasks.classification.model import append_head, find_losses, join, make_head, measure
-from training.tasks.protocol import Scaling
-
-SCALING = Scaling(np.array([1.0, -2.0, 30.0]), 0.25)
 
 
-class Pooling(paddle.nn.Layer):
-    """The smallest backbone: the mean of each channel."""
-
-    def forward(self, pictures: paddle.Tensor) -> paddle.Tensor:
-        features: paddle.Tensor = pictures.mean(axis=[2, 3])
-        return features
-
-
-def pooling_onnx() -> onnx.ModelProto:
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["picture"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["features"]),
-    ]
-    picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", 3, 4, 4])
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3])
-    graph = helper.make_graph(nodes, "backbone", [picture], [features])
-    opsets = [helper.make_opsetid("", 13)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
-
-
-def make(kind: HeadKind, copies: int = 0) -> Head:
-    """A head with other weights than it starts with."""
-    head = make_head(Recipe(input="", head=kind, hidden=5), SCALING, 4, copies, seed=0)
-    chance = np.random.default_rng(0)
-    for parameter in head.parameters():
-        drawn = chance.normal(size=parameter.shape).astype(np.float32)
-        parameter.set_value(drawn + (1 if parameter.shape[-2:] == [1, 1] else 0))
-    head.eval()
-    return head
-
-
-@pytest.mark.parametrize("kind", ["linear", "cosine", "mlp"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_onnx_and_paddle_and_head_give_the_same(kind: HeadKind) -> None:
-    head, temperature = make(kind), 3.0
-    pictures = np.random.default_rng(1).normal(1, 1, (5, 3, 4, 4)).astype(np.float32)
+    head, temperature, pictures = draw_head(make_head, kind), 3.0, draw_pictures()
     with paddle.no_grad():
         scores = join(Pooling(), head, temperature)(paddle.to_tensor(pictures)).numpy()
         logits = head(paddle.to_tensor(pictures.mean(axis=(2, 3)))) / temperature
@@ -60,20 +23,6 @@ def test_onnx_and_paddle_and_head_give_the_same(kind: HeadKind) -> None:
     np.testing.assert_allclose(found, scores, atol=1e-5)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
     assert backbone == pooling_onnx()
-
-
-@pytest.mark.parametrize("kind", ["linear", "cosine", "mlp"])
-def test_copies_are_alike_and_as_one_alone(kind: HeadKind) -> None:
-    recipe = Recipe(input="", head=kind, hidden=5)
-    features = np.random.default_rng(2).normal(size=(6, 3)).astype(np.float32)
-    alone, three = (make_head(recipe, SCALING, 4, copies, seed=7) for copies in (0, 3))
-    alone.eval()
-    three.eval()
-    with paddle.no_grad():
-        expected = alone(paddle.to_tensor(features)).numpy()
-        found = three(paddle.to_tensor(np.stack([features] * 3))).numpy()
-    for copy in found:
-        np.testing.assert_allclose(copy, expected, atol=1e-6)
 
 
 def test_loss_is_smoothed_cross_entropy() -> None:

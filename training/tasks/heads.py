@@ -4,14 +4,16 @@ Every parameter has the copies as its first axis (none where copies is 0), so th
 product trains all of them; weights are drawn by NumPy, so that a seed means the same anywhere.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import paddle
 from paddle import nn
 
 from serving.job.search import Recipe
-from training.tasks.classification.layers import Dense, Doubles, Layers, Normalize, Rectify, Shift
-from training.tasks.protocol import Scaling
+from training.tasks.layers import Dense, Doubles, Layers, Normalize, Rectify, Shift
+from training.tasks.protocol import Arrays, Scaling
 
 # Cosines lie between -1 and 1: without a factor the scores of many classes are all but equal.
 FIRST_COSINE_SCALE = 16.0
@@ -91,7 +93,7 @@ class Cosine(Head):
     Gidaris & Komodakis 2018, section 3.2.
     """
 
-    per_class = ("weight",)
+    per_class: tuple[str, ...] = ("weight",)
 
     def __init__(
         self, recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int
@@ -116,6 +118,28 @@ class Cosine(Head):
         factor = float(_doubles(self.gain)[0, 0]) * FIRST_COSINE_SCALE
         output = Dense(directions * factor, np.zeros(weight.shape[1]))
         return Layers((Shift(-self.scaling.mean), Normalize()), output)
+
+
+class CosineWithBias(Cosine):
+    """The same and a bias a class: how common it is, where each class is a yes or no of its own."""
+
+    per_class = ("weight", "bias")
+
+    def __init__(
+        self, recipe: Recipe, scaling: Scaling, classes: int, copies: int, seed: int
+    ) -> None:
+        super().__init__(recipe, scaling, classes, copies, seed)
+        self.bias = self.add_bias(classes)
+
+    def forward(self, features: paddle.Tensor) -> paddle.Tensor:
+        """See TaskModel.make_head."""
+        outputs: paddle.Tensor = super().forward(features) + self.bias
+        return outputs
+
+    def freeze(self) -> Layers:
+        """See Head."""
+        layers = super().freeze()
+        return replace(layers, output=replace(layers.output, bias=_doubles(self.bias).reshape(-1)))
 
 
 class Perceptron(Head):
@@ -148,7 +172,20 @@ class Perceptron(Head):
         return Layers((self.unscale(self.weight, self.bias), Rectify()), output)
 
 
-KINDS = {"linear": Linear, "cosine": Cosine, "mlp": Perceptron}
+def place_classes(
+    head: Head, weights: Arrays, known: tuple[str, ...], classes: tuple[str, ...]
+) -> Arrays:
+    """Weights of a head for some classes from those of another; see TaskModel."""
+    places = {name: place for place, name in enumerate(known)}
+    both = [(place, places[name]) for place, name in enumerate(classes) if name in places]
+    new, old = [list(column) for column in zip(*both, strict=True)] if both else ([], [])
+    placed = {}
+    for name, value in head.state_dict().items():
+        placed[name] = weights[name]
+        if name in head.per_class:
+            placed[name] = value.numpy().copy()
+            placed[name][..., new] = weights[name][..., old]
+    return placed
 
 
 def _doubles(tensor: paddle.Tensor) -> Doubles:

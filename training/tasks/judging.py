@@ -1,0 +1,42 @@
+"""How honest outputs are at the temperature that makes them most so."""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+
+from training.tasks.layers import Doubles
+from training.tasks.protocol import Measured
+
+# Temperatures are looked for between 1/20 and 20.
+LARGEST_TEMPERATURE = 20.0
+TEMPERATURE_PRECISION = 1e-2
+# One number needs no more samples to be found.
+MOST_FOR_TEMPERATURE = 5_000
+# Of outputs that are no numbers.
+WORST: Final = Measured(loss=math.inf, error=math.inf, accuracy=0.0, temperature=1.0)
+
+
+def judge(right: npt.NDArray[np.bool_], find_losses: Callable[[slice, float], Doubles]) -> Measured:
+    """right: whether all is right of each sample, [n].
+
+    find_losses: some of the samples, and a temperature's logarithm → their losses there.
+    """
+    step = max(1, len(right) // MOST_FOR_TEMPERATURE)
+    bound = math.log(LARGEST_TEMPERATURE)
+    best = minimize_scalar(
+        lambda value: float(find_losses(slice(None, None, step), value).mean()),
+        bounds=(-bound, bound),
+        method="bounded",
+        options={"xatol": TEMPERATURE_PRECISION},
+    ).x
+    found = find_losses(slice(None), best)
+    return Measured(
+        loss=float(found.mean()),
+        error=float(found.std() / math.sqrt(len(found))),
+        accuracy=float(right.mean()),
+        temperature=math.exp(best),
+    )
