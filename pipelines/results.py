@@ -9,6 +9,7 @@ from pipelines.context import Installation, RunFiles
 from pipelines.gate.files import ASK, read_decision, read_question
 from pipelines.pages import locate_airflow_run, locate_question, locate_report
 from pipelines.steps import BUILD_IMAGE, DEPLOY, EVALUATE, TASKS, TRAIN
+from serving.bundle.manifest import ONE, Task
 from serving.spec import BuildImageOutcome, DeployOutcome
 from spark_jobs.spec import EvaluateOutcome
 from training.spec import TrainOutcome
@@ -26,6 +27,7 @@ class RunResult(BaseModel):
     run_id: str
     state: State
     reason: str = ""
+    task: Task = ONE
     accuracy: float | None = None
     macro_f1: float | None = None
     test_samples: int | None = None
@@ -54,6 +56,7 @@ def read_result(
         run_id=files.run_id,
         state=state,
         reason=reason,
+        task=evaluate.task if evaluate else ONE,
         accuracy=evaluate and evaluate.accuracy,
         macro_f1=evaluate and evaluate.macro_f1,
         test_samples=evaluate and evaluate.test_samples,

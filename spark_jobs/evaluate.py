@@ -199,6 +199,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
     report = _make_report(spec, found, shown, contents)
     point = _choose_point(spec, found)
     outcome = EvaluateOutcome(
+        task=found.evaluation.task,
         accuracy=found.evaluation.accuracy,
         macro_f1=found.evaluation.macro.f1,
         test_samples=found.evaluation.samples,

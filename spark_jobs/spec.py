@@ -199,9 +199,10 @@ class EvaluateOutcome(Spec):
 
     predictions_uri: folder of Parquet files, rows of scoring.SCORED of the val and test sides.
     metrics_uri: Evaluation; bad_cases_uri: BadCases; suspects_uri: Suspects; empty in old runs.
-    operating_point_uri: empty where none could be chosen, too.
+    operating_point_uri: empty where none could be chosen, too. accuracy: as in Evaluation, of task.
     """
 
+    task: Task = ONE
     accuracy: float
     macro_f1: float
     test_samples: int

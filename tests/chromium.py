@@ -30,7 +30,7 @@ def find_serious(page: Any) -> list[str]:
     found = axe.run(page).response
     assert len(found["passes"]) > 10, "axe saw next to nothing: is the page there?"
     return [
-        f"{one['id']}: {one['help']}: {node['html'][:200]}"
+        f"{one['id']}: {node['failureSummary']}: {node['html'][:200]}"
         for one in found["violations"]
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"]

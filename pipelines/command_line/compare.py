@@ -83,11 +83,16 @@ def show_comparison(found: RunComparison, one: str, other: str, task: Task) -> N
     click.echo(f"They say different things of {len(found.differing)}:")
     for one_sample in found.differing[:SHOWN]:
         click.echo(
-            f"  {one_sample.name}  is {one_sample.label!r}: A {one_sample.one!r}, "
-            f"B {one_sample.other!r}"
+            f"  {one_sample.name}  is {one_sample.label!r}: A {_quote(one_sample.one)}, "
+            f"B {_quote(one_sample.other)}"
         )
     if found.differing[SHOWN:]:
         click.echo(f"  … and {len(found.differing[SHOWN:])} more: --json lists them all")
+
+
+def _quote(predicted: str) -> str:
+    """Where a sample may have several labels, a model can say none."""
+    return repr(predicted) if predicted else "none"
 
 
 def _share(pair: Paired, only: int) -> str:

@@ -23,6 +23,7 @@ from pipelines.request import RunRequest
 from pipelines.results import RunResult, describe_run
 from pipelines.snapshots import check_snapshot
 from pipelines.steps import EVALUATE
+from serving.bundle.manifest import SEVERAL
 from serving.job import store
 from serving.job.errors import UserError
 from spark_jobs.spec import EvaluateOutcome
@@ -145,8 +146,9 @@ def show_result(result: RunResult) -> None:
     if result.reason:
         click.echo(f"  {result.reason}")
     if result.accuracy is not None:
+        title = "all labels right" if result.task == SEVERAL else "accuracy"
         click.echo(
-            f"  accuracy {result.accuracy:.4f}, macro-F1 {result.macro_f1:.4f} "
+            f"  {title} {result.accuracy:.4f}, macro-F1 {result.macro_f1:.4f} "
             f"on {result.test_samples} test samples"
         )
     if result.seconds_per_task:

@@ -8,6 +8,7 @@ from pipelines.gate.words import (
     describe_comparison,
     describe_limits,
     describe_reference,
+    name_accuracy,
     show_apart,
 )
 from pipelines.request import RunRequest
@@ -84,12 +85,12 @@ def _judge(
 ) -> tuple[Verdict, str]:
     """What a model that meets every floor and limit has left: the champion."""
     champion = evaluate.champion
-    said = describe_comparison(comparison, champion, request.max_loss)
+    said = describe_comparison(comparison, evaluate, request.max_loss)
     if comparison.standing == "alone":
         accuracy, floor = show_apart(evaluate.accuracy, request.min_accuracy)
         return "let_in", (
-            f"Accuracy {accuracy} on {evaluate.test_samples} test samples reaches the floor of "
-            f"{floor}; {_say_alone(champion)}."
+            f"{name_accuracy(evaluate)} {accuracy} on {evaluate.test_samples} test samples reaches "
+            f"the floor of {floor}; {_say_alone(champion)}."
         )
     if comparison.standing == "worse":
         return "stop", said
@@ -117,7 +118,7 @@ def _hold_to(
     """What the champion lets in, or leaves open, must be no worse than the reference, too."""
     if evaluate.reference is None:
         return verdict, reason
-    said = describe_comparison(comparison, evaluate.reference, request.max_loss, "reference")
+    said = describe_comparison(comparison, evaluate, request.max_loss, "reference")
     if comparison.standing == "worse":
         return "stop", f"{reason} {said}"
     if comparison.standing != "unsure":

@@ -4,6 +4,7 @@ import re
 
 from pipelines.gate.answer import ANSWER_HOURS
 from pipelines.gate.decision import GateDecision
+from pipelines.gate.words import name_accuracy
 from spark_jobs.spec import EvaluateOutcome
 
 
@@ -28,7 +29,7 @@ def write_question(
 
 | | new | in service (version {champion.version}) |
 |---|---|---|
-| accuracy | {evaluate.accuracy:.4f} | {_show(champion.accuracy)} |
+| {name_accuracy(evaluate).lower()} | {evaluate.accuracy:.4f} | {_show(champion.accuracy)} |
 | macro-F1 | {evaluate.macro_f1:.4f} | {_show(champion.macro_f1)} |
 
 {_describe_weakest(evaluate)}

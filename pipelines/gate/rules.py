@@ -1,6 +1,6 @@
 """The form's floors and limits. Pure."""
 
-from pipelines.gate.words import show_apart
+from pipelines.gate.words import name_accuracy, show_apart
 from pipelines.request import RunRequest
 from serving.job.spec import Spec
 from spark_jobs.spec import EvaluateOutcome
@@ -26,8 +26,8 @@ def find_misses(
     accuracy, floor = show_apart(evaluate.accuracy, request.min_accuracy)
     if evaluate.accuracy < request.min_accuracy:
         misses.append(
-            f"Accuracy {accuracy} on {evaluate.test_samples} test samples is below the floor of "
-            f"{floor} (min_accuracy)."
+            f"{name_accuracy(evaluate)} {accuracy} on {evaluate.test_samples} test samples is "
+            f"below the floor of {floor} (min_accuracy)."
         )
     if evaluate.macro_f1 < request.min_macro_f1:
         macro, floor = show_apart(evaluate.macro_f1, request.min_macro_f1)

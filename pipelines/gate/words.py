@@ -1,24 +1,31 @@
 """The gate's sentences about two models. Pure."""
 
 from pipelines.gate.comparison import Comparison
-from spark_jobs.spec import Champion, EvaluateOutcome
+from serving.bundle.manifest import SEVERAL
+from spark_jobs.spec import EvaluateOutcome
+
+
+def name_accuracy(evaluate: EvaluateOutcome) -> str:
+    """What it means where a sample may have several labels stands beside it."""
+    return "Accuracy (all labels right)" if evaluate.task == SEVERAL else "Accuracy"
 
 
 def describe_comparison(
-    comparison: Comparison, champion: Champion, max_loss: float, called: str = "champion"
+    comparison: Comparison, evaluate: EvaluateOutcome, max_loss: float, called: str = "champion"
 ) -> str:
     """How the challenger stands against the champion, and what this test side can tell.
 
     called: champion or reference.
     """
+    champion = (called == "reference" and evaluate.reference) or evaluate.champion
     named = f"the {called}'s (version {champion.version})"
     if comparison.accuracy is None:
         return f"No test sample is left on which {named} work could be compared."
     own, other = show_apart(comparison.accuracy, comparison.champion_accuracy)
     relation = "reaches" if comparison.standing == "no_worse" else "is below"
     said = (
-        f"Accuracy {own} on {comparison.samples} test samples {relation} {named} {other} on the "
-        "same samples"
+        f"{name_accuracy(evaluate)} {own} on {comparison.samples} test samples {relation} "
+        f"{named} {other} on the same samples"
     )
     if comparison.challenger_only is None:
         return f"{said}."

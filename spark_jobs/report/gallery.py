@@ -96,7 +96,7 @@ def make_gallery(
     """
     told = [label for case in cases for label in (case.label, case.predicted)]
     if thresholds is not None:
-        told = [one for labels in told for one in list_labels(labels)]
+        told = [*thresholds, *(one for labels in told for one in list_labels(labels))]
     classes = tuple(dict.fromkeys((*classes, *told)))
     places = {label: place for place, label in enumerate(classes)}
     chosen = choose_cases([case for case in cases if case.sha256 in thumbnails], MOST_CARDS)

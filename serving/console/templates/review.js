@@ -3,6 +3,7 @@ const find = id => document.getElementById(id);
 const dataset = document.body.dataset.dataset;
 const base = `/datasets/${dataset}`;
 const MOST_PROPOSALS = 9;
+const MOST_CHIPS = 40; // more labels than these are written
 const SAID = {confirm: "Confirmed as", relabel: "Relabelled", delete: "Deleted; it was",
   hard: "Really hard, and right:"};
 
@@ -14,6 +15,11 @@ let classes = [];
 let several = false;
 let busy = false;
 let decided = []; // of this visit, in order
+let chosen = new Set(); // where a picture may have several labels: those that are switched on
+
+// Several labels stand in one string; no label's name holds a bar then.
+const split = label => label ? label.split("|") : [];
+const tell = label => several ? split(label).join(", ") || "none" : label;
 
 const percent = value => `${(100 * value).toFixed(value > 0.0995 || value === 0 ? 0 : 1)} %`;
 const make = (tag, text = "", name = "") => {
@@ -84,11 +90,79 @@ function proposals(item) {
   return [...new Set(found)].filter(name => name && name !== item.label).slice(0, MOST_PROPOSALS);
 }
 
+// What it has, then what the model says of it, then all others.
+function listChips(item) {
+  const found = [...split(item.label), ...split(item.predicted), ...item.scores.map(one => one[0])];
+  return [...new Set([...found, ...classes])].filter(name => classes.includes(name))
+    .slice(0, MOST_CHIPS);
+}
+
+function doubt(item, name) {
+  const has = split(item.label).includes(name), said = split(item.predicted).includes(name);
+  return has === said || (!item.predicted && !item.scores.length) ? ""
+    : said ? " the model says yes" : " the model says no";
+}
+
+function showChips(item) {
+  find("chips").replaceChildren(...listChips(item).map((name, number) => {
+    const button = make("button", "", "chip");
+    button.type = "button";
+    button.dataset.name = name;
+    if (number < MOST_PROPOSALS) {
+      button.append(make("kbd", String(number + 1)), " ");
+      button.setAttribute("aria-keyshortcuts", String(number + 1));
+    }
+    button.append(name);
+    if (doubt(item, name)) button.append(make("span", doubt(item, name), "tag"));
+    button.addEventListener("click", event => {
+      if (!chosen.delete(name)) chosen.add(name);
+      // After a click of the mouse, Enter is for the large button.
+      if (event.detail) button.blur();
+      showChosen(item);
+    });
+    return button;
+  }));
+  chosen = new Set(split(item.label));
+  const said = split(item.predicted).filter(name => classes.includes(name));
+  find("as-model").hidden = !said.length || item.predicted === item.label;
+  showChosen(item);
+}
+
+const joinChosen = () => [...chosen].sort().join("|");
+const isChanged = item => several && joinChosen() !== split(item.label).sort().join("|");
+
+function showChosen(item) {
+  for (const button of find("chips").children) {
+    button.setAttribute("aria-pressed", String(chosen.has(button.dataset.name)));
+  }
+  find("label").value = joinChosen();
+  const labels = tell(joinChosen());
+  find("confirm").replaceChildren(make("kbd", "Enter"), !chosen.size ? "It needs a label"
+    : isChanged(item) ? `Relabel: ${labels}` : `${labels} is right`);
+  find("confirm").disabled = Boolean(item.decision) || !chosen.size;
+}
+
+function takeModel() {
+  const item = items[at];
+  if (!item || item.decision || find("as-model").hidden) return;
+  chosen = new Set(split(item.predicted).filter(name => classes.includes(name)));
+  showChosen(item);
+  say(`Switched to what the model says: ${tell(joinChosen())}. Enter takes it.`);
+}
+
+// The large button: the label as it is, or as the chips now say.
+function settle() {
+  const item = items[at];
+  if (!item || find("confirm").disabled) return;
+  if (isChanged(item)) decide("relabel", joinChosen());
+  else decide("confirm");
+}
+
 function showActions(item) {
   const isDecided = Boolean(item.decision);
   const verdict = find("verdict");
   verdict.hidden = !isDecided;
-  verdict.textContent = isDecided ? `${SAID[item.decision.verdict]} ${item.decision.label}.` : "";
+  verdict.textContent = isDecided ? `${SAID[item.decision.verdict]} ${tell(item.decision.label)}.` : "";
   find("confirm").replaceChildren(make("kbd", "Enter"), `${item.label} is right`);
   find("proposals").replaceChildren(...proposals(item).map((name, number) => {
     const button = make("button");
@@ -99,9 +173,15 @@ function showActions(item) {
     button.addEventListener("click", () => decide("relabel", name));
     return button;
   }));
-  find("label").value = several ? item.label : "";
-  const settling = find("actions").querySelectorAll("#confirm, #proposals button, #other *, #hard, #delete");
+  find("label").value = "";
+  find("label-text").textContent = several ? "Or written, a|b" : "Another class";
+  find("chips").hidden = !several;
+  find("as-model").hidden = true;
+  const settling = find("actions").querySelectorAll(
+    "#confirm, #as-model, #proposals button, #other *, #hard, #delete");
   for (const one of settling) one.disabled = isDecided;
+  if (several) showChips(item);
+  for (const one of find("chips").children) one.disabled = isDecided;
   find("previous").disabled = at === 0;
   find("undo").disabled = !isDecided && decided.length === 0;
 }
@@ -111,7 +191,8 @@ function showScores(item) {
     const row = make("tr");
     const head = make("th", name);
     head.scope = "row";
-    if (name === item.label) head.append(make("span", " (its label)", "tag"));
+    const own = several ? split(item.label).includes(name) : name === item.label;
+    if (own) head.append(make("span", " (its label)", "tag"));
     const bar = make("progress");
     bar.max = 1;
     bar.value = score;
@@ -132,11 +213,17 @@ function showNeighbours(item) {
     image.loading = "lazy";
     image.alt = one.name;
     image.src = picture(one.sha256, true);
-    entry.append(image, make("b", one.label), make("span", ` ${percent(one.similarity)} alike`, "tag"));
+    entry.append(image, make("b", tell(one.label)), make("span", ` ${percent(one.similarity)} alike`, "tag"));
     return entry;
   });
   find("neighbours").replaceChildren(...shown);
   find("neighbours-part").hidden = shown.length === 0;
+}
+
+// Where there may be several labels, a model can say none.
+function differs(item) {
+  const said = item.predicted || (several && item.scores.length);
+  return said && item.predicted !== item.label;
 }
 
 function show() {
@@ -147,10 +234,11 @@ function show() {
   find("bar").max = total;
   find("bar").value = items.filter(one => one.decision).length;
   const served = item.served && `Sent to ${item.served.deployment}: `
-    + (item.served.feedback ? `its sender says ${item.served.feedback}, ` : "")
-    + `the model says ${item.predicted}`;
-  const asked = served ? served : item.predicted && item.predicted !== item.label
-    ? `Labelled ${item.label}, but the model says ${item.predicted}` : `Labelled ${item.label}`;
+    + (item.served.feedback ? `its sender says ${tell(item.served.feedback)}, ` : "")
+    + `the model says ${tell(item.predicted)}`;
+  const asked = served ? served : differs(item)
+    ? `Labelled ${tell(item.label)}, but the model says ${tell(item.predicted)}`
+    : `Labelled ${tell(item.label)}`;
   find("question").textContent = asked;
   const image = find("picture");
   find("no-picture").hidden = true;
@@ -182,7 +270,7 @@ function showDone() {
 }
 
 function describe(item) {
-  const said = item.decision ? `decided: ${item.decision.verdict}` : `labelled ${item.label}`;
+  const said = item.decision ? `decided: ${item.decision.verdict}` : `labelled ${tell(item.label)}`;
   return `${at + 1} of ${total}, ${said}.`;
 }
 
@@ -219,11 +307,12 @@ function decide(verdict, label = "", isNew = false) {
       find("ask").showModal();
       return;
     }
-    if (isNew && !classes.includes(label)) classes.push(label);
+    const named = several ? split(label) : [label];
+    if (isNew) classes.push(...named.filter(name => !classes.includes(name)));
     decided.push(item.sha256);
     const now = item.decision;
     document.activeElement.blur();
-    move(1, `${SAID[now.verdict]} ${now.label}. U undoes it.`);
+    move(1, `${SAID[now.verdict]} ${tell(now.label)}. U undoes it.`);
   });
 }
 
@@ -255,12 +344,14 @@ function press(event) {
   else if (event.key === "Enter") {
     // A focused button or link does its own.
     if (target !== document.body) return;
-    decide("confirm");
+    settle();
   } else if (event.key === "/") {
     if (!find("label").disabled) find("label").select();
   } else if (/^[1-9]$/.test(event.key)) {
-    const button = find("proposals").children[Number(event.key) - 1];
+    const button = find(several ? "chips" : "proposals").children[Number(event.key) - 1];
     if (button) button.click();
+  } else if (several && event.key.toLowerCase() === "m") {
+    takeModel();
   } else if (event.key.toLowerCase() === "d") decide("delete");
   else if (event.key.toLowerCase() === "h") decide("hard");
   else if (event.key.toLowerCase() === "u") undo();
@@ -290,7 +381,8 @@ find("picture").addEventListener("error", async () => {
   const found = answer && !answer.ok ? await answer.json().catch(() => null) : null;
   if (found && found.error && image.hidden) find("no-picture").textContent = found.error.message;
 });
-find("confirm").addEventListener("click", () => decide("confirm"));
+find("confirm").addEventListener("click", settle);
+find("as-model").addEventListener("click", takeModel);
 find("hard").addEventListener("click", () => decide("hard"));
 find("delete").addEventListener("click", () => decide("delete"));
 find("previous").addEventListener("click", () => move(-1));

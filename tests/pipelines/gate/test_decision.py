@@ -239,3 +239,13 @@ def test_what_an_earlier_version_decided_is_read() -> None:
     )
     decision = GateDecision.model_validate_json(old)
     assert (decision.passed, decision.asks, decision.numbers.chance) == (True, False, None)
+
+
+def test_where_there_are_several_labels_it_says_what_is_right() -> None:
+    several = {"task": "image_multilabel"}
+    for outcome in (compared(140, 4, 5, 4), EVALUATE.model_copy(update={"champion": NONE})):
+        decision = decide(outcome.model_copy(update=several), on_unsure="keep")
+        assert decision.reason.startswith("Accuracy (all labels right) 0.")
+        assert decide(outcome, on_unsure="keep").reason.startswith("Accuracy 0.")
+    missed = decide(EVALUATE.model_copy(update=several), min_accuracy=0.8)
+    assert "Accuracy (all labels right) 0.7500 on 4 test samples is below" in missed.reason

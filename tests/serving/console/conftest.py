@@ -15,7 +15,9 @@ from serving.console.app import create_app
 from serving.job.evaluation import Neighbour
 from serving.job.reviews import queue_reviews
 from serving.sessions import invite, locate_sessions
+from tests.chromium import launch_chromium
 from tests.serving.reviewing import insert_sample, make_item, sha_of
+from tests.serving.running import run_console
 
 COLOURS = ("crimson", "teal", "gold", "navy", "olive", "gray")
 
@@ -69,3 +71,31 @@ def console(home: Path, tmp_path: Path, database: Any) -> Iterator[FastAPI]:
 @pytest.fixture
 def token(home: Path, pets: str) -> str:
     return invite(locate_sessions(home), pets, "ann (review page)")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with launch_chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+def closed(browser: Any, console: FastAPI, pets: str) -> Iterator[Any]:
+    """The page without a session."""
+    with run_console(console) as port:
+        context = browser.new_context()
+        page = context.new_page()
+        page.problems, page.asked = [], []
+        page.on("console", lambda message: page.problems.append(message.text))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.address = f"http://127.0.0.1:{port}/datasets/{pets}/review"
+        yield page
+        context.close()
+
+
+@pytest.fixture
+def page(closed: Any, token: str) -> Any:
+    closed.goto(f"{closed.address}#{token}")
+    closed.wait_for_selector("#work:not([hidden])")
+    return closed

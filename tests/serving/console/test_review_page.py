@@ -1,54 +1,18 @@
 """The review page in a real Chromium, mostly by its keys."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
 from serving.job.reviews import queue_reviews
 from serving.job.samples import delete_sample, read_sample
+from tests.chromium import needs_chromium
 from tests.serving.reviewing import insert_sample, make_item, sha_of
-from tests.serving.running import run_console
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium: apt-get install chromium shows the page to a test"
-)
+pytestmark = needs_chromium
 STRANGE = "<b>'\"& 键盘"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def closed(browser: Any, console: FastAPI, pets: str) -> Iterator[Any]:
-    """The page without a session."""
-    with run_console(console) as port:
-        context = browser.new_context()
-        page = context.new_page()
-        page.problems, page.asked = [], []
-        page.on("console", lambda message: page.problems.append(message.text))
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.address = f"http://127.0.0.1:{port}/datasets/{pets}/review"
-        yield page
-        context.close()
-
-
-@pytest.fixture
-def page(closed: Any, token: str) -> Any:
-    closed.goto(f"{closed.address}#{token}")
-    closed.wait_for_selector("#work:not([hidden])")
-    return closed
 
 
 def expect_place(page: Any, text: str) -> None:
@@ -207,18 +171,6 @@ def test_more_are_fetched_on_the_way(page: Any, pets: str, database: Any) -> Non
         expect_place(page, f"{number} of 54")
         page.keyboard.press("ArrowRight")
     playwright.expect(page.locator("#done-title")).to_be_visible()
-
-
-def test_a_dataset_of_several_labels(page: Any, pets: str, database: Any) -> None:
-    change = {"$set": {"task": "image_multilabel"}}
-    database["datasets"].update_one({"_id": pets}, change)
-    page.reload()
-    expect_place(page, "1 of 4")
-    assert page.locator("#proposals button").count() == 0
-    page.fill("#label", "dog|cat")
-    page.press("#label", "Enter")
-    expect_place(page, "2 of 4")
-    assert label_of(database, pets, 3) == ("cat|dog", "active")
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(page: Any) -> None:

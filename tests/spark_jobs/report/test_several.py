@@ -158,7 +158,7 @@ def test_the_page() -> None:
         "fray1291",
         "Is✗ fray missed✓ knot found Said+ crack too much✓ knot right",
         "Saidnone",
-        "42 % said from 55 %",
+        "42 %, said from 55 %",
         "(Hamming loss)0.063",
         "Of labels with a score of 80",
         "only this model is right on 18",
