@@ -26,8 +26,8 @@ from pyspark.sql.types import (
 )
 
 from serving.bundle import codec
-from serving.bundle.labels import choose_labels, write_labels
-from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE, SEVERAL, Manifest
+from serving.bundle.labels import choose_labels, measure_sureness, write_labels
+from serving.bundle.manifest import MANIFEST_FILE, MODEL_FILE
 from serving.bundle.predictor import Predictor
 from serving.job import store
 from spark_jobs.arrays import make_array
@@ -112,16 +112,6 @@ Vector = npt.NDArray[np.float32]
 # What is predicted, how sure that is, all probabilities.
 Answer = tuple[str | None, float | None, Vector | None]
 NO_ANSWER: Answer = (None, None, None)
-
-
-def measure_sureness(scores: Vector, manifest: Manifest) -> float:
-    """The best class's probability; where a picture may have several labels, that of the decision,
-    to say a class or not to, which is the least sure.
-    """
-    if manifest.task != SEVERAL:
-        return float(scores.max())
-    said = scores >= np.asarray(manifest.thresholds, np.float32)
-    return float(np.where(said, scores, 1 - scores).min())
 
 
 def score_pictures(predictor: Predictor, pictures: list[codec.Pixels]) -> list[Answer]:

@@ -43,8 +43,8 @@ class ClassScore(Spec):
     """One class against the rest. support: true samples; predicted: those that were called it.
 
     roc_auc, average_precision, curve: None where the class has no sample, or no other class has
-        one. threshold: of its probability, chosen for the best F1, or for as many of its samples as are
-    found with the evaluation's min_precision; None: none was. Where a sample may have several
+    one. threshold: of its probability, chosen for the best F1, or for as many of its samples as
+    are found with the evaluation's min_precision; None: none was. Where a sample may have several
     labels it is the bundle's. threshold_unreached: it is None because no score is so precise.
     """
 
