@@ -8,6 +8,7 @@ import numpy as np
 from serving.bundle.manifest import SEVERAL, Task
 from serving.bundle.operating_point import find_declined
 from serving.job.evaluation import BadCase, Evaluation
+from serving.job.labels import list_classes
 from serving.job.suspects import Suspect
 from spark_jobs.label_sets import name_labels
 
@@ -44,29 +45,34 @@ def doubt_label(suspect: Suspect, task: Task) -> str:
 
 def _doubt_labels(suspect: Suspect) -> str:
     own, other = (name_labels(text, SEVERAL) for text in (suspect.label, suspect.suspected))
-    doubts = [f"{name!r} may be missing" for name in sorted(other - own)]
-    doubts += [f"{name!r} may be wrong" for name in sorted(own - other)]
+    doubts = [f"the label {name!r} may be missing" for name in sorted(other - own)]
+    doubts += [f"the label {name!r} may be wrong" for name in sorted(own - other)]
+    told = " and ".join(doubts).removeprefix("the")
     return (
-        f"Of the labels {' and '.join(doubts)}: the model is surer of that than it is on average "
-        "of pictures that are labelled so."
+        f"The{told}: the model is surer of that than it is on average of pictures that are "
+        "labelled so."
     )
 
 
-def _find_copy(case: BadCase) -> str:
+def _find_copy(case: BadCase, task: Task) -> str:
     for one in case.neighbours:
         if one.similarity >= COPY and one.label != case.label:
             return (
                 f"It looks all but the same as {one.name!r} of the train side, which is labelled "
-                f"{one.label!r}: one of the two labels may be wrong."
+                f"{_tell(one.label, task)}: one of the two may be labelled wrongly."
             )
     return ""
 
 
-def _find_company(case: BadCase) -> str:
+def _find_company(case: BadCase, task: Task) -> str:
     labels = {one.label for one in case.neighbours}
     if len(case.neighbours) > 1 and labels == {case.predicted}:
-        return f"The train samples that look most like it are all {case.predicted!r}."
+        return f"The train samples that look most like it are all {_tell(case.predicted, task)}."
     return ""
+
+
+def _tell(label: str, task: Task) -> str:
+    return " and ".join(map(repr, list_classes(label, task)))
 
 
 def _find_faults(flags: Sequence[str]) -> str:
@@ -99,8 +105,10 @@ def _find_mix_up(case: BadCase, evaluation: Evaluation) -> str:
         if one.samples < OFTEN or one.samples < OFTEN_SHARE * total:
             continue
         if not one.label:
-            return f"{one.predicted!r} is often said wrongly: {one.samples} of {total} times."
-        what = f" and {one.predicted!r} said instead" if one.predicted else ""
+            what = f"{one.predicted!r} is often said wrongly, with nothing missed"
+            return f"{what}: {one.samples} of {total} times."
+        said = repr(one.predicted) if one.predicted else "nothing"
+        what = f", and {said} said instead"
         return f"{one.label!r} is often missed{what}: {one.samples} of {total} times."
     return ""
 
@@ -120,12 +128,13 @@ def list_reasons(case: BadCase, evidence: Evidence) -> tuple[str, ...]:
     """The likeliest cause first; empty where nothing speaks."""
     if not case.scores:
         return ("The picture cannot be read.",)
+    task = evidence.evaluation.task
     found = (
-        _find_copy(case),
-        doubt_label(evidence.suspect, evidence.evaluation.task) if evidence.suspect else "",
+        _find_copy(case, task),
+        doubt_label(evidence.suspect, task) if evidence.suspect else "",
         _find_faults(evidence.flags),
         _find_doubt(case, evidence.evaluation),
-        _find_company(case),
+        _find_company(case, task),
         _find_confusion(case, evidence.evaluation),
     )
     return tuple(sentence for sentence in found if sentence)

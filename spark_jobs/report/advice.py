@@ -90,20 +90,20 @@ def say_what_next(evaluation: Evaluation, cases: Sequence[BadCase], counts: Coun
     if not evaluation.wrong:
         return NOTHING_LEFT
     weakest = find_weakest(evaluation)
-    text = say_doubtful(evaluation, cases, "the class")
+    text = say_doubtful(evaluation, cases, "the class that the model said")
     if weakest is not None and weakest.recall < 1 and find_highest(weakest) < evaluation.accuracy:
         return text + _advise_class(weakest, evaluation, counts)
     return text + _advise_mix_up(evaluation)
 
 
 def say_doubtful(evaluation: Evaluation, cases: Sequence[BadCase], said: str) -> str:
-    """Where many labels look wrong, a sentence with a blank behind it; said: what the model did."""
+    """Where many labels look wrong, a sentence and a blank. said: what they look like."""
     doubtful = count_doubtful(cases)
     if not doubtful or 4 * doubtful < evaluation.wrong:
         return ""
     return (
         f"Check labels first: {doubtful} of {say_count(evaluation.wrong, 'wrong answer')} "
-        f"{'looks' if doubtful == 1 else 'look'} like {said} that the model said, by the "
+        f"{'looks' if doubtful == 1 else 'look'} like {said}, by the "
         "nearest train pictures. "
     )
 

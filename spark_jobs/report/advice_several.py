@@ -53,7 +53,7 @@ def say_what_next(evaluation: Evaluation, cases: Sequence[BadCase], counts: Coun
     """What would help most: pictures with a label, or without it, or a look at labels."""
     if not evaluation.wrong:
         return NOTHING_LEFT
-    text = say_doubtful(evaluation, cases, "what")
+    text = say_doubtful(evaluation, cases, "what the model said")
     weakest, loudest = find_weakest(evaluation), find_loudest(evaluation)
     missed = wrongly = 0
     if weakest is not None and find_highest(weakest) < evaluation.micro.recall:
