@@ -29,6 +29,8 @@ CONTROL = ("dags", "pipelines", *(f"tests/{n}" for n in ("architecture", "dags",
 JOBS = ("serving", "spark_jobs", "training")
 JOB_TESTS = tuple(f"tests/{name}" for name in JOBS)
 INTEGRATION = "tests/integration"
+# Minutes of a small load: beside all others they cost no time.
+SOAK = "tests/serving/test_soak.py"
 # Each run says what its time went to.
 SLOWEST = ("--durations=20", "--durations-min=5")
 
@@ -66,7 +68,7 @@ def _pytest(
 
 
 def _list_on_stack(control: Path, jobs: Path, stack: Settings) -> list[list[Check]]:
-    """Two streams of about the same length."""
+    """Two streams of about the same length, and one that mostly waits."""
     servers = {
         f"{PREFIX}MONGO_URI": stack.mongo_address,
         f"{PREFIX}MLFLOW_URI": stack.mlflow_address,
@@ -83,8 +85,9 @@ def _list_on_stack(control: Path, jobs: Path, stack: Settings) -> list[list[Chec
         [
             # Without the addresses: it starts stacks of its own, which have their own servers.
             _pytest("the whole way", control, (INTEGRATION,)),
-            _pytest("serving", jobs, (serving,), servers=servers),
+            _pytest("serving", jobs, (serving,), f"--ignore={SOAK}", servers=servers),
         ],
+        [_pytest("soak", jobs, (SOAK,), servers=servers)],
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.serving.measuring.load import Answers, run_open
 
 # What ./modelmill bench serve does unless told otherwise, and what the tests do.
-SHORT_MINUTES = 2.0
+SHORT_MINUTES = 5.0
 # Before the first look: pools, caches and allocators fill.
 WARM_SECONDS = 20.0
 RUN_SECONDS = 10.0
