@@ -154,8 +154,9 @@ class RunRequest(Form):
         default=0,
         title="Wanted precision",
         description=(
-            "Least share of what reaches a class's threshold that is right; 0: best F1. For who "
-            "looks for one class: the answers themselves do not depend on it."
+            "Least share of what reaches a class's threshold that is right; 0: best F1. Where a "
+            "picture has one label, this is for who looks for one class, and no answer depends "
+            "on it; where it may have several, it decides which are said."
         ),
         json_schema_extra={"section": _ANSWERS},
     )
