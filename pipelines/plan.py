@@ -196,6 +196,7 @@ def evaluate_spec(
         facts_uri=plan.artifacts.facts,
         # With folds the val side is no larger than they are, and the final training has it, too.
         val_learned=train.folds > 1,
+        deepened=train.recipe.depth != "head",
         snapshots_uri=plan.artifacts.snapshots,
         search_uri=train.search_uri,
         out_of_fold_uri=train.out_of_fold_uri,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from serving.bundle.manifest import SEVERAL, Manifest
+from serving.bundle.manifest import ONE, SEVERAL, Manifest, Task
 from serving.bundle.operating_point import OperatingPoint
-from serving.job.evaluation import BadCase, BadCases, Evaluation, Unknown
+from serving.job.evaluation import BadCase, BadCases, ChosenOn, Evaluation, Unknown
 from serving.job.suspects import Suspect, Suspects
 from spark_jobs.champion import measure_champion
 from spark_jobs.facts import FactsCache
@@ -71,13 +71,27 @@ def _choose_thresholds(
     classes = manifest.classes
     if manifest.task == SEVERAL:
         given = dict(zip(classes, manifest.thresholds, strict=True))
-        return Thresholds(given, min_precision=spec.min_precision), None
-    if spec.val_learned:
-        if not spec.out_of_fold_uri:
-            return Thresholds({}), None
+        reached = {name: one for name, one in given.items() if one <= 1}
+        unreached = frozenset(given.keys() - reached.keys())
+        return Thresholds(reached, unreached, spec.min_precision), None
+    chosen_on = find_chosen_on(spec)
+    if chosen_on == "nothing":
+        return Thresholds({}), None
+    if chosen_on == "folds":
         val = read_out_of_fold(val.sparkSession, spec.out_of_fold_uri, spec.labels_uri)
     thresholds = choose_thresholds(val, classes, min_precision=spec.min_precision)
     return thresholds, choose_threshold(val, classes)
+
+
+def find_chosen_on(spec: EvaluateSpec, task: Task = ONE) -> ChosenOn:
+    """What thresholds are chosen on: here, or by the training where there are several labels."""
+    # Where the last blocks were trained, too, scores of heads alone are another network's: they
+    # choose only where labels need some threshold, and nothing else is there.
+    spared = spec.val_learned and task == SEVERAL
+    folds = bool(spec.out_of_fold_uri) and (spared or not spec.deepened)
+    if not spec.val_learned:
+        return "folds" if folds and task == SEVERAL else "val"
+    return "folds" if folds else "nothing"
 
 
 def _evaluate(
@@ -93,7 +107,7 @@ def _evaluate(
         unknown = _estimate_unknown(spec, val.sparkSession, classes)
         declining = declining.model_copy(update={"unknown": unknown})
     slices = find_worst_slices(test, evaluation.accuracy, task)
-    chosen_on = "folds" if spec.val_learned else "val"
+    chosen_on = find_chosen_on(spec, task)
     update = {"declining": declining, "slices": slices, "chosen_on": chosen_on}
     return evaluation.model_copy(update=update)
 

@@ -140,7 +140,11 @@ def write_out_of_fold(
     Then the thresholds are chosen by the val side, if the winner has not learned from it.
     """
     try:
-        return _write(spec, winner.found.search, material, task)
+        found = _write(spec, winner.found.search, material, task)
+        # Where the last blocks were trained, too, scores of a head alone are another network's.
+        if winner.found.search.chosen.recipe.depth == "head" or winner.trained.outputs is None:
+            return found
+        return replace(found, thresholds=_choose_by_val(spec, winner, material, task))
     except UnscoredError as reason:
         why = str(reason)
     except Exception as error:  # noqa: BLE001 - whatever it is, the training is finished

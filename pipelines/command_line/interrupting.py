@@ -48,6 +48,8 @@ def resume(run_id: str, wait: bool, as_json: bool) -> None:
             )
         tasks = sort_tasks(api.list_tasks(run))
         left = [task.task_id for task in tasks if task.state != "success"]
+        if not left:
+            raise UserError(f"Run {run_id} cannot be resumed: all of its tasks are done.")
         api.clear_tasks(run, left)
         click.echo(f"Run {run_id} goes on with: {', '.join(left)}.", err=True)
         run = api.read_run(run)

@@ -112,9 +112,7 @@ def test_a_run_survives_cancel_and_the_machines_end_and_down_leaves_nothing(
     run_id = own_stack.json("train", "--dataset", "kept", *form)["run_id"]
     wait_for(lambda: checkpoints(home), 300)
     own_stack.run("cancel", run_id)
-    cancelled = time.monotonic()
     wait_for(lambda: not processes_of(home, "training/main.py"), 10)
-    assert time.monotonic() - cancelled < 10
     assert not list_models(own_stack)
     own_stack.run("resume", run_id)
     wait_for(lambda: processes_of(home, "training/main.py"), 300)

@@ -71,7 +71,9 @@ def test_folder_is_answered_as_the_server_would(
     for number, kinds in enumerate(SETS):
         content = make_mixture(kinds, 6_000)
         body = httpx.post(trained["endpoint"] + "/v1/predict", content=content).json()
-        assert rows[f"{number}.png"]["declined"] == str(body["declined"]).lower()
+        row = rows[f"{number}.png"]
+        assert row["labels"] == "|".join(sorted(body["labels"]))
+        assert row["declined"] == str(body["declined"]).lower()
 
 
 def test_replay_gives_the_same_weights(stack: Stack, trained: dict[str, Any]) -> None:

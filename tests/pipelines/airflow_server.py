@@ -1,4 +1,4 @@
-"""Airflow's API as far as it tells which runs have not ended: a real server, and its runs."""
+"""Airflow's API as far as the commands ask it of runs: a real server, and its runs."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 USER, PASSWORD = "admin", "right"
 Row = dict[str, Any]
@@ -39,20 +39,48 @@ def _choose(rows: list[Row], query: dict[str, list[str]]) -> Row:
 
 @contextmanager
 def serve_airflow(rows: list[Row]) -> Iterator[int]:
-    """Its port; `rows` may change while it serves."""
+    """Its port; `rows` may change while it serves.
+
+    A row's `tasks` are its task instances; what is cleared of them stands in its `cleared`.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self._read()
+            if self.path.endswith("/clearTaskInstances"):
+                row = next(one for one in rows if one["dag_run_id"] == body["dag_run_id"])
+                row |= {"state": "running", "cleared": body["task_ids"]}
+                self._send(200, {"task_instances": []})
+                return
             right = body == {"username": USER, "password": PASSWORD}
             self._send(201 if right else 401, {"access_token": "t0ken"})
+
+        def do_PATCH(self) -> None:
+            row = self._find_run()
+            row |= self._read()
+            self._send(200, row)
 
         def do_GET(self) -> None:
             signed_in = self.headers["Authorization"] == "Bearer t0ken"
             parts = urlsplit(self.path)
-            known = parts.path == "/api/v2/dags/~/dagRuns"
-            status = 200 if signed_in and known else 404
-            self._send(status, _choose(rows, parse_qs(parts.query)))
+            if not signed_in:
+                self._send(404, {})
+            elif parts.path == "/api/v2/dags/~/dagRuns":
+                self._send(200, _choose(rows, parse_qs(parts.query)))
+            elif parts.path.endswith("/taskInstances"):
+                self._send(200, {"task_instances": self._find_run().get("tasks", [])})
+            elif "/xcomEntries/" in parts.path:
+                self._send(404, {})
+            else:
+                self._send(200, self._find_run())
+
+        def _read(self) -> Row:
+            found: Row = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            return found
+
+        def _find_run(self) -> Row:
+            path = unquote(urlsplit(self.path).path)
+            return next(one for one in rows if f"/dagRuns/{one['dag_run_id']}" in path)
 
         def _send(self, status: int, body: Row) -> None:
             content = json.dumps(body).encode()

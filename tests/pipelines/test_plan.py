@@ -132,6 +132,10 @@ def test_evaluation_sees_what_the_winner_saw() -> None:
     assert evaluate.facts_uri == ARTIFACTS.facts
     # Judged by folds, the final training has the val side, too.
     assert evaluate.val_learned
+    assert not evaluate.deepened
+    recipe = TRAIN.recipe.model_copy(update={"depth": "last_blocks"})
+    deep = TRAIN.model_copy(update={"recipe": recipe})
+    assert evaluate_spec(PLAN, ETL, deep, ATTEMPT).deepened
     judged_by_val = TRAIN.model_copy(update={"folds": 1})
     assert not evaluate_spec(PLAN, ETL, judged_by_val, ATTEMPT).val_learned
 

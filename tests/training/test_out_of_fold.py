@@ -118,6 +118,25 @@ def test_without_scores_the_val_side_chooses_thresholds(
     assert write_out_of_fold(spec, blind, material, task).thresholds == (0.5,) * 3
 
 
+def test_last_blocks_of_their_own_have_thresholds_of_their_own(
+    make_spec: MakeSpec, several_labels: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "LEAST_VAL", 1)
+    spec = make_spec(**several_labels)
+    head, material, task = winner_of(spec), material_of(spec), load_task(spec.task)[1]
+    search = head.found.search
+    recipe = search.chosen.recipe.model_copy(update={"depth": "last_blocks"})
+    trial = search.chosen.model_copy(update={"number": 1, "recipe": recipe})
+    deeper = search.model_copy(update={"trials": (*search.trials, trial), "best": 1})
+    deep = replace(head, found=Found(search=deeper, fitted=head.found.fitted))
+    found = write_out_of_fold(spec, deep, material, task)
+    by_head = write_out_of_fold(spec, head, material, task)
+    monkeypatch.setattr(out_of_fold, "MOST_SCORES", 0)
+    by_val = write_out_of_fold(spec, deep, material, task)
+    assert found.uri and by_head.uri and not by_val.uri
+    assert found.thresholds == by_val.thresholds != by_head.thresholds
+
+
 def test_thinned_out_to_what_is_stated() -> None:
     targets = np.arange(6000) % 100
     kept = thin_out(np.arange(6000), targets, most=50, chance=np.random.default_rng(0))

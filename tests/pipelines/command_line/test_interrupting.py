@@ -1,10 +1,41 @@
-"""./modelmill cancel and resume of runs that cannot be: what they say."""
+"""./modelmill cancel and resume, against an Airflow that has one run."""
+
+import json
 
 import pytest
 
 from pipelines.airflow_api import DagRun
 from tests.pipelines.airflow_server import Row, make_row
 from tests.pipelines.conftest import Run
+
+STATES = {"plan": "success", "etl": "success", "train": "failed", "evaluate": "upstream_failed"}
+STATES |= {"ask": "skipped", "gate": "upstream_failed"}
+
+
+def list_tasks(states: dict[str, str]) -> list[Row]:
+    return [{"task_id": name, "state": state} for name, state in states.items()]
+
+
+def test_a_run_is_cancelled_and_goes_on_with_what_is_not_done(run: Run, airflow: list[Row]) -> None:
+    row = make_row(state="running") | {"tasks": list_tasks(STATES)}
+    airflow.append(row)
+    run_id = DagRun.model_validate(row).run_id
+    cancelled = run("cancel", run_id)
+    assert (cancelled.code, row["state"]) == (0, "failed"), cancelled.err
+    assert f"./modelmill resume {run_id}" in cancelled.out
+    resumed = run("resume", run_id, "--json")
+    assert resumed.code == 0, resumed.err
+    assert row["cleared"] == ["train", "evaluate", "gate", "ask"]
+    assert json.loads(resumed.out)["state"] == "running"
+    assert "goes on with: train, evaluate, gate, ask" in resumed.err
+
+
+def test_a_run_that_is_done_but_for_its_end_is_not_resumed(run: Run, airflow: list[Row]) -> None:
+    row = make_row(state="failed") | {"tasks": list_tasks({"plan": "success"})}
+    airflow.append(row)
+    done = run("resume", DagRun.model_validate(row).run_id)
+    assert (done.code, done.out) == (1, "")
+    assert "all of its tasks are done" in done.err
 
 
 @pytest.mark.parametrize(

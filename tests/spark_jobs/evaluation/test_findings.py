@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from serving.bundle.manifest import MODEL_FILE
+from serving.bundle.manifest import MODEL_FILE, SEVERAL
 from serving.bundle.operating_point import OperatingPoint, hash_model
 from serving.job import store
 from serving.job.evaluation import BadCases, Evaluation
@@ -17,6 +17,7 @@ from serving.job.reviews import list_reviews
 from serving.job.suspects import Suspects
 from spark_jobs.evaluate import run_evaluate
 from spark_jobs.facts import MEASURES, FactsCache
+from spark_jobs.judgement import find_chosen_on
 from spark_jobs.snapshots import LABELS_FILE
 from spark_jobs.spec import EvaluateSpec
 from tests.spark_jobs.evaluation.outcomes import TRAINED_ON, check_outcome
@@ -140,3 +141,23 @@ def test_train_and_val_labels_are_doubted_out_of_fold(
     assert [row.threshold for row in evaluation.per_class] == pytest.approx([0.9, 0.9, 0.9])
     point = store.read_model(outcome.operating_point_uri, OperatingPoint)
     assert point.decline_below == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("val_learned", "scored", "deepened", "one", "several"),
+    [
+        (False, True, False, "val", "folds"),
+        (False, False, False, "val", "val"),
+        (False, True, True, "val", "val"),
+        (True, True, False, "folds", "folds"),
+        (True, True, True, "nothing", "folds"),
+        (True, False, False, "nothing", "nothing"),
+    ],
+)
+def test_what_thresholds_are_chosen_on(
+    spec: EvaluateSpec, *, val_learned: bool, scored: bool, deepened: bool, one: str, several: str
+) -> None:
+    uri = "hdfs://h:1/scores" if scored else ""
+    change = {"val_learned": val_learned, "out_of_fold_uri": uri, "deepened": deepened}
+    asked = spec.model_copy(update=change)
+    assert (find_chosen_on(asked), find_chosen_on(asked, SEVERAL)) == (one, several)

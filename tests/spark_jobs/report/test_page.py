@@ -168,6 +168,9 @@ def test_thresholds_say_what_they_were_chosen_for(unreached: bool) -> None:
         texts.append(" ".join(page.text.split()))
     assert "for the best F1 on the val side" in texts[0]
     assert "at least 95.0 % of what is called it is right" in texts[1]
+    folds = data.evaluation.model_copy(update={"chosen_on": "folds", "per_class": rows})
+    text = render(data.model_copy(update={"evaluation": folds}))
+    assert "each by a model that has not learned from it" in text
     told = f"no score of {first.label} is so precise: there is no threshold"
     assert (told in texts[1]) is unreached
 

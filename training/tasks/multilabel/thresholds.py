@@ -7,6 +7,8 @@ from training.tasks.protocol import Floats
 
 # Where nothing tells more.
 UNTOLD = 0.5
+# No score reaches it: the least number above 1.
+UNREACHED = float(np.nextafter(np.float32(1), np.float32(2)))
 
 
 def choose_thresholds(scores: Floats, targets: Floats, min_precision: float) -> tuple[float, ...]:
@@ -25,7 +27,7 @@ def choose_threshold(
     Candidates are the middles between neighbouring scores, and between the outermost and 0 or 1.
     Without min_precision that of the best F1, of equally good ones the nearest to 0.5. With it, of
     those with at least that precision the one of the most recall, and the most precise of these;
-    where none is so precise, the highest: no score reaches it. 0.5 where no sample shows the class.
+    where none is so precise, UNREACHED. 0.5 where no sample shows the class.
     """
     if not shown.any():
         return UNTOLD
@@ -42,7 +44,7 @@ def choose_threshold(
     if min_precision:
         precise = np.flatnonzero((said > 0) & (hits / np.maximum(said, 1) >= min_precision))
         # Of equal recall, the first says the fewest.
-        return float(middles[precise[hits[precise].argmax()]] if len(precise) else middles[0])
+        return float(middles[precise[hits[precise].argmax()]]) if len(precise) else UNREACHED
     f1 = 2 * hits / (said + shown.sum())
     best = middles[f1 == f1.max()]
     return float(best[np.abs(best - np.float32(UNTOLD)).argmin()])

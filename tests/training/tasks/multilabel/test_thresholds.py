@@ -84,3 +84,10 @@ def test_one_threshold_a_class() -> None:
     found = choose_thresholds(scores, targets, 0.0)
     assert found == pytest.approx((0.55, 0.2, UNTOLD))
     assert choose_thresholds(scores[:0], targets[:0], 0.9) == (UNTOLD,) * 3
+
+
+def test_what_is_never_precise_enough_is_never_said() -> None:
+    """The final model may be surer than those that the threshold was chosen by."""
+    scores = np.array([0.4, 0.3, 0.1], np.float32)
+    shown = np.array([False, True, False])
+    assert not says(np.array([1.0], np.float32), choose_threshold(scores, shown, 0.9)).any()
