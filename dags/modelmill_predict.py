@@ -4,9 +4,11 @@
 of the two.
 
 **What comes out:** Parquet files with a row a picture: `path`, `label`, `score` (of that label),
-`scores` (of all classes) and `error`, which says why there is no answer. `_summary.json` beside
+`scores` (of all classes), `declined` (whether the server would say that it is none of them) and
+`error`, which says why there is no answer. Where a picture may have several labels, `label` is all
+of them, `a|b`, or empty, and `score` is how sure the least sure decision is. `_summary.json` beside
 them holds the version, the classes in the order of `scores`, and the counts: files = predicted +
-failed. The folder is there whole or not at all.
+failed; declined ones are predicted, too. The folder is there whole or not at all.
 
 **Which model:** the bundle of the version in service, or of another one, with the very code that
 its server runs. The server itself is not asked.

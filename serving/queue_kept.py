@@ -169,6 +169,12 @@ class Queueing:
         contradicted = one.feedback is not None and said != one.request.label
         return 1.0 if contradicted else 1 - one.request.score
 
+    def _score(self, request: KeptRequest) -> tuple[tuple[str, float], ...]:
+        """Of several labels it is known how sure the least sure is, and no label's own score."""
+        if self._task == SEVERAL or not request.label:
+            return ()
+        return ((request.label, request.score),)
+
     def _ask(self, one: _Kept, segment: str, size_bytes: int) -> ReviewItem:
         feedback = self._clean(one.feedback)
         request = one.request
@@ -178,7 +184,7 @@ class Queueing:
             name=self._name(one),
             label=feedback or request.label,
             predicted=request.label,
-            scores=((request.label, request.score),) if request.label else (),
+            scores=self._score(request),
             source="served",
             run_id="",
             suspicion=self._suspect(one),

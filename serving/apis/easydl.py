@@ -73,7 +73,8 @@ def make_router(service: Service) -> APIRouter:
             (scores,) = await service.score_pictures(
                 [Upload(decode_base64(asked.image))], request.state.request_id
             )
-        found = service.predict(scores, None)
+        # Of several labels, what is said may stand further down.
+        found = service.predict(scores, None if service.is_several else asked.top_num)
         said = [one for one in found.results if not service.is_several or one.label in found.labels]
         results = tuple(
             EasyDLResult(name=one.label, score=one.score) for one in said[: asked.top_num]

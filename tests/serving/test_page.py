@@ -150,6 +150,7 @@ def test_none_of_these(page: Any) -> None:
 def test_several_labels(page: Any, app: FastAPI) -> None:
     wanted = app.state.service.predictor.manifest.thresholds
     assert "several labels a picture" in page.inner_text("#facts")
+    assert page.inner_text("#facts").startswith("all labels right 90.0 % · ")
     # 0.6 and 0.4, by the classes.
     choose(page, plain(140))
     page.wait_for_selector("#results tr")
@@ -174,6 +175,34 @@ def test_several_labels(page: Any, app: FastAPI) -> None:
     )
     assert places == pytest.approx(wanted, abs=0.01)
     assert page.locator("#results b, #verdict b").count() == 0, "a class name became markup"
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("app", [(0.3, 0.3)], indirect=True)
+def test_another_version_that_answers_has_thresholds_of_its_own(page: Any) -> None:
+    """As after a rollout: what the page read at first is of a version with other classes."""
+    stale = {"version": 2, "thresholds": {"moss": 0.9}, "classes": ["moss"]}
+
+    def answer_stale(route: Any) -> None:
+        told = route.fetch().json()
+        route.fulfill(json=told | stale)
+
+    page.route("**/v1/model", answer_stale, times=1)
+    page.reload()
+    playwright.expect(page.locator("#name")).to_have_text("brightness, version 2")
+    choose(page, plain(140))
+    page.wait_for_selector("#results tr")
+    assert page.inner_text("#name") == "brightness, version 3"
+    rows = page.locator("#results tr").all_inner_texts()
+    assert rows
+    assert all(row.endswith("≥ 30.0 %") for row in rows)
+    # Between the two: one that answers is not the one that tells of itself.
+    page.route("**/v1/model", answer_stale)
+    page.reload()
+    playwright.expect(page.locator("#name")).to_have_text("brightness, version 2")
+    choose(page, plain(140))
+    page.wait_for_selector("#results tr")
+    assert "NaN" not in page.inner_text("#results")
     assert page.problems == []
 
 

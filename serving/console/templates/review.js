@@ -3,7 +3,6 @@ const find = id => document.getElementById(id);
 const dataset = document.body.dataset.dataset;
 const base = `/datasets/${dataset}`;
 const MOST_PROPOSALS = 9;
-const MOST_CHIPS = 40; // more labels than these are written
 const SAID = {confirm: "Confirmed as", relabel: "Relabelled", delete: "Deleted; it was",
   hard: "Really hard, and right:"};
 
@@ -15,7 +14,6 @@ let classes = [];
 let several = false;
 let busy = false;
 let decided = []; // of this visit, in order
-let chosen = new Set(); // where a picture may have several labels: those that are switched on
 
 // Several labels stand in one string; no label's name holds a bar then.
 const split = label => label ? label.split("|") : [];
@@ -90,66 +88,6 @@ function proposals(item) {
   return [...new Set(found)].filter(name => name && name !== item.label).slice(0, MOST_PROPOSALS);
 }
 
-// What it has, then what the model says of it, then all others.
-function listChips(item) {
-  const found = [...split(item.label), ...split(item.predicted), ...item.scores.map(one => one[0])];
-  return [...new Set([...found, ...classes])].filter(name => classes.includes(name))
-    .slice(0, MOST_CHIPS);
-}
-
-function doubt(item, name) {
-  const has = split(item.label).includes(name), said = split(item.predicted).includes(name);
-  return has === said || (!item.predicted && !item.scores.length) ? ""
-    : said ? " the model says yes" : " the model says no";
-}
-
-function showChips(item) {
-  find("chips").replaceChildren(...listChips(item).map((name, number) => {
-    const button = make("button", "", "chip");
-    button.type = "button";
-    button.dataset.name = name;
-    if (number < MOST_PROPOSALS) {
-      button.append(make("kbd", String(number + 1)), " ");
-      button.setAttribute("aria-keyshortcuts", String(number + 1));
-    }
-    button.append(name);
-    if (doubt(item, name)) button.append(make("span", doubt(item, name), "tag"));
-    button.addEventListener("click", event => {
-      if (!chosen.delete(name)) chosen.add(name);
-      // After a click of the mouse, Enter is for the large button.
-      if (event.detail) button.blur();
-      showChosen(item);
-    });
-    return button;
-  }));
-  chosen = new Set(split(item.label));
-  const said = split(item.predicted).filter(name => classes.includes(name));
-  find("as-model").hidden = !said.length || item.predicted === item.label;
-  showChosen(item);
-}
-
-const joinChosen = () => [...chosen].sort().join("|");
-const isChanged = item => several && joinChosen() !== split(item.label).sort().join("|");
-
-function showChosen(item) {
-  for (const button of find("chips").children) {
-    button.setAttribute("aria-pressed", String(chosen.has(button.dataset.name)));
-  }
-  find("label").value = joinChosen();
-  const labels = tell(joinChosen());
-  find("confirm").replaceChildren(make("kbd", "Enter"), !chosen.size ? "It needs a label"
-    : isChanged(item) ? `Relabel: ${labels}` : `${labels} is right`);
-  find("confirm").disabled = Boolean(item.decision) || !chosen.size;
-}
-
-function takeModel() {
-  const item = items[at];
-  if (!item || item.decision || find("as-model").hidden) return;
-  chosen = new Set(split(item.predicted).filter(name => classes.includes(name)));
-  showChosen(item);
-  say(`Switched to what the model says: ${tell(joinChosen())}. Enter takes it.`);
-}
-
 // The large button: the label as it is, or as the chips now say.
 function settle() {
   const item = items[at];
@@ -220,9 +158,8 @@ function showNeighbours(item) {
   find("neighbours-part").hidden = shown.length === 0;
 }
 
-// Where there may be several labels, a model can say none.
 function differs(item) {
-  const said = item.predicted || (several && item.scores.length);
+  const said = item.predicted || (several && isAnswered(item));
   return said && item.predicted !== item.label;
 }
 

@@ -34,6 +34,22 @@ def several(page: Any, pets: str, database: Any) -> Any:
     return page
 
 
+@pytest.fixture
+def ask(page: Any, pets: str, database: Any) -> Any:
+    """The page with one more item before all others, of these changes."""
+
+    def show(label: str, **changes: Any) -> Any:
+        insert_sample(database, pets, 20, label)
+        change = {"task": "image_multilabel", "classes": ["dog", "knot"]}
+        database["datasets"].update_one({"_id": pets}, {"$set": change})
+        queue_reviews(database, [make_item(pets, 20, label, suspicion=2, **changes)])
+        page.reload()
+        playwright.expect(page.locator("#place")).to_have_text("1 of 5")
+        return page
+
+    return show
+
+
 def read_chips(page: Any) -> list[tuple[str, bool]]:
     chips = page.locator("#chips button").all()
     return [
@@ -108,3 +124,30 @@ def test_it_can_be_written(several: Any, pets: str, database: Any) -> None:
     several.press("#label", "Enter")
     playwright.expect(several.locator("#place")).to_have_text("2 of 6")
     assert label_of(database, pets, 20) == "cat|dog"
+
+
+def test_a_suspect_with_no_label_at_all_is_doubted(ask: Any) -> None:
+    """It was judged by others' scores, and has none of its own."""
+    page = ask("dog|knot", predicted="", scores=(), source="label_suspect")
+    assert page.inner_text("#question") == "Labelled dog, knot, but the model says none"
+    told = ["1 dog the model says no", "2 knot the model says no"]
+    assert [chip for chip, _ in read_chips(page)] == told
+
+
+def test_nobody_has_answered_and_nothing_is_doubted(ask: Any) -> None:
+    page = ask("dog|knot", predicted=None, scores=(), source="feedback")
+    assert page.inner_text("#question") == "Labelled dog, knot"
+    assert [chip for chip, _ in read_chips(page)] == ["1 dog", "2 knot"]
+
+
+def test_a_label_that_is_no_class_can_be_switched_off(ask: Any, pets: str, database: Any) -> None:
+    page = ask("knot|old", predicted="old", scores=(), source="bad_case")
+    assert read_chips(page) == [
+        ("1 knot the model says no", True),
+        ("2 old", True),
+        ("3 dog", False),
+    ]
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator("#place")).to_have_text("2 of 5")
+    assert label_of(database, pets, 20) == "knot"

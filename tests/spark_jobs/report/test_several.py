@@ -9,7 +9,7 @@ from jsonschema_rs import Draft202012Validator
 from serving.job.evaluation import BadCase, Evaluation, MixUp
 from spark_jobs.report.advice_several import find_loudest, say_how_good, say_what_next
 from spark_jobs.report.charts import draw_calibration
-from spark_jobs.report.data import ReportData, write_schema
+from spark_jobs.report.data import ReportData, ReportPictures, write_schema
 from spark_jobs.report.gallery import make_gallery
 from spark_jobs.report.many_classes import MOST_ROWS
 from spark_jobs.report.page import render_report
@@ -209,3 +209,17 @@ def test_the_json_fits_its_schema() -> None:
     good = json.loads(make_several_example()[0].model_dump_json())
     assert not list(Draft202012Validator(json.loads(write_schema())).iter_errors(good))
     assert good["evaluation"]["task"] == "image_multilabel"
+
+
+def test_lines_without_pictures_show_no_score() -> None:
+    """The highest one often is of a label that was right."""
+    text = render_report(make_several_example()[0], ReportPictures())
+    lines = text.partition("more, without pictures")[2].partition("</details>")[0]
+    assert "Was called" in lines
+    assert "Score" not in lines
+    assert "%" not in lines
+
+
+def test_the_search_says_what_its_accuracy_is() -> None:
+    told = read(make_several_example()[0])
+    assert "all labels right and none too much, each label said from a probability of 0.5" in told
