@@ -9,7 +9,7 @@ from serving.desired import DesiredState
 from serving.hosts import Host, Served
 from serving.job.errors import UserError
 from serving.reconcile import FAILURES, choose_host, use_hosts
-from serving.slowness import check_pace, find_slowness
+from serving.slowness import find_slowness
 from serving.smoke import ServeError
 
 
@@ -39,15 +39,25 @@ def check_candidate(
             with host.candidate(served) as address:
                 check(address)
                 with _start_beside(hosts, current) as beside:
-                    if allow_slow:
-                        return find_slowness(address, beside, pictures)
-                    check_pace(address, beside, pictures)
-                    return ""
+                    slow = find_slowness(address, beside, pictures)
+                    if slow and not allow_slow:
+                        raise ServeError(f"{slow} {_say_way_in(served, current)}")
+                    return slow
     except ServeError as error:
         raise UserError(
             f"Version {served.version} of {served.deployment} failed its smoke test and was "
             f"removed; what served before goes on. {error}"
         ) from None
+
+
+def _say_way_in(served: Served, current: DesiredState | None) -> str:
+    """What to do with a version that is too slow."""
+    train = "Train with a smaller backbone or input (max_latency_ms in the form)"
+    if current is None:
+        # Only a deployment that is there can be promoted to.
+        return f"{train}."
+    command = f"./modelmill promote {served.deployment} {served.version} --allow-slow"
+    return f"{train}, or let it in all the same: {command}."
 
 
 @contextmanager

@@ -120,6 +120,9 @@ class ContainerHost:
         fit = [[c for c in present if _answers(c, s)][: s.replicas] for s in sides]
         fresh: list[list[Container]] = [[] for _ in sides]
         before = [c for c in present if c.labels[ROLE_LABEL] == "service"]
+        gateway = Gateway(self._client, served.deployment, port)
+        known = {*gateway.list_replicas(), *(c.name for c in before)}
+        versions = {c.labels[VERSION_LABEL] for c in present if c.name in known}
         try:
             for side, there, made in zip(sides, fit, fresh, strict=True):
                 made += [self._create(side, "replica") for _ in range(side.replicas - len(there))]
@@ -132,7 +135,7 @@ class ContainerHost:
                     self._wait(container, side)
             groups = [[*there, *made] for there, made in zip(fit, fresh, strict=True)]
             names = [sorted(str(c.name) for c in group) for group in groups]
-            changed = Gateway(self._client, served.deployment, port).direct(
+            changed = gateway.direct(
                 names[0],
                 before,
                 canaries=names[1] if len(names) > 1 else (),
@@ -144,7 +147,7 @@ class ContainerHost:
             raise
         kept = {c.id for c in chain(*groups)}
         old = [c for c in present if c.id not in kept and c.labels[ROLE_LABEL] != "gateway"]
-        if changed:
+        if changed and str(served.version) not in versions:
             # Before those that are left come to their end: who waits for it need not wait for that.
             print(f"{served.deployment} version {served.version} serves now.", flush=True)
         if changed and any(c.status == "running" for c in old):

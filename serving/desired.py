@@ -73,6 +73,7 @@ class DesiredState(BaseModel):
     reference: what new versions must not be worse than, too; None in documents of before.
     moved_generation: when the version last changed; None in documents of before, and then it may
     have been with this generation. request_id: the request that made this generation.
+    slowness: in which way the version that was last promoted is slow, for a retry to tell.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -90,6 +91,7 @@ class DesiredState(BaseModel):
     history: tuple[PastVersion, ...] = ()
     reference: PastVersion | None = None
     request_id: str = ""
+    slowness: str = ""
     canary: Canary | None = None
     dropped: DroppedCanary | None = None
 

@@ -141,6 +141,17 @@ frontend api
     return head + front + rest
 
 
+def list_replicas(config: str) -> tuple[str, ...]:
+    """Names of the containers that a configuration sends requests to, without the canaries."""
+    _, _, rest = config.partition(f"\nbackend {BACKEND}\n")
+    servers = [line.split() for line in rest.partition("\n\n")[0].splitlines()]
+    return tuple(
+        words[2].removesuffix(f":{PORT}")
+        for words in servers
+        if words[0] == "server" and not words[1].startswith(CANARY)
+    )
+
+
 class _Server(NamedTuple):
     name: str
     host: str

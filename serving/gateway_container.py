@@ -10,7 +10,7 @@ from docker.errors import APIError, ContainerError
 from docker.models.containers import Container
 
 from serving import environment
-from serving.gateway import CONFIGURATION_PATH, PORT, read_mark, render_config
+from serving.gateway import CONFIGURATION_PATH, PORT, list_replicas, read_mark, render_config
 from serving.gateway_image import ensure_gateway_image
 from serving.hosts import address_of
 from serving.limits import read_limits
@@ -46,6 +46,11 @@ class Gateway:
     def __init__(self, client: DockerClient, deployment: str, port: int) -> None:
         self._client, self._deployment, self._port = client, deployment, port
         self._folder = locate_folder(deployment)
+
+    def list_replicas(self) -> tuple[str, ...]:
+        """Names of the containers that it was last directed to, without canaries."""
+        file = self._folder / FILE
+        return list_replicas(file.read_text()) if file.is_file() else ()
 
     def direct(
         self,

@@ -139,6 +139,9 @@ class ProcessHost:
             except ServeError:
                 self._restore(served.deployment, before)
                 raise
+            known = _COMMAND.search(before or "")
+            if known is None or int(known[1]) != served.version:
+                print(f"{served.deployment} version {served.version} serves now.", flush=True)
         drop_fetched(served.deployment, keep=served.version)
 
     def _restart(self, served: Served, port: int, log: Path) -> None:

@@ -146,7 +146,8 @@ def _check_promoted(state: DesiredState, wanted: DesiredState, *, allow_slow: bo
 
 def _explain(spec: PublishSpec, slow: str) -> str:
     """Why, for the history, which also shows that the limit of slowness was lifted."""
-    if not spec.allow_slow:
+    # The form sends allow_slow with any action.
+    if spec.action != "promote" or not spec.allow_slow:
         return spec.reason
     told = f"The limit of slowness was lifted{f': {slow}' if slow else '.'}"
     return f"{spec.reason} {told}".strip()
@@ -175,13 +176,14 @@ def publish(spec: PublishSpec) -> PublishOutcome:
     """
     with use_database() as database:
         before = state = _read_state(database, spec.deployment)
-        own, slow = find_canary(state, spec.request_id), ""
+        own = find_canary(state, spec.request_id)
         if own is None and state.request_id != spec.request_id:
             if state.dropped is not None and state.dropped.request_id == spec.request_id:
                 raise UserError(state.dropped.why)
             wanted = decide(state, spec)
             if spec.action == "promote":
                 slow = _check_promoted(state, wanted, allow_slow=spec.allow_slow)
+                wanted = wanted.model_copy(update={"slowness": slow})
             if not compare_and_set(database, wanted, state.generation):
                 raise UserError(
                     f"Deployment {spec.deployment!r} was changed by somebody else just now: look "
@@ -190,7 +192,7 @@ def publish(spec: PublishSpec) -> PublishOutcome:
             state = wanted
         note = ""
         if find_canary(state, spec.request_id) is not None:
-            begin_event(database, state, who=spec.actor, why=_explain(spec, slow))
+            begin_event(database, state, who=spec.actor, why=_explain(spec, state.slowness))
             state, note = drive_canary(database, spec.deployment, spec.request_id)
         if state.request_id == spec.request_id:
             record_event(
@@ -198,7 +200,7 @@ def publish(spec: PublishSpec) -> PublishOutcome:
                 state,
                 action=spec.action,
                 who=spec.actor,
-                why=f"{_explain(spec, slow)} {note}".strip(),
+                why=f"{_explain(spec, state.slowness)} {note}".strip(),
                 from_version=_find_origin(before, state, spec),
             )
         try:

@@ -17,16 +17,6 @@ UNNOTICED_SECONDS = 0.25
 ALONE_SECONDS = 5.0
 
 
-def check_pace(address: str, beside: str | None, pictures: Sequence[bytes]) -> None:
-    """Raises ServeError where find_slowness finds something."""
-    slow = find_slowness(address, beside, pictures)
-    if slow:
-        raise ServeError(
-            f"{slow} Train with a smaller backbone or input (max_latency_ms in the form), or let "
-            "it in all the same: ./modelmill promote --allow-slow."
-        )
-
-
 def find_slowness(address: str, beside: str | None, pictures: Sequence[bytes]) -> str:
     """A sentence where a picture takes too long; else nothing.
 

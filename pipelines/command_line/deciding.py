@@ -93,7 +93,8 @@ def rollback(deployment: str, version: int, reason: str, as_json: bool) -> None:
 @click.option(
     "--allow-slow",
     is_flag=True,
-    help="Also where it is many times slower than the version in service.",
+    help="Also where it is many times slower than the version in service. With a canary set "
+    "(canary_percent), a slow version is sent away all the same.",
 )
 @reason_option
 @json_option

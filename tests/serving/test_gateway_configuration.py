@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.gateway import read_mark, render_config, weigh
+from serving.gateway import list_replicas, read_mark, render_config, weigh
 
 SECONDS = {"header_seconds": 10.0, "body_seconds": 30.0, "answer_seconds": 10.0}
 
@@ -54,6 +54,7 @@ def test_configuration_gives_canaries_their_weight_in_the_same_backend() -> None
         ("canary-3", "c:8000", "1"),
         ("canary-4", "d:8000", "1"),
     ]
+    assert list_replicas(config) == ("a", "b")
     assert "track replicas/canary-4 " in config
     assert "balance roundrobin" in config
     assert "balance roundrobin" not in render_config(["a", "b"], **SECONDS)

@@ -13,7 +13,7 @@ import requests
 from serving.containers import ContainerHost
 from serving.docker_client import home_label
 from serving.environment import find_free_port
-from serving.hosts import Host, Served
+from serving.hosts import Host, Served, Trial
 from serving.image import build_model_image, name_image
 from serving.processes import ProcessHost, render_program
 from serving.smoke import ServeError, check_answers, read_health, wait_ready
@@ -83,6 +83,20 @@ def test_serving_again_changes_nothing(host: Host, two: tuple[Served, Served]) -
     before = host.list_running()
     host.serve(two[0], port)
     assert host.list_running() == before
+
+
+def test_only_another_version_is_told(
+    host: Host, two: tuple[Served, Served], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither more replicas are one, nor a canary that comes and goes; then it is let in."""
+    port = find_free_port()
+    trial = Trial(percent=50, **two[1].model_dump(include={"version", "image_tag", "bundle_uri"}))
+    both = two[0].model_copy(update={"trial": trial})
+    more = two[0].model_copy(update={"replicas": 2})
+    for served in (two[0], more, both, two[0], both, two[1]):
+        host.serve(served, port)
+    told = [one for one in capsys.readouterr().out.splitlines() if one.endswith("serves now.")]
+    assert told == [f"{two[0].deployment} version {version} serves now." for version in (1, 2)]
 
 
 def test_version_that_fails_leaves_the_old_one_serving(
