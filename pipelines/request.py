@@ -42,7 +42,10 @@ class RunRequest(Form):
     min_accuracy: Share = Field(
         default=0.8,
         title="Least accuracy",
-        description="A model below this accuracy on the test side is not put in service.",
+        description=(
+            "A model below this accuracy on the test side is not put in service. With several "
+            "labels: the share of pictures whose labels are all found, with no other said."
+        ),
     )
     deploy: bool = Field(
         default=True,
@@ -139,7 +142,7 @@ class RunRequest(Form):
         title="Where the pictures cannot tell",
         description=(
             "What to do with a model that looks a little worse than the one in service, when that "
-            "may be chance."
+            "may be chance, or that gives several labels where that gives one, or the reverse."
         ),
         json_schema_extra={
             "section": _GATE,
@@ -196,10 +199,7 @@ class RunRequest(Form):
         ),
         json_schema_extra={
             "section": _DETAILS,
-            "values_display": {
-                "none": "nothing",
-                "champion": "the model in service, where there is one",
-            },
+            "values_display": {"none": "nothing", "champion": "the model in service, if any"},
         },
     )
     deepest: Depth = Field(

@@ -15,7 +15,7 @@ from spark_jobs.spec import EvaluateOutcome
 from training.spec import TrainOutcome, TrainSpec
 
 # What differs between two runs, and decides nothing of the model.
-NOT_DECIDING = ("output_uri", "scratch_uri", "run_id", "labels_uri", "run_address")
+NOT_DECIDING = ("output_uri", "scratch_uri", "run_id", "labels_uri")
 
 
 class Trained(Spec):

@@ -67,13 +67,16 @@ def pack_champion(
             champion,
             f"The {called} gives {LABELS_OF[manifest.task]}, the new model {LABELS_OF[task]}: the "
             "two are not compared.",
+            other_task=True,
         )
     return champion, path, manifest
 
 
-def _give_up(champion: Champion, note: str) -> tuple[Champion, None, None]:
+def _give_up(
+    champion: Champion, note: str, *, other_task: bool = False
+) -> tuple[Champion, None, None]:
     print(note, flush=True)
-    return champion.model_copy(update={"note": note}), None, None
+    return champion.model_copy(update={"note": note, "other_task": other_task}), None, None
 
 
 def describe_difference(

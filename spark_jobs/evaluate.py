@@ -187,7 +187,7 @@ def run_evaluate(spec: EvaluateSpec) -> EvaluateOutcome:
         held_to=held_to,
     )
     candidates = pick_smoke_candidates(test, spec.smoke_samples, manifest.task)
-    smoke = choose_smoke(candidates, spec.smoke_samples)
+    smoke = choose_smoke(candidates, spec.smoke_samples, manifest.task)
     shown = choose_cases(found.cases.cases, spec.max_bad_cases)
     hashes = {case.sha256 for case in shown}
     hashes |= {near.sha256 for case in shown for near in case.neighbours}

@@ -18,6 +18,7 @@ class Champion(Spec):
     """The deployment as the evaluation saw it; version None, bundle_uri empty: nothing served.
 
     paired: on test samples of classes that both know. note: why there is none, or on which.
+    other_task: its bundle is there, but answers of another task are not compared.
     """
 
     generation: int
@@ -27,5 +28,6 @@ class Champion(Spec):
     macro_f1: float | None = None
     paired: Paired | None = None
     note: str = ""
+    other_task: bool = False
     # Test samples that it learned from, or copies of such ones: no part of `paired`.
     leaked: int | None = None

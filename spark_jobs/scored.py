@@ -44,10 +44,12 @@ def _make_case(row: dict[str, Any], manifest: Manifest) -> BadCase:
 def pick_smoke_candidates(test: DataFrame, count: int, task: Task) -> list[Prediction]:
     """The `count` smallest samples of each class and each kind of answer.
 
-    The class is the first where a sample has several: sets of labels may be as many as samples.
+    A sample with several labels is one of each of its classes: sets of labels may be as many as
+    samples.
     """
-    first = split_column(F.col("label"), task)[0]
-    kind = Window.partitionBy(first, F.col("predicted") == F.col("label"), F.col("score") < 0.6)
-    place = F.row_number().over(kind.orderBy("size_bytes", "sha256"))
     answered = test.where(F.col("score").isNotNull())
-    return _to_predictions(answered.withColumn("place", place).where(F.col("place") <= count))
+    rows = answered.withColumn("class", F.explode(split_column(F.col("label"), task)))
+    kind = Window.partitionBy("class", F.col("predicted") == F.col("label"), F.col("score") < 0.6)
+    place = F.row_number().over(kind.orderBy("size_bytes", "sha256"))
+    found = _to_predictions(rows.withColumn("place", place).where(F.col("place") <= count))
+    return list({one.sha256: one for one in found}.values())

@@ -1,15 +1,16 @@
 """Test samples that a new server must answer before it gets traffic."""
 
 import base64
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from serving.bundle.manifest import ONE, Task
+from serving.job.labels import list_classes
 from serving.job.smoke import SmokeSample, SmokeSamples
 from serving.job.spec import Spec
 
 
 class Prediction(Spec):
-    """What the bundle said of one test sample: its best label and that label's probability."""
+    """What the bundle said of one test sample: a row of SCORED, with its place in the store."""
 
     sha256: str
     name: str
@@ -20,21 +21,32 @@ class Prediction(Spec):
     score: float
 
 
-def choose_smoke(predictions: Sequence[Prediction], count: int) -> list[Prediction]:
+def choose_smoke(
+    predictions: Sequence[Prediction], count: int, task: Task = ONE
+) -> list[Prediction]:
     """Up to `count` rightly classified samples, from as many classes as there are.
 
-    Sure answers before unsure ones, small pictures before large ones. Where no answer is right,
-    any will do: the server must give the same.
+    Sure answers before unsure ones, small pictures before large ones; where a sample has several
+    labels, among sure answers those that add most classes. Where no answer is right, any will do:
+    the server must give the same.
     """
-    right = [p for p in predictions if p.predicted == p.label]
-    by_class: dict[str, list[Prediction]] = defaultdict(list)
-    for prediction in sorted(
-        right or predictions, key=lambda p: (p.score < 0.6, p.size_bytes, p.sha256)
-    ):
-        by_class[prediction.label].append(prediction)
-    queues = [by_class[label] for label in sorted(by_class)]
-    rounds = (queue[i] for i in range(count) for queue in queues if i < len(queue))
-    return [prediction for prediction, _ in zip(rounds, range(count), strict=False)]
+    left = [p for p in predictions if p.predicted == p.label] or list(predictions)
+    chosen: list[Prediction] = []
+    shown: set[str] = set()
+
+    def rank(one: Prediction) -> tuple[bool, str, bool, int, int, str]:
+        new = len(set(list_classes(one.label, task)) - shown)
+        first = one.label if task == ONE else ""
+        return not new, first, one.score < 0.6, -new, one.size_bytes, one.sha256
+
+    while left and len(chosen) < count:
+        if all(shown.issuperset(list_classes(p.label, task)) for p in left):
+            shown.clear()
+        best = min(left, key=rank)
+        left.remove(best)
+        chosen.append(best)
+        shown.update(list_classes(best.label, task))
+    return chosen
 
 
 def make_smoke(chosen: Sequence[Prediction], contents: Mapping[str, bytes]) -> SmokeSamples:

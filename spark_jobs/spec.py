@@ -170,6 +170,8 @@ class EvaluateSpec(JobSpec):
     page for people, which the MLflow run links to; empty where there is none.
     """
 
+    only_shown: ClassVar[tuple[str, ...]] = ("report_address",)
+
     kind: Literal["evaluate"] = "evaluate"
     run_id: str
     dataset: Name

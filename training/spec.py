@@ -1,6 +1,6 @@
 """What the trainer accepts and answers."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -45,6 +45,9 @@ class TrainSpec(JobSpec):
     nothing yet. deepest: how much may be trained where time is left and gain is in sight.
     run_address: of the run's page for people, to which the run in MLflow links; or empty.
     """
+
+    # The address of this machine's pages may be another one when a run goes on.
+    only_shown: ClassVar[tuple[str, ...]] = ("run_address",)
 
     kind: Literal["train"] = "train"
     task: TaskName = "classification"

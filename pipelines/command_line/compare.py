@@ -29,31 +29,37 @@ def compare(one: str, other: str, as_json: bool) -> None:
     ./modelmill runs.
     """
     installation = use_installation()
-    uris = [_find_predictions(installation, run_id) for run_id in (one, other)]
-    task = _find_task(installation, one)
+    found_one, found_other = (_find_evaluation(installation, run_id) for run_id in (one, other))
+    task = find_task(found_one, found_other, (one, other))
     with use_scratch(installation) as output_uri:
         spec = CompareRunsSpec(
             output_uri=output_uri,
             task=task,
-            one_uri=uris[0],
-            other_uri=uris[1],
+            one_uri=found_one.predictions_uri,
+            other_uri=found_other.predictions_uri,
         )
         found = run_data_job(spec, RunComparison, installation)
     emit_json(found) if as_json else show_comparison(found, one, other, task)
 
 
-def _find_predictions(installation: Installation, run_id: str) -> str:
+def _find_evaluation(installation: Installation, run_id: str) -> EvaluateOutcome:
     files = RunFiles(artifacts=installation.artifacts, run_id=run_id)
     files.plan()
     outcome = files.find(EVALUATE.task, EvaluateOutcome)
     if outcome is None:
         raise UserError(f"Run {run_id} has no predictions: its evaluation has not ended.")
-    return outcome.predictions_uri
+    return outcome
 
 
-def _find_task(installation: Installation, run_id: str) -> Task:
-    files = RunFiles(artifacts=installation.artifacts, run_id=run_id)
-    return files.read_etl(files.plan()).task
+def find_task(found: EvaluateOutcome, other: EvaluateOutcome, runs: tuple[str, str]) -> Task:
+    """The task of both; UserError where they differ."""
+    if found.task != other.task:
+        several, one = runs if found.task == SEVERAL else reversed(runs)
+        raise UserError(
+            f"Run {several} gives a picture several labels and run {one} just one, so neither's "
+            "answers are right or wrong for the other: compare two runs on datasets of one kind."
+        )
+    return found.task
 
 
 def show_comparison(found: RunComparison, one: str, other: str, task: Task) -> None:

@@ -11,7 +11,7 @@ from serving.job.paired_test import (
 from serving.job.spec import Spec
 from spark_jobs.spec import Champion, EvaluateOutcome
 
-Standing = Literal["alone", "no_worse", "nearly_as_good", "unsure", "worse"]
+Standing = Literal["alone", "other_task", "no_worse", "nearly_as_good", "unsure", "worse"]
 
 
 class Comparison(Spec):
@@ -47,11 +47,15 @@ def compare_models(
       cases. That comes before max_loss: what is surely worse does not go in.
     - `nearly_as_good`: right less often, but with 95 % not worse by more than max_loss.
     - `unsure`: the rest, which a person or the form decides.
+    - `other_task`: no test can tell, for the two answer different things. Who asks the deployment
+      would get other answers than they know, so a person or the form decides that, too.
 
     Where an evaluation of an earlier version left the accuracies alone, less is `worse`.
     """
     paired = champion.paired
     if paired is None:
+        if champion.other_task:
+            return Comparison(standing="other_task")
         if champion.accuracy is None:
             return Comparison(standing="alone")
         return Comparison(

@@ -85,13 +85,14 @@ def _judge(
 ) -> tuple[Verdict, str]:
     """What a model that meets every floor and limit has left: the champion."""
     champion = evaluate.champion
-    said = describe_comparison(comparison, evaluate, request.max_loss)
-    if comparison.standing == "alone":
+    if comparison.standing in ("alone", "other_task"):
         accuracy, floor = show_apart(evaluate.accuracy, request.min_accuracy)
-        return "let_in", (
+        said = (
             f"{name_accuracy(evaluate)} {accuracy} on {evaluate.test_samples} test samples reaches "
             f"the floor of {floor}; {_say_alone(champion)}."
         )
+        return _leave_open(said, request) if champion.other_task else ("let_in", said)
+    said = describe_comparison(comparison, evaluate, request.max_loss)
     if comparison.standing == "worse":
         return "stop", said
     if comparison.standing != "unsure":
@@ -153,6 +154,11 @@ def _collect_reference(
 def _say_alone(champion: Champion) -> str:
     if champion.version is None:
         return "no champion to beat"
+    if champion.other_task:
+        return (
+            f"the champion (version {champion.version}) is of another kind, so who asks this "
+            "deployment would get another kind of answers"
+        )
     return (
         f"the champion (version {champion.version}) could not be scored, so there is none to beat"
     )

@@ -1,7 +1,7 @@
 """What every job accepts and answers: frozen models that refuse unknown fields."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -14,13 +14,20 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Spec(BaseModel):
-    """A frozen message between two processes."""
+    """A frozen message between two processes.
+
+    only_shown: fields that a person is shown, and that decide nothing of the work; each has a
+    default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    only_shown: ClassVar[tuple[str, ...]] = ()
 
     def fingerprint(self) -> str:
-        """Hash of every field: equal specs, and only those, share it."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hash of every field, those that are only shown as if they had their defaults."""
+        fields = type(self).model_fields
+        bare = self.model_copy(update={name: fields[name].default for name in self.only_shown})
+        return hashlib.sha256(bare.model_dump_json().encode()).hexdigest()
 
 
 class JobSpec(Spec):

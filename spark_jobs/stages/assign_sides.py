@@ -191,12 +191,15 @@ def check_sides(decision: Decision, dataset: str, task: Task = ONE) -> None:
             f"{name!r}: {', '.join(f'{by[side]} {side}' for side in SIDES)}"
             for name, by in sorted(small.items())
         ]
-        away = "these labels off" if task == SEVERAL else "their folders out"
+        away, choice = "their folders out", ""
+        if task == SEVERAL:
+            away = "these labels off"
+            choice = ", and the pictures' other labels have to leave a choice of sides"
         raise UserError(
             f"{len(small)} of the {len(counts)} classes of dataset {dataset!r} are without a "
             f"sample on every side ({list_some(numbers, MOST_CLASSES, '; ')}). Each class needs at "
             "least 3 samples, one each to train on, stop by and test on, and near-duplicates count "
-            f"as one: import more pictures of these classes, or take {away}."
+            f"as one{choice}: import more pictures of these classes, or take {away}."
         )
 
 

@@ -3,11 +3,12 @@
 weights: inverse class frequency, n_samples / (n_classes * n_class) over the train samples, as
 scikit-learn's class_weight="balanced" has it; where none is capped, their mean is 1.
 oversample: the trainer sees a sample n_largest / n_class times an epoch, rounded.
-Where a sample has several labels it counts in n_class of each, n_samples is the sum of these, and
-it gets what its rarest class gets.
+Where a sample has several labels it counts in n_class of each, and gets what its rarest class gets;
+weights are divided by their mean, which would be above 1.
 Samples that a later stage rejects are counted, too. Val and test are left as they are.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 
@@ -16,7 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from serving.bundle.manifest import Task
+from serving.bundle.manifest import ONE, Task
 from serving.job.errors import UserError
 from serving.job.labels import list_classes
 from spark_jobs.arrays import make_array
@@ -85,15 +86,30 @@ def count_classes(labels: Mapping[str, int], task: Task) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+def weigh_labels(labels: Mapping[str, int], task: Task, most: float) -> dict[str, float]:
+    """Class → weight of the samples that have no rarer one. labels: stored label → samples."""
+    counts = count_classes(labels, task)
+    if task == ONE or not counts:
+        return weigh_classes(counts, most)
+    free = weigh_classes(counts, math.inf)
+    total = sum(
+        samples * max(free[name] for name in list_classes(one, task))
+        for one, samples in labels.items()
+    )
+    mean = total / sum(labels.values())
+    return {name: min(weight / mean, most) for name, weight in free.items()}
+
+
 def run(samples: DataFrame, params: Params, context: StageContext) -> DataFrame:
     """Set sample_weight or sample_repeats, 1 outside the train side."""
     labels = count_train(samples)
-    counts = count_classes(labels, context.task)
     by_class: Mapping[str, float]
     if params.mode == "weights":
-        column, by_class = "sample_weight", weigh_classes(counts, params.max_weight)
+        column = "sample_weight"
+        by_class = weigh_labels(labels, context.task, params.max_weight)
     else:
-        column, by_class = "sample_repeats", repeat_classes(counts, params.max_weight)
+        column = "sample_repeats"
+        by_class = repeat_classes(count_classes(labels, context.task), params.max_weight)
     context.findings.balance = Balance(mode=params.mode, per_class=dict(by_class))
     # No class that is rarer has the smaller number.
     values = [max(by_class[name] for name in list_classes(one, context.task)) for one in labels]

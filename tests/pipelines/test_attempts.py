@@ -18,8 +18,12 @@ from pipelines.attempts import (
     fingerprint,
     read_committed,
 )
+from serving.bundle.manifest import Preprocessing
 from serving.job import store
-from spark_jobs.spec import ImportSpec
+from serving.job.inputs import BackboneFile, InputFeatures
+from serving.job.spec import JobSpec
+from spark_jobs.spec import EvaluateSpec, ImportSpec
+from training.spec import TrainSpec
 
 WORK = Work(spec_hash="f", code_version="c")
 
@@ -123,3 +127,63 @@ def test_place_to_write_is_no_part_of_the_work() -> None:
     other = spec.model_copy(update={"output_uri": "file:///b"})
     assert fingerprint(spec) == fingerprint(other)
     assert fingerprint(spec) != fingerprint(spec.model_copy(update={"dataset": "e"}))
+
+
+CARD = BackboneFile(
+    name="b",
+    onnx_uri="file:///b",
+    sha256="0" * 64,
+    licence="l",
+    features=4,
+    file_bytes=1,
+    latency_ms=1.0,
+)
+GIVEN = InputFeatures(backbone=CARD, preprocessing=Preprocessing(size=16), features_uri="file:///f")
+TRAIN = TrainSpec(
+    output_uri="file:///o",
+    run_id="r",
+    dataset="d",
+    snapshot_id="s",
+    labels_uri="file:///l",
+    inputs=(GIVEN,),
+    scratch_uri="file:///t",
+    classes=("a", "b"),
+    code_version="c",
+    seed=0,
+    max_trials=1,
+)
+EVALUATE = EvaluateSpec(
+    output_uri="file:///o",
+    run_id="r",
+    dataset="d",
+    deployment="d",
+    snapshot_id="s",
+    labels_uri="file:///l",
+    raw_uri="file:///w",
+    bundle_uri="file:///b",
+    etl_report_uri="file:///e",
+    mlflow_run_id="m",
+    min_accuracy=0.5,
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "before"),
+    [
+        (TRAIN, "run_address", "34137dc07a8f4ba5c66d7d276c3dd3e40e4fc6e63e7e468dbab38b5329c53452"),
+        (
+            EVALUATE,
+            "report_address",
+            "c4958ea63e4856b40fd50dcec96367462c15b0a5a2bc976afdbe18f596d0d2c9",
+        ),
+    ],
+)
+def test_the_address_of_a_page_is_no_part_of_the_work(
+    spec: JobSpec, field: str, before: str
+) -> None:
+    """What earlier versions began is still known, too."""
+    assert spec.fingerprint() == before
+    for address in ("http://127.0.0.1:8090/r", "http://10.0.0.7:80/r"):
+        moved = spec.model_copy(update={field: address})
+        assert fingerprint(moved) == fingerprint(spec)
+        assert moved.fingerprint() == before

@@ -11,14 +11,20 @@ from pydantic import ValidationError
 from pyspark.sql import SparkSession
 from sklearn.utils.class_weight import compute_class_weight
 
-from serving.bundle.manifest import SEVERAL
+from serving.bundle.manifest import ONE, SEVERAL
 from serving.job.errors import UserError
 from spark_jobs.context import StageContext
 from spark_jobs.report_models import Balance
 from spark_jobs.runner import load_stages, run_stages
 from spark_jobs.sample_rows import make_samples
 from spark_jobs.spec import StageSpec
-from spark_jobs.stages.balance_classes import Params, repeat_classes, run, weigh_classes
+from spark_jobs.stages.balance_classes import (
+    Params,
+    repeat_classes,
+    run,
+    weigh_classes,
+    weigh_labels,
+)
 
 COUNTS = st.dictionaries(st.text(max_size=4), st.integers(1, 500), min_size=1, max_size=8)
 MOST = st.floats(1, 50)
@@ -100,7 +106,8 @@ def test_repeats_of_rows(spark: SparkSession, context: StageContext) -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        ("weights", {"cat": 10 / 18, "dog": 10 / 9, "fox": 10 / 3}),
+        # As of 10 labels they would be 10/18, 10/9 and 10/3, and 25/21 in the mean.
+        ("weights", {"cat": 7 / 15, "dog": 14 / 15, "fox": 14 / 5}),
         ("oversample", {"cat": 1, "dog": 2, "fox": 6}),
     ],
 )
@@ -115,6 +122,24 @@ def test_several_labels_get_what_the_rarest_gets(
     assert train == pytest.approx({label: expected[name] for label, name in rarest.items()})
     assert several.findings.balance is not None
     assert several.findings.balance.per_class == pytest.approx(expected)
+
+
+@given(
+    st.dictionaries(
+        st.sets(st.sampled_from("abcd"), min_size=1).map(lambda names: "|".join(sorted(names))),
+        st.integers(1, 50),
+        min_size=1,
+    )
+)
+def test_the_mean_is_one_where_samples_have_several_labels(labels: dict[str, int]) -> None:
+    weights = weigh_labels(labels, SEVERAL, 1e9)
+    taken = {label: max(weights[name] for name in label.split("|")) for label in labels}
+    mean = sum(taken[label] * samples for label, samples in labels.items()) / sum(labels.values())
+    assert mean == pytest.approx(1)
+    capped = weigh_labels(labels, SEVERAL, 1.5)
+    assert capped == {name: min(weight, 1.5) for name, weight in weights.items()}
+    # A bar is just a sign where a sample has one label.
+    assert weigh_labels(labels, ONE, 2.0) == weigh_classes(labels, 2.0)
 
 
 def test_what_an_earlier_stage_gave_is_replaced(spark: SparkSession, context: StageContext) -> None:

@@ -211,6 +211,8 @@ def test_classes_are_checked_one_by_one_where_samples_have_several() -> None:
         UserError, match=r"1 of the 3 classes .*'c': 1 train, 1 val, 0 test.*take these labels off"
     ):
         check_sides(settle(["a|b", "b|c", "a|b", "a|c", "a|b"]), "pets", SEVERAL)
+    with pytest.raises(UserError, match=r"other labels have to leave a choice of sides: import"):
+        check_sides(settle(["a|b|c", "a|b", "a|c", "b|c"]), "pets", SEVERAL)
     with pytest.raises(UserError, match=r"3 usable samples of 1 class \('a'\)"):
         check_sides(settle(["a", "a", "a"]), "pets", SEVERAL)
 

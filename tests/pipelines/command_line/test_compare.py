@@ -2,10 +2,12 @@
 
 import pytest
 
-from pipelines.command_line.compare import show_comparison
+from pipelines.command_line.compare import find_task, show_comparison
 from serving.bundle.manifest import ONE, SEVERAL
+from serving.job.errors import UserError
 from serving.job.evaluation import Paired
 from spark_jobs.administration.spec import ClassComparison, Difference, RunComparison
+from tests.pipelines.literals import EVALUATE
 
 
 def make_comparison(label: str, said: str) -> RunComparison:
@@ -36,3 +38,14 @@ def test_several_labels(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "A model is right that says all labels of a sample and no other" in told
     assert "  a.jpg  is 'cat|dog': A 'cat|dog', B none" in told
+
+
+def test_runs_of_two_tasks_are_not_compared() -> None:
+    several = EVALUATE.model_copy(update={"task": SEVERAL})
+    assert find_task(EVALUATE, EVALUATE, ("r1", "r2")) == ONE
+    assert find_task(several, several, ("r1", "r2")) == SEVERAL
+    told = "Run r2 gives a picture several labels and run r1 just one"
+    with pytest.raises(UserError, match=told):
+        find_task(EVALUATE, several, ("r1", "r2"))
+    with pytest.raises(UserError, match=told):
+        find_task(several, EVALUATE, ("r2", "r1"))

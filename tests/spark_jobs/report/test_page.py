@@ -102,6 +102,7 @@ def test_names_are_text() -> None:
     [
         (Champion(generation=0), "no champion to compare with"),
         (Champion(generation=2, version=1), "could not be read"),
+        (Champion(generation=2, version=1, note="It gives one label."), "scored. It gives one"),
         (Champion(generation=2, version=7, accuracy=0.5, macro_f1=0.25), "Version 7, in service"),
         (
             Champion(
