@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from serving.apis import easydl, easyedge, native, open_inference
+from serving.apis.error_forms import find_form
 from serving.bundle.predictor import Predictor
 from serving.content_policy import hash_inline
 from serving.cores import count_cores
@@ -27,9 +28,6 @@ from serving.service import Service, describe_model
 from serving.telemetry import Metrics
 from serving.tokens import TokenGate, locate_watch
 
-# The native one is last: it words the errors of all paths that no other owns.
-FOREIGN = (easydl, easyedge, open_inference)
-
 
 def _page_headers(page: str) -> Mapping[str, str]:
     policy = (
@@ -42,9 +40,9 @@ def _page_headers(page: str) -> Mapping[str, str]:
 
 def render_error(error: RequestError, request: Request) -> Response:
     """An error in the form of the API that was asked."""
-    owner = next((api for api in FOREIGN if api.owns(request)), native)
-    answer: Response = owner.render_error(error, request.state.request_id)
-    return answer
+    form = find_form(request.method, request.url.path)
+    answer = form.word(error, request.state.request_id)
+    return JSONResponse(answer.model_dump(), error.status, headers=error.headers)
 
 
 def _add_error_answers(app: FastAPI) -> None:
@@ -136,7 +134,7 @@ def create_app(
     )
     app.state.service = service
     _add_error_answers(app)
-    for api in (native, *FOREIGN):
+    for api in (native, easydl, easyedge, open_inference):
         app.include_router(api.make_router(service))
     _add_own_routes(app, service)
     watch = TokenGate(None if tokens is None else locate_watch(tokens), open_without=False)

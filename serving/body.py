@@ -14,7 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from serving.limits import Limits
-from serving.request_errors import RequestError, busy
+from serving.request_errors import RequestError, busy, too_slow
 
 RAW = "application/octet-stream"
 JSON = "application/json"
@@ -121,11 +121,7 @@ class Body:
             async with asyncio.timeout(self._limits.body_seconds):
                 yield
         except TimeoutError:
-            raise RequestError(
-                408,
-                "too_slow",
-                f"The request took longer than {self._limits.body_seconds:g} s to arrive.",
-            ) from None
+            raise too_slow(self._limits.body_seconds) from None
 
     async def read(self) -> bytes:
         """All of it, at least one byte."""

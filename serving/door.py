@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.middleware import REQUEST_ID_HEADER, make_request_id
 from serving.request_errors import RequestError
+from serving.request_ids import REQUEST_ID_HEADER, make_request_id
 from serving.service import Service
 
 LOGGER = logging.getLogger("serving.door")

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from serving.gateway_errors import render_choices, render_replies
+
 PORT = 8000
 # Where the gateway answers itself: which configuration it follows, and its own Prometheus metrics.
 CONFIGURATION_PATH = "/gateway/configuration"
@@ -45,10 +47,7 @@ defaults
     timeout http-keep-alive {keep_alive}s
     timeout server {server}s
     timeout queue 5s
-    http-error status 408 content-type application/json string {too_slow}
-    http-error status 502 content-type application/json hdr Retry-After 1 string {error}
-    http-error status 503 content-type application/json hdr Retry-After 1 string {error}
-    http-error status 504 content-type application/json hdr Retry-After 1 string {error}
+    {replies}
 
 # The engine's own name server: a replica that was restarted may have another address.
 resolvers engine
@@ -63,17 +62,6 @@ resolvers engine
     hold other 30s
     hold obsolete 1s
 """
-# What the gateway says itself has one text for each status, in the native API's form of an error,
-# whichever API was asked.
-_ERROR = (
-    '\'{"error":{"code":"no_server","message":'
-    '"No model server could answer: try again in a second."}}\''
-)
-# Of a header, or of a body that is waited for here, so that no server can say it.
-_TOO_SLOW = (
-    '\'{{"error":{{"code":"too_slow","message":"The request took too long to arrive: '
-    "its header may take {header:g} s, its body {body:g} s.\"}}}}'"
-)
 _SERVER = "resolvers engine init-addr last,libc,none"
 
 
@@ -93,8 +81,8 @@ def render_config(
     All are servers of one backend, so that what a canary does not answer another one does.
 
     The times are the servers' own limits. The gateway waits a little longer, so that the server's
-    sentence reaches the caller in the form of its API, except for a body's first BUFFER_BYTES,
-    which no server waits for: the gateway says in the native form that these came too slowly.
+    sentence reaches the caller, except for a body's first BUFFER_BYTES, which no server waits for:
+    that these came too slowly the gateway says in its stead.
     Raises ValueError where there is no replica.
     """
     if not replicas:
@@ -103,8 +91,7 @@ def render_config(
         buffer=BUFFER_BYTES,
         client=round(body_seconds + 5),
         header=round(header_seconds + 1),
-        error=_ERROR,
-        too_slow=_TOO_SLOW.format(header=header_seconds, body=body_seconds),
+        replies="\n    ".join(render_replies(body_seconds)),
         keep_alive=KEEP_ALIVE_SECONDS,
         server=round(body_seconds + answer_seconds + 5),
     )
@@ -129,13 +116,15 @@ def render_config(
         for n in range(1, len(servers) + 1)
     ]
     rest = "\n".join([*choices, f"    default_backend {BACKEND}", "", *body, ""])
-    mark = hashlib.sha256((head + rest).encode()).hexdigest()[:16]
+    said = "\n    ".join(render_choices(body_seconds))
+    mark = hashlib.sha256((head + said + rest).encode()).hexdigest()[:16]
     front = f"""
 frontend api
     bind :{PORT}
     acl asks-configuration path {CONFIGURATION_PATH}
     http-request return status 200 content-type text/plain string {mark} if asks-configuration
     http-request use-service prometheus-exporter if {{ path {METRICS_PATH} }}
+    {said}
     http-request wait-for-body time {round(body_seconds * 1000)}ms
 """
     return head + front + rest

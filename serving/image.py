@@ -44,6 +44,7 @@ SERVER_CODE = (
     "page.html",
     "patience.py",
     "request_errors.py",
+    "request_ids.py",
     "schemas.py",
     "server.py",
     "service.py",

@@ -1,9 +1,7 @@
 """Around every request: an id, a log line, metrics, and an answer even where the server failed."""
 
 import logging
-import re
 import time
-import uuid
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,11 +10,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.request_errors import RequestError
+from serving.request_ids import REQUEST_ID_HEADER, make_request_id
 from serving.telemetry import Metrics
 from serving.tokens import TokenGate
 
 LOGGER = logging.getLogger("serving.requests")
-REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
 METRICS_PATH = "/metrics"
 QUIET_PATHS = HEALTH_PATHS | {METRICS_PATH}
@@ -25,15 +23,8 @@ UNAUTHORIZED = (
     "./modelmill token new NAME makes one."
 )
 PATH_CHARACTERS = 200
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Render = Callable[[RequestError, Request], Response]
-
-
-def make_request_id(headers: Headers) -> str:
-    """The caller's X-Request-ID where it is sane, else a new one."""
-    given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 class TokenMiddleware:

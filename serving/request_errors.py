@@ -27,3 +27,8 @@ class RequestError(Exception):
 def busy(what: str) -> RequestError:
     """The server has as much to do as it takes on."""
     return RequestError(503, "busy", f"{what}: try again in {RETRY_SECONDS} s.")
+
+
+def too_slow(seconds: float) -> RequestError:
+    """The body took longer than it may."""
+    return RequestError(408, "too_slow", f"The request took longer than {seconds:g} s to arrive.")

@@ -4,15 +4,13 @@ Where a picture may show several classes, its results are those that it shows: w
 took each result for an answer, and has no field to learn of thresholds from.
 """
 
-import zlib
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
 from serving.apis.answers import answer_json, describe_errors
-from serving.apis.baidu import number_error
+from serving.apis.baidu import number_log
 from serving.body import CURL, JSON, RAW, Upload, decode_base64, find_kind, parse_json, refuse_kind
 from serving.request_errors import RequestError
 from serving.schemas import EasyDLError, EasyDLRequest, EasyDLResponse, EasyDLResult
@@ -21,24 +19,6 @@ from serving.service import Service
 PATH = "/{deployment}/ImageClassification"
 EXAMPLE = '{"image": "<base64>", "top_num": 5}, top_num if you like'
 _REQUEST = TypeAdapter(EasyDLRequest)
-
-
-def owns(request: Request) -> bool:
-    """Whether an error on this path is worded in this API's form."""
-    return request.url.path.endswith("/ImageClassification")
-
-
-def number_log(request_id: str) -> int:
-    """A log_id is a number: the same one for the same request id."""
-    return zlib.crc32(request_id.encode())
-
-
-def render_error(error: RequestError, request_id: str) -> Response:
-    """This API's form of an error."""
-    answer = EasyDLError(
-        log_id=number_log(request_id), error_code=number_error(error), error_msg=error.message
-    )
-    return JSONResponse(answer.model_dump(), error.status, headers=error.headers)
 
 
 def _describe_body() -> dict[str, Any]:

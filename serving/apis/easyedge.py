@@ -5,11 +5,9 @@ import time
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
 from serving.apis.answers import answer_json, describe_errors
-from serving.apis.baidu import number_error
 from serving.body import (
     JSON,
     RAW,
@@ -34,17 +32,6 @@ _THRESHOLD = {
     "description": "Smallest confidence of a result; by default the bundle's own, of each class",
     "schema": {"type": "number", "minimum": 0, "maximum": 1},
 }
-
-
-def owns(request: Request) -> bool:
-    """Whether an error on this path is worded in this API's form."""
-    return request.url.path == PATH and request.method == "POST"
-
-
-def render_error(error: RequestError, _request_id: str) -> Response:
-    """This API's form of an error."""
-    answer = EasyEdgeError(error_code=number_error(error), error_msg=error.message)
-    return JSONResponse(answer.model_dump(), error.status, headers=error.headers)
 
 
 def parse_threshold(value: str | None) -> float | None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
 from serving.apis.answers import answer_json, describe_errors
@@ -24,7 +23,6 @@ from serving.request_errors import RequestError
 from serving.schemas import (
     DEFAULT_TOP,
     MAX_LABEL,
-    ErrorDetail,
     ErrorResponse,
     FeedbackRequest,
     FeedbackResponse,
@@ -49,14 +47,6 @@ _TOP = {
     "description": "How many labels to answer",
     "schema": {"type": "integer", "minimum": 1, "default": DEFAULT_TOP},
 }
-
-
-def render_error(error: RequestError, request_id: str) -> Response:
-    """The form of this API's errors, and of all paths that belong to no API."""
-    detail = ErrorDetail(code=error.code, message=error.message, request_id=request_id)
-    return JSONResponse(
-        ErrorResponse(error=detail).model_dump(), error.status, headers=error.headers
-    )
 
 
 def parse_top(value: str | None, name: str = "top") -> int:

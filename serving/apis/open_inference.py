@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from serving.apis.answers import answer_json, describe_errors
 from serving.apis.tensor_schemas import (
@@ -40,17 +39,6 @@ VERSION = MODEL + "/versions/{version}"
 # One of the two inputs, and the outputs.
 PICTURES, PIXELS = "image", "pixels"
 SCORES, LABEL = "scores", "label"
-
-
-def owns(request: Request) -> bool:
-    """Whether an error on this path is worded in this API's form."""
-    path = request.url.path
-    return path == PREFIX or path.startswith(PREFIX + "/")
-
-
-def render_error(error: RequestError, _request_id: str) -> Response:
-    """This API's form of an error."""
-    return JSONResponse(InferError(error=error.message).model_dump(), error.status, error.headers)
 
 
 def describe_tensors(service: Service) -> ModelMetadata:

@@ -44,7 +44,7 @@ def kill_all(pids: list[int]) -> None:
             continue
 
 
-def wait_for(check: Callable[[], object], seconds: float) -> object:
+def wait_for[Found](check: Callable[[], Found | None], seconds: float) -> Found:
     """Poll until something true comes back."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -122,8 +122,8 @@ def test_a_run_survives_cancel_and_the_machines_end_and_down_leaves_nothing(
     own_stack.run("up")
     again = own_stack.json("import", str(tmp_path), "--dataset", "kept")
     assert (again["added"], again["already_there"]) == (0, added)
-    done = wait_for(lambda: find_ended(own_stack, run_id), 600)
-    assert done == "success"
+    state, reason = wait_for(lambda: find_ended(own_stack, run_id), 600)
+    assert state == "success", reason
     replayed = own_stack.json("train", "--replay", run_id)
     assert (replayed["same"], replayed["differences"]) == (True, [])
     own_stack.run("down")
@@ -137,8 +137,7 @@ def list_models(stack: Stack) -> list[object]:
     return models
 
 
-def find_ended(stack: Stack, run_id: str) -> str:
-    """Its state once it has ended; empty before."""
-    runs = stack.json("runs")["runs"]
-    (state,) = (one["state"] for one in runs if one["run_id"] == run_id)
-    return "" if state == "running" else str(state)
+def find_ended(stack: Stack, run_id: str) -> tuple[str, str] | None:
+    """Its state and what is said of it, once it has ended."""
+    (run,) = (one for one in stack.json("runs")["runs"] if one["run_id"] == run_id)
+    return None if run["state"] == "running" else (run["state"], run["reason"])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from serving import gateway_errors
 from serving.gateway import list_replicas, read_mark, render_config, weigh
 
 SECONDS = {"header_seconds": 10.0, "body_seconds": 30.0, "answer_seconds": 10.0}
@@ -21,6 +22,15 @@ def test_configuration_names_every_replica_and_waits_longer_than_servers_do() ->
     assert "http-request wait-for-body time 30000ms" in lines
     with pytest.raises(ValueError, match="needs a replica"):
         render_config([], **SECONDS)
+
+
+def test_what_the_gateway_says_is_part_of_the_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = render_config(["a"], **SECONDS)
+    monkeypatch.setattr(gateway_errors, "NO_SERVER", "100 % of the servers' are gone.")
+    after = render_config(["a"], **SECONDS)
+    assert read_mark(before) != read_mark(after)
+    # As HAProxy reads a percent sign and a quote.
+    assert after.count("100 %% of the servers'\\'' are gone.") == 4
 
 
 def test_mark_changes_with_the_configuration() -> None:

@@ -94,7 +94,10 @@ def test_what_a_dead_server_had_not_read_another_one_answers(
 
 
 def test_body_may_come_slowly_and_too_slow_is_said_as_servers_say_it(
-    serve: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    docker_client: DockerClient,
+    deployment: str,
+    serve: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MODELMILL_SERVE_HEADER_SECONDS", "1")
     monkeypatch.setenv("MODELMILL_SERVE_BODY_SECONDS", "4")
@@ -105,10 +108,16 @@ def test_body_may_come_slowly_and_too_slow_is_said_as_servers_say_it(
         time.sleep(2.5)  # longer than a header may take, at the gateway, too
         yield SMALL_PICTURE[10:]
 
-    assert requests.post(url, send_slowly(), headers=RAW, timeout=30).ok
+    # Under the id that it has for the caller the request is in the server's log, too.
+    given = {**RAW, "X-Request-ID": "it.came-slowly"}
+    assert requests.post(url, send_slowly(), headers=given, timeout=30).ok
+    logs = [one.logs() for one in find_containers(docker_client, deployment=deployment)]
+    assert sum(b"it.came-slowly" in log for log in logs) == 1
+    made = requests.post(url, SMALL_PICTURE, headers=RAW, timeout=30)
+    assert made.json()["request_id"] == made.headers["X-Request-ID"]
     with socket.create_connection(("127.0.0.1", urlsplit(url).port), timeout=30) as half:
         half.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
         received = b"".join(iter(lambda: half.recv(4096), b"")).decode()
     assert received.startswith("HTTP/1.1 408 ")
     assert '"code":"too_slow"' in received
-    assert "its header may take 1 s, its body 4 s." in received
+    assert "The request took longer than 4 s to arrive." in received
