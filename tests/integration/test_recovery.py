@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
@@ -16,6 +17,8 @@ from pipelines.local.second_home import make_environment
 from pipelines.settings import read_settings
 from tests.integration.pictures import write_pictures
 from tests.integration.stack import Stack
+
+Found = TypeVar("Found")
 
 
 def processes_of(home: Path, *words: str) -> list[int]:
@@ -44,7 +47,7 @@ def kill_all(pids: list[int]) -> None:
             continue
 
 
-def wait_for[Found](check: Callable[[], Found | None], seconds: float) -> Found:
+def wait_for(check: Callable[[], Found | None], seconds: float) -> Found:
     """Poll until something true comes back."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
