@@ -12,7 +12,7 @@ from serving.job.suspects import Suspect, Suspects
 from spark_jobs.champion import measure_champion
 from spark_jobs.facts import FactsCache
 from spark_jobs.held_out import read_train_side
-from spark_jobs.metrics.declining import choose_threshold, measure_declining
+from spark_jobs.metrics.declining import choose_surely, choose_threshold, measure_declining
 from spark_jobs.metrics.evaluation import Thresholds, choose_thresholds, evaluate_scores
 from spark_jobs.neighbours import find_neighbours
 from spark_jobs.reasons import Evidence, list_reasons
@@ -77,10 +77,12 @@ def _choose_thresholds(
     chosen_on = find_chosen_on(spec)
     if chosen_on == "nothing":
         return Thresholds({}), None
-    if chosen_on == "folds":
-        val = read_out_of_fold(val.sparkSession, spec.out_of_fold_uri, spec.labels_uri)
-    thresholds = choose_thresholds(val, classes, min_precision=spec.min_precision)
-    return thresholds, choose_threshold(val, classes)
+    if chosen_on == "val":
+        thresholds = choose_thresholds(val, classes, min_precision=spec.min_precision)
+        return thresholds, choose_threshold(val, classes)
+    known = read_out_of_fold(val.sparkSession, spec.out_of_fold_uri, spec.labels_uri)
+    thresholds = choose_thresholds(known, classes, min_precision=spec.min_precision)
+    return thresholds, choose_surely(known, classes)
 
 
 def find_chosen_on(spec: EvaluateSpec, task: Task = ONE) -> ChosenOn:

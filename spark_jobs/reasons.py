@@ -107,8 +107,8 @@ def _find_mix_up(case: BadCase, evaluation: Evaluation) -> str:
         if not one.label:
             what = f"{one.predicted!r} is often said wrongly, with nothing missed"
             return f"{what}: {one.samples} of {total} times."
-        said = repr(one.predicted) if one.predicted else "nothing"
-        what = f", and {said} said instead"
+        instead = repr(one.predicted) if one.predicted else "nothing"
+        what = f", and {instead} said instead"
         return f"{one.label!r} is often missed{what}: {one.samples} of {total} times."
     return ""
 

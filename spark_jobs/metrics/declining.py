@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.stats import binom
 
 from serving.bundle.operating_point import KIND, find_declined, measure_familiarity
 from serving.job.evaluation import Declining
@@ -17,8 +18,8 @@ from spark_jobs.arrays import read_matrix, wrap_numbers
 
 Batches = Iterator[pa.RecordBatch]
 Measure = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.generic]]
-# Share of known samples that is accepted.
-ACCEPTED = 0.95
+# Share of known samples that is accepted; and how sure that is where few samples tell it.
+ACCEPTED, SURE = 0.95, 0.95
 MEASURED = "label string, predicted string, found double"
 
 
@@ -44,11 +45,24 @@ def _measure(scored: DataFrame, width: int, measure: Measure) -> DataFrame:
 
 
 def choose_threshold(val: DataFrame, classes: tuple[str, ...]) -> float | None:
-    """What all but 5 % of known samples reach; None: they have no scores. Rows: label, scores."""
-    rows = val.withColumn("predicted", F.lit(None).cast("string"))
-    measured = _measure(rows, len(classes), measure_familiarity)
+    """What all but 5 % of the val side reach; None: it has no scores."""
+    measured = _measure(val, len(classes), measure_familiarity)
     ((found,),) = measured.agg(F.percentile("found", 1 - ACCEPTED)).collect()
     return None if found is None else float(found)
+
+
+def choose_surely(known: DataFrame, classes: tuple[str, ...]) -> float | None:
+    """What all but 5 % of pictures like these reach, sure to 95 %; None: they are too few to tell.
+
+    Rows: label, scores. The score that so many lie at or below as leave that coverage sure (Wilks,
+    "Determination of Sample Sizes for Setting Tolerance Limits", 1941): of few samples the lowest,
+    of fewer than 59 none.
+    """
+    rows = known.withColumn("predicted", F.lit(None).cast("string"))
+    found = _measure(rows, len(classes), measure_familiarity).where(F.col("found").isNotNull())
+    place = int(binom.ppf(1 - SURE, found.count(), 1 - ACCEPTED))
+    lowest = found.select("found").orderBy("found").limit(place).collect()
+    return float(lowest[-1]["found"]) if lowest else None
 
 
 def measure_declining(test: DataFrame, classes: tuple[str, ...], threshold: float) -> Declining:

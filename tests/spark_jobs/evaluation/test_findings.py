@@ -139,8 +139,8 @@ def test_train_and_val_labels_are_doubted_out_of_fold(
     evaluation = store.read_model(outcome.metrics_uri, Evaluation)
     assert evaluation.chosen_on == "folds"
     assert [row.threshold for row in evaluation.per_class] == pytest.approx([0.9, 0.9, 0.9])
-    point = store.read_model(outcome.operating_point_uri, OperatingPoint)
-    assert point.decline_below == pytest.approx(0.9)
+    # So few samples do not tell what nearly all pictures reach.
+    assert (evaluation.declining, outcome.operating_point_uri) == (None, "")
 
 
 @pytest.mark.parametrize(
