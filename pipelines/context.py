@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.artifacts import RUN_ID, Artifacts
 from pipelines.attempts import attempt_uri, read_committed
-from pipelines.local.environment import bypass_proxy, child_environment
+from pipelines.local.environment import SUPERVISOR_VARIABLE, bypass_proxy, child_environment
 from pipelines.local.layout import Layout, read_layout
 from pipelines.old_plans import read_etl_outcome, read_plan
 from pipelines.plan import RunPlan
@@ -34,7 +34,7 @@ class Installation(BaseModel):
     def job_environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Environment of a job; the engine that the scheduler found is passed on."""
         environment = child_environment(self.settings)
-        for name in ("MODELMILL_DOCKER_HOST", "MODELMILL_SUPERVISOR"):
+        for name in ("MODELMILL_DOCKER_HOST", SUPERVISOR_VARIABLE):
             if os.environ.get(name):
                 environment[name] = os.environ[name]
         return {**environment, **(extra or {})}

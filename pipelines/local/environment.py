@@ -22,6 +22,8 @@ SERVER_PREFIXES = (f"{PREFIX}SERVE_", f"{PREFIX}KEEP_")
 
 # Marks every process that the installation started, so that `down` ends those and no others.
 OWNER_VARIABLE = "MODELMILL_OWNER"
+# Where what the supervisor starts finds it.
+SUPERVISOR_VARIABLE = f"{PREFIX}SUPERVISOR"
 
 
 def read_docker_address(settings: Settings, layout: Layout) -> str:
@@ -67,7 +69,7 @@ def modelmill_environment(settings: Settings, layout: Layout) -> dict[str, str]:
         "MODELMILL_WEBHDFS_URI": settings.webhdfs_address,
         "MODELMILL_MLFLOW_URI": settings.mlflow_address,
         "MODELMILL_IMPORT_ROOTS": ":".join(str(p) for p in settings.allowed_import_roots),
-        "MODELMILL_SUPERVISOR": str(layout.supervisor_socket),
+        SUPERVISOR_VARIABLE: str(layout.supervisor_socket),
         "MODELMILL_DOCKER_HOST": read_docker_address(settings, layout),
         OWNER_VARIABLE: layout.home_label,
         # Airflow renames its processes, by default over their environment, and the mark with it.

@@ -9,6 +9,7 @@ from pipelines.artifacts import make_run_id
 from pipelines.context import Installation, RunFiles, publish_addresses, read_installation
 from pipelines.devices import DeviceError
 from pipelines.form import FormError
+from pipelines.local.stores import wait_for_stores
 from pipelines.results import REASON_KEY
 from serving.job.errors import UserError
 
@@ -48,6 +49,7 @@ class Operator(BaseOperator):
         """Do the work; what a person can mend ends the task at once with its sentence."""
         installation = read_installation()
         publish_addresses(installation)
+        wait_for_stores(installation.settings, installation.layout)
         try:
             return self.work(context, installation)
         except _MENDABLE as error:

@@ -86,7 +86,7 @@ def test_sigterm_finishes_what_was_taken(code: Path, bundle: Path) -> None:
             while requests.get(f"{address}/readyz", timeout=5).status_code == 200:
                 time.sleep(0.01)
             assert requests.get(f"{address}/livez", timeout=5).status_code == 200
-            with pytest.raises(ServeError, match="was not answered: "):
+            with pytest.raises(ServeError, match=r"was not answered: |did not say what"):
                 while True:
                     check_answers(address, make_samples("bright", "dark"))
             begun.sendall(plain(255)[10:])
