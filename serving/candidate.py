@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from serving import environment
-from serving.desired import DesiredState
+from serving.desired import DesiredState, PastVersion
 from serving.hosts import Host, Served
 from serving.job.errors import UserError
 from serving.reconcile import FAILURES, choose_host, use_hosts
@@ -41,7 +41,7 @@ def check_candidate(
                 with _start_beside(hosts, current) as beside:
                     slow = find_slowness(address, beside, pictures)
                     if slow and not allow_slow:
-                        raise ServeError(f"{slow} {_say_way_in(served, current)}")
+                        raise ServeError(f"{slow} {say_way_in(served, current)}")
                     return slow
     except ServeError as error:
         raise UserError(
@@ -50,14 +50,18 @@ def check_candidate(
         ) from None
 
 
-def _say_way_in(served: Served, current: DesiredState | None) -> str:
+def say_way_in(served: Served, current: DesiredState | None) -> str:
     """What to do with a version that is too slow."""
     train = "Train with a smaller backbone or input (max_latency_ms in the form)"
     if current is None:
         # Only a deployment that is there can be promoted to.
         return f"{train}."
-    command = f"./modelmill promote {served.deployment} {served.version} --allow-slow"
-    return f"{train}, or let it in all the same: {command}."
+    name = served.deployment
+    commands = [f"./modelmill promote {name} {served.version} --allow-slow"]
+    if current.wants_canary(PastVersion(**served.model_dump(exclude={"deployment"}))):
+        # A canary would be sent away as slow.
+        commands.insert(0, f"./modelmill deploy {name} --set canary_percent=0")
+    return f"{train}, or let it in all the same: {' and then '.join(commands)}."
 
 
 @contextmanager

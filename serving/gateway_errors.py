@@ -51,9 +51,10 @@ def render_choices(body_seconds: float) -> list[str]:
 
     The replica gets the id, too, so that an error without an answer is found in its log.
     """
-    asked = f"req.hdr({REQUEST_ID_HEADER})"
+    # The first header, whole: commas in it part nothing, and others are not looked at.
     lines = [
-        f"http-request set-var({_ID}) {asked} if {{ {asked} -m reg '^{SANE}$' }}",
+        f"http-request set-var({_ID}) req.fhdr({REQUEST_ID_HEADER},1)",
+        f"http-request unset-var({_ID}) unless {{ var({_ID}) -m reg '^{SANE}$' }}",
         f"http-request set-var({_ID}) uuid() unless {{ var({_ID}) -m found }}",
         f"http-request set-header {REQUEST_ID_HEADER} %[var({_ID})]",
     ]

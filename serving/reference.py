@@ -22,6 +22,8 @@ def choose_reference(
     # With the first model of another task begins what no earlier one can be held against.
     if gate.standing == "other_task" and gate.reference_standing is None:
         return target
+    if gate.reference_other_task:
+        return target
     reference = current.reference or current.past
     if reference.version == current.version:
         return target if gate.standing in ("no_worse", "alone") else reference

@@ -54,7 +54,8 @@ class AnsweringModel(Message):
 class ModelInfo(AnsweringModel):
     """The model that answers, and where it comes from. No operating point: it never declines.
 
-    thresholds: where a picture may show several classes, the probability from which each is said.
+    thresholds: where a picture may show several classes, the probability from which each is said;
+    above 1: it never is.
     """
 
     task: str

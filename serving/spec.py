@@ -48,6 +48,7 @@ class GateNumbers(Spec):
     reference_version: int | None = None
     reference_accuracy: float | None = None
     reference_standing: str | None = None
+    reference_other_task: bool = False
     reference_samples: int | None = None
     reference_leaked: int | None = None
     reference_challenger_only: int | None = None

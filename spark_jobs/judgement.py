@@ -89,10 +89,11 @@ def find_chosen_on(spec: EvaluateSpec, task: Task = ONE) -> ChosenOn:
     """What thresholds are chosen on: here, or by the training where there are several labels."""
     # Where the last blocks were trained, too, scores of heads alone are another network's: they
     # choose only where labels need some threshold, and nothing else is there.
-    spared = spec.val_learned and task == SEVERAL
-    folds = bool(spec.out_of_fold_uri) and (spared or not spec.deepened)
+    folds = bool(spec.out_of_fold_uri) and not spec.deepened
     if not spec.val_learned:
         return "folds" if folds and task == SEVERAL else "val"
+    if task == SEVERAL and spec.out_of_fold_uri and spec.deepened:
+        return "heads"
     return "folds" if folds else "nothing"
 
 
@@ -117,17 +118,19 @@ def _evaluate(
 def choose_operating_point(
     spec: EvaluateSpec, evaluation: Evaluation, model_sha256: str
 ) -> OperatingPoint | None:
-    """What the server is told of it; None where nothing was chosen."""
-    if evaluation.declining is None:
+    """What the server is told of it; None where nothing was, or the bundle has it already."""
+    declining = evaluation.declining
+    thresholds = {
+        row.label: row.threshold for row in evaluation.per_class if row.threshold is not None
+    }
+    if evaluation.task == SEVERAL or not (thresholds or declining):
         return None
     return OperatingPoint(
         model_sha256=model_sha256,
         run_id=spec.run_id,
         snapshot_id=spec.snapshot_id,
-        decline_below=evaluation.declining.threshold,
-        class_thresholds={
-            row.label: row.threshold for row in evaluation.per_class if row.threshold is not None
-        },
+        decline_below=declining.threshold if declining else 0.0,
+        class_thresholds=thresholds,
     )
 
 

@@ -189,8 +189,7 @@ class EvaluateSpec(JobSpec):
     features: InputFeatures | None = None
     facts_uri: str = ""
     val_learned: bool = False
-    # Left out where it decides nothing: an attempt from before it existed is still known.
-    deepened: bool = Field(default=False, exclude_if=lambda value: not value)
+    deepened: bool = False
     snapshots_uri: str = ""
     seed: int = 0
     search_uri: str = ""

@@ -138,6 +138,7 @@ def _collect_reference(
         "reference_version": reference.version,
         "reference_accuracy": reference.accuracy,
         "reference_leaked": reference.leaked,
+        "reference_other_task": reference.other_task,
     }
     if comparison is None:
         return found

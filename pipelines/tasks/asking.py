@@ -10,6 +10,7 @@ from pipelines.gate.answer import ANSWER_HOURS, Answer, settle
 from pipelines.gate.audit import record_refusal
 from pipelines.gate.files import read_question, write_answer
 from pipelines.gate.question import write_question
+from pipelines.local.stores import wait_for_stores
 from pipelines.pages import locate_report
 from pipelines.tasks.base import Operator, run_files
 from spark_jobs.spec import EvaluateOutcome
@@ -47,6 +48,8 @@ class AskOperator(Operator, ApprovalOperator):
         """Write the answer down; a no skips all that follows."""
         installation = read_installation()
         publish_addresses(installation)
+        # A machine that has just started takes answers up before its stores are there.
+        wait_for_stores(installation.settings, installation.layout)
         files = run_files(context, installation)
         decision = read_question(files)
         by = event.get("responded_by_user") or {}

@@ -20,7 +20,6 @@ class ErrorForm(NamedTuple):
     word: the error and the request's id → the answer's body.
     """
 
-    api: str
     method: str
     path: str
     word: Callable[[RequestError, str], Message]
@@ -47,10 +46,10 @@ def _word_native(error: RequestError, request_id: str) -> Message:
 
 # The first that fits; the native one words the errors of all paths that no other owns.
 ERROR_FORMS = (
-    ErrorForm("easydl", "", "/ImageClassification$", _word_easydl),
-    ErrorForm("easyedge", "POST", "^/$", _word_easyedge),
-    ErrorForm("open_inference", "", "^/v2(/|$)", _word_open_inference),
-    ErrorForm("native", "", "", _word_native),
+    ErrorForm("", "/ImageClassification$", _word_easydl),
+    ErrorForm("POST", "^/$", _word_easyedge),
+    ErrorForm("", "^/v2(/|$)", _word_open_inference),
+    ErrorForm("", "", _word_native),
 )
 
 

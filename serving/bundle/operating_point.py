@@ -36,10 +36,10 @@ class OperatingPoint(BaseModel):
     """operating_point.json of a bundle, where an evaluation could choose one.
 
     model_sha256: of the network that it was chosen for. run_id, snapshot_id: of the evaluation, and
-    whose train and val sides it chose on. decline_below: of measure_familiarity. class_thresholds:
-    a class's probability for who looks for that one class, of the best F1 or of a precision that
-    was asked for; classes that no score has it for, or without samples there, have none. Answers do
-    not use it.
+    whose train and val sides it chose on. decline_below: of measure_familiarity; 0: it never does.
+    class_thresholds: a class's probability for who looks for that one class, of the best F1 or of a
+    precision that was asked for; classes that no score has it for, or without samples there, have
+    none. Answers do not use it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

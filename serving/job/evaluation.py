@@ -11,7 +11,7 @@ from serving.job.spec import Spec
 
 EVALUATION_FILE = "metrics.json"
 BAD_CASES_FILE = "bad_cases.json"
-ChosenOn = Literal["val", "folds", "nothing"]
+ChosenOn = Literal["val", "folds", "heads", "nothing"]
 
 
 class Interval(Spec):
@@ -152,8 +152,8 @@ class Evaluation(Spec):
     where they are exact. brier: Σ (p - y)² over classes, for two classes half of it. log_loss,
     brier, top_k and calibration are over samples that could be read. min_precision: that the
     classes' thresholds were chosen for; 0: for the best F1. chosen_on: what thresholds were chosen
-    on: the val side, out-of-fold scores of train and val, or nothing, for the model has learned
-    from both and there are no such scores.
+    on: the val side, out-of-fold scores of train and val (heads: of the head alone, though the last
+    blocks were trained, too), or nothing, for the model has learned from both and there are none.
 
     Where a sample may have several labels, accuracy is the share of those whose labels are all
     found and no other is said (subset accuracy); log_loss, brier, calibration and hamming_loss are

@@ -111,8 +111,13 @@ def test_body_may_come_slowly_and_too_slow_is_said_as_servers_say_it(
     # Under the id that it has for the caller the request is in the server's log, too.
     given = {**RAW, "X-Request-ID": "it.came-slowly"}
     assert requests.post(url, send_slowly(), headers=given, timeout=30).ok
-    logs = [one.logs() for one in find_containers(docker_client, deployment=deployment)]
-    assert sum(b"it.came-slowly" in log for log in logs) == 1
+    replicas = find_containers(docker_client, deployment=deployment)
+    # A line is written after its answer, and the engine takes it up when it likes.
+    until = time.monotonic() + 10
+    while not (logged := sum(b"it.came-slowly" in one.logs() for one in replicas)):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert logged == 1
     made = requests.post(url, SMALL_PICTURE, headers=RAW, timeout=30)
     assert made.json()["request_id"] == made.headers["X-Request-ID"]
     with socket.create_connection(("127.0.0.1", urlsplit(url).port), timeout=30) as half:

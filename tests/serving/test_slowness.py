@@ -12,15 +12,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving import publish as publishing
 from serving import slowness
 from serving.app import create_app
-from serving.candidate import check_candidate
+from serving.candidate import check_candidate, say_way_in
 from serving.deploy import deploy
-from serving.desired import read_desired
+from serving.desired import DesiredState, read_desired
 from serving.hosts import Served
 from serving.job.errors import UserError
 from serving.publish import publish
 from serving.slowness import find_slowness
 from serving.smoke import check_sense
-from serving.spec import PublishSpec
+from serving.spec import PublishSpec, Rollout
 from tests.serving.rooms import Room
 from tests.serving.running import run_server
 from tests.serving.tiny import make_nan_network, make_slow_network, plain, write_bundle
@@ -158,3 +158,15 @@ def test_a_first_version_that_is_slow_is_not_told_to_be_promoted(
     monkeypatch.setattr(slowness, "ALONE_SECONDS", 0.0)
     with pytest.raises(UserError, match=r"is the most\. Train with .* in the form\)\.$"):
         deploy(room.register(sign=1))
+
+
+def test_the_way_in_is_one_that_leads_in() -> None:
+    fields = {"image_tag": "boards:2", "bundle_uri": "file:///2"}
+    served = Served(deployment="boards", version=2, **fields)
+    state = DesiredState(deployment="boards", version=1, generation=1, port=1, **fields)
+    promote = "./modelmill promote boards 2 --allow-slow."
+    assert say_way_in(served, state).endswith(f"all the same: {promote}")
+    canary = state.model_copy(update={"rollout": Rollout(canary_percent=10)})
+    wanted = f"./modelmill deploy boards --set canary_percent=0 and then {promote}"
+    assert say_way_in(served, canary).endswith(wanted)
+    assert "promote" not in say_way_in(served, None)

@@ -61,3 +61,21 @@ def test_the_first_of_another_kind_is_what_later_ones_are_held_to() -> None:
             update={"reference_version": 1, "reference_standing": "nearly_as_good"}
         )
         assert choose_reference(current, place(3), held).version == earlier
+
+
+def test_a_reference_of_another_kind_gives_way() -> None:
+    """As after a return by hand: champion and new one are of one kind, and it is not."""
+    form = RunRequest.model_validate({"dataset": "boards", "min_accuracy": 0.5})
+    outcome = EVALUATE.model_copy(update={"reference": OTHER.model_copy(update={"version": 1})})
+    numbers = decide_gate(outcome, form).numbers
+    assert numbers.reference_other_task
+    place = {"image_tag": "", "bundle_uri": "file:///b"}
+    current = DesiredState(
+        deployment="boards",
+        generation=2,
+        port=1,
+        version=2,
+        reference=PastVersion(version=1, **place),
+        **place,
+    )
+    assert choose_reference(current, PastVersion(version=3, **place), numbers).version == 3

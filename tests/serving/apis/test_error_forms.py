@@ -3,6 +3,16 @@
 import pytest
 
 from serving.apis.error_forms import find_form
+from serving.apis.tensor_schemas import InferError
+from serving.request_errors import RequestError
+from serving.schemas import EasyDLError, EasyEdgeError, ErrorResponse
+
+FORMS = {
+    "native": ErrorResponse,
+    "easydl": EasyDLError,
+    "easyedge": EasyEdgeError,
+    "open_inference": InferError,
+}
 
 
 @pytest.mark.parametrize(
@@ -21,4 +31,5 @@ from serving.apis.error_forms import find_form
     ],
 )
 def test_path_belongs_to_one_api(method: str, path: str, api: str) -> None:
-    assert find_form(method, path).api == api
+    said = find_form(method, path).word(RequestError(503, "busy", "Try again."), "id")
+    assert type(said) is FORMS[api]

@@ -140,7 +140,10 @@ def test_train_and_val_labels_are_doubted_out_of_fold(
     assert evaluation.chosen_on == "folds"
     assert [row.threshold for row in evaluation.per_class] == pytest.approx([0.9, 0.9, 0.9])
     # So few samples do not tell what nearly all pictures reach.
-    assert (evaluation.declining, outcome.operating_point_uri) == (None, "")
+    assert evaluation.declining is None
+    point = store.read_model(outcome.operating_point_uri, OperatingPoint)
+    assert point.decline_below == 0
+    assert point.class_thresholds == pytest.approx(dict.fromkeys(CLASSES, 0.9))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,7 @@ def test_train_and_val_labels_are_doubted_out_of_fold(
         (False, False, False, "val", "val"),
         (False, True, True, "val", "val"),
         (True, True, False, "folds", "folds"),
-        (True, True, True, "nothing", "folds"),
+        (True, True, True, "nothing", "heads"),
         (True, False, False, "nothing", "nothing"),
     ],
 )

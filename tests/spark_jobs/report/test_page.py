@@ -172,6 +172,7 @@ def test_thresholds_say_what_they_were_chosen_for(unreached: bool) -> None:
     folds = data.evaluation.model_copy(update={"chosen_on": "folds", "per_class": rows})
     text = render(data.model_copy(update={"evaluation": folds}))
     assert "each by a model that has not learned from it" in text
+    assert "fewer than 59 pictures" in text
     told = f"no score of {first.label} is so precise: there is no threshold"
     assert (told in texts[1]) is unreached
 
