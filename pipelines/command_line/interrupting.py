@@ -1,10 +1,11 @@
 """./modelmill cancel and resume: end a run before its time, and let one go on that ended so."""
 
 import sys
+import time
 
 import click
 
-from pipelines.airflow_api import ENDED_RUN
+from pipelines.airflow_api import ENDED_RUN, AirflowApi, DagRun
 from pipelines.command_line.follow import follow_run
 from pipelines.command_line.output import emit_json, json_option, use_installation
 from pipelines.command_line.runs import EXIT_CODES, require_run, show_result, use_airflow
@@ -12,6 +13,23 @@ from pipelines.results import describe_run, sort_tasks
 from serving.job.errors import UserError
 
 run_argument = click.argument("run_id", metavar="RUN")
+# How often, and how far apart, a cancelled run is looked at again.
+LOOKS, PAUSE_S = 3, 1.0
+
+
+def _fail(api: AirflowApi, run: DagRun) -> DagRun:
+    """Mark it failed until it stays so.
+
+    A scheduler that looks at the run meanwhile finds the tasks after the cancelled one skipped, and
+    writes "success" over the mark.
+    """
+    run = api.fail_run(run)
+    for _ in range(LOOKS):
+        time.sleep(PAUSE_S)
+        run = api.read_run(run)
+        if run.state != "failed":
+            run = api.fail_run(run)
+    return run
 
 
 @click.command()
@@ -24,7 +42,7 @@ def cancel(run_id: str, as_json: bool) -> None:
         run = require_run(api, run_id)
         if run.state in ENDED_RUN:
             raise UserError(f"Run {run_id} has ended already: its state is {run.state}.")
-        run = api.fail_run(run)
+        run = _fail(api, run)
         result = describe_run(api, run, api.list_tasks(run), installation)
     if as_json:
         emit_json(result)
@@ -41,12 +59,13 @@ def resume(run_id: str, wait: bool, as_json: bool) -> None:
     installation = use_installation()
     with use_airflow(installation) as api:
         run = require_run(api, run_id)
-        if run.state != "failed":
+        tasks = sort_tasks(api.list_tasks(run))
+        broken = run.state == "success" and any(task.state == "failed" for task in tasks)
+        if run.state != "failed" and not broken:
             raise UserError(
                 f"Run {run_id} cannot be resumed: its state is {run.state}, and only runs that "
                 "failed or were cancelled go on."
             )
-        tasks = sort_tasks(api.list_tasks(run))
         left = [task.task_id for task in tasks if task.state != "success"]
         if not left:
             raise UserError(f"Run {run_id} cannot be resumed: all of its tasks are done.")

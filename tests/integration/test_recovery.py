@@ -113,12 +113,12 @@ def test_a_run_survives_cancel_and_the_machines_end_and_down_leaves_nothing(
     home = own_stack.settings.home
     form = ["--no-deploy", "--max-trials", "1", "--budget-minutes", "1"]
     run_id = own_stack.json("train", "--dataset", "kept", *form)["run_id"]
-    wait_for(lambda: checkpoints(home), 300)
+    wait_for(lambda: processes_of(home, "training/main.py"), 300)
     own_stack.run("cancel", run_id)
     wait_for(lambda: not processes_of(home, "training/main.py"), 10)
     assert not list_models(own_stack)
     own_stack.run("resume", run_id)
-    wait_for(lambda: processes_of(home, "training/main.py"), 300)
+    wait_for(lambda: checkpoints(home), 300)
     # As the machine's own end: the scheduler, the ranks, the databases, all at once.
     kill_all(processes_of(home))
     wait_for(lambda: not processes_of(home), 30)

@@ -41,7 +41,8 @@ def _choose(rows: list[Row], query: dict[str, list[str]]) -> Row:
 def serve_airflow(rows: list[Row]) -> Iterator[int]:
     """Its port; `rows` may change while it serves.
 
-    A row's `tasks` are its task instances; what is cleared of them stands in its `cleared`.
+    A row's `tasks` are its task instances; what is cleared of them stands in its `cleared`. Its
+    `written_over` is the state that a scheduler gives it once after it was changed.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -59,6 +60,8 @@ def serve_airflow(rows: list[Row]) -> Iterator[int]:
             row = self._find_run()
             row |= self._read()
             self._send(200, row)
+            if (written_over := row.pop("written_over", None)) is not None:
+                row["state"] = written_over
 
         def do_GET(self) -> None:
             signed_in = self.headers["Authorization"] == "Bearer t0ken"
