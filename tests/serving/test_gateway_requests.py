@@ -89,7 +89,8 @@ def test_what_a_dead_server_had_not_read_another_one_answers(
         answers = [one.result(60) for one in asked]
     # Its engine starts it again, and a server that is starting takes long to stop.
     replica.remove(force=True)
-    assert waiting >= 2
+    # The gateway prefers who has less to do: of callers that come apart, one may be the only one.
+    assert waiting >= 1
     assert [one for one in answers if not (one.startswith("200 ") and "bright" in one)] == []
 
 
