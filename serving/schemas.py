@@ -81,6 +81,11 @@ class Prediction(Message):
     labels: tuple[str, ...] = ()
     results: tuple[LabelScore, ...]
 
+    @property
+    def said(self) -> tuple[LabelScore, ...]:
+        """Those results that are among the labels."""
+        return tuple(one for one in self.results if one.label in self.labels)
+
 
 class PredictResponse(Prediction):
     """The answer to one picture."""

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-from pipelines.context import Installation, publish_addresses, read_installation
+from pipelines.context import Installation
 from pipelines.gate.answer import ANSWER_HOURS, Answer, settle
 from pipelines.gate.audit import record_refusal
 from pipelines.gate.files import read_question, write_answer
 from pipelines.gate.question import write_question
-from pipelines.local.stores import wait_for_stores
 from pipelines.pages import locate_report
-from pipelines.tasks.base import Operator, run_files
+from pipelines.tasks.base import Operator, open_installation, run_files
 from spark_jobs.spec import EvaluateOutcome
 
 if TYPE_CHECKING:
@@ -46,10 +45,7 @@ class AskOperator(Operator, ApprovalOperator):
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:
         """Write the answer down; a no skips all that follows."""
-        installation = read_installation()
-        publish_addresses(installation)
-        # A machine that has just started takes answers up before its stores are there.
-        wait_for_stores(installation.settings, installation.layout)
+        installation = open_installation()
         files = run_files(context, installation)
         decision = read_question(files)
         by = event.get("responded_by_user") or {}

@@ -36,6 +36,14 @@ _POLICY = ExceptionRetryPolicy(
 _MENDABLE = (UserError, FormError, DeviceError)
 
 
+def open_installation() -> Installation:
+    """The installation that a task works in, once its stores answer: they may be starting, too."""
+    installation = read_installation()
+    publish_addresses(installation)
+    wait_for_stores(installation.settings, installation.layout)
+    return installation
+
+
 class Operator(BaseOperator):
     """A task of ours."""
 
@@ -47,9 +55,7 @@ class Operator(BaseOperator):
 
     def execute(self, context: "Context") -> Any:
         """Do the work; what a person can mend ends the task at once with its sentence."""
-        installation = read_installation()
-        publish_addresses(installation)
-        wait_for_stores(installation.settings, installation.layout)
+        installation = open_installation()
         try:
             return self.work(context, installation)
         except _MENDABLE as error:

@@ -55,7 +55,7 @@ def make_router(service: Service) -> APIRouter:
             )
         # Of several labels, what is said may stand further down.
         found = service.predict(scores, None if service.is_several else asked.top_num)
-        said = [one for one in found.results if not service.is_several or one.label in found.labels]
+        said = found.said if service.is_several else found.results
         results = tuple(
             EasyDLResult(name=one.label, score=one.score) for one in said[: asked.top_num]
         )

@@ -85,10 +85,10 @@ def make_router(service: Service) -> APIRouter:
         index = {label: number for number, label in enumerate(service.classes)}
         found = service.predict(scores, None)
         if threshold is None and service.is_several:
-            said = [one for one in found.results if one.label in found.labels]
+            said = found.said
         else:
             least = service.threshold if threshold is None else threshold
-            said = [one for one in found.results if one.score >= least]
+            said = tuple(one for one in found.results if one.score >= least)
         results = tuple(
             EasyEdgeResult(confidence=one.score, index=index[one.label], label=one.label)
             for one in said

@@ -16,13 +16,13 @@ def choose_labels(
 
     decline_below: of an operating point; of no meaning where a picture may have several labels.
     """
-    order = np.argsort(-scores, kind="stable")
     if manifest.task == SEVERAL:
+        order = np.argsort(-scores, kind="stable")
         reached = scores >= np.asarray(manifest.thresholds, np.float32)
         return tuple(manifest.classes[place] for place in order if reached[place])
     if find_declined(scores[np.newaxis], decline_below)[0]:
         return ()
-    return (manifest.classes[order[0]],)
+    return (manifest.classes[int(np.argmax(scores))],)
 
 
 def measure_sureness(scores: npt.NDArray[np.float32], manifest: Manifest) -> float:
