@@ -214,6 +214,7 @@ class RunRequest(Form):
             "values_display": {
                 "head": "the head alone",
                 "last_blocks": "the backbone's last block, too, where that is better",
+                "network": "the whole network, too, where that is better",
             },
         },
     )

@@ -87,8 +87,9 @@ class Resolved(Spec):
     """All that decides the weights beside the samples: what a replay trains by.
 
     epochs, patience, min_delta, horizon: of the final training (see training.fit.Fit). ranks,
-    threads: processes, and threads of each. cpu: its name and a hash of its features. start: a head
-    that it went on from. base: of the head that deeper training began with.
+    threads: processes, and threads of each; nodes: machines that the processes ran on. cpu: its
+    name and a hash of its features. start: a head that it went on from. base: of the head that
+    deeper training began with.
     """
 
     recipe: Recipe
@@ -98,6 +99,7 @@ class Resolved(Spec):
     seed: int
     ranks: int
     threads: int
+    nodes: int = 1
     device: Literal["cpu", "gpu"]
     cpu: str
     python: str

@@ -20,11 +20,16 @@ NetworkName = Literal[
 
 
 class GivenWeights(Spec):
-    """A weight file that a user brought. sha256: of the file, which is kept as it was given."""
+    """A weight file that a user brought. sha256: of the file, which is kept as it was given.
+
+    untrained: its numbers are random: the network has learned nothing yet.
+    """
 
     network: NetworkName
     uri: str
     sha256: str
+    # Left out where it is not so: hashes made before it existed still hold.
+    untrained: bool = Field(default=False, exclude_if=lambda value: not value)
 
 
 class BackboneFile(Spec):

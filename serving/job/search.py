@@ -2,12 +2,14 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from serving.job.spec import Spec
 
 SEARCH_FILE = "search.json"
 HeadKind = Literal["linear", "cosine", "mlp"]
 Ended = Literal["max_trials", "budget", "no_gain"]
-Depth = Literal["head", "last_blocks"]
+Depth = Literal["head", "last_blocks", "network"]
 
 
 class Recipe(Spec):
@@ -15,7 +17,9 @@ class Recipe(Spec):
 
     input: name of the backbone with its preprocessing. hidden and dropout: of an MLP's one hidden
     layer. smoothing: share of a label that is spread over all classes. depth: what is trained: the
-    head alone, or the backbone's last blocks, too, from such a head.
+    head alone, or, from such a head, the backbone's last blocks or all of it, too. augmentation:
+    how much pictures are changed at random where the network is trained on them, 0 (not at all) to
+    1; mixup: alpha of the Beta distribution that two pictures are mixed by; 0: they are not.
     """
 
     input: str
@@ -26,6 +30,9 @@ class Recipe(Spec):
     hidden: int = 0
     dropout: float = 0.0
     depth: Depth = "head"
+    # Left out where they decide nothing: what was trained before they existed is still found.
+    augmentation: float = Field(default=0, ge=0, le=1, exclude_if=lambda value: not value)
+    mixup: float = Field(default=0, ge=0, exclude_if=lambda value: not value)
 
 
 class Trial(Spec):
