@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from docker.client import DockerClient
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from serving import environment
@@ -93,7 +93,10 @@ class ContainerHost:
 
     def _wait(self, container: Container, served: Served) -> str:
         """Address of the ready server."""
-        container.reload()
+        try:
+            container.reload()
+        except NotFound:
+            raise ServeError(f"{served.image_tag}: its container was removed") from None
         address = _read_url(container)
         if not address:
             raise ServeError(f"{served.image_tag} ended while starting: {last_words(container)}")
@@ -115,7 +118,9 @@ class ContainerHost:
             self._candidates.discard(str(container.name))
 
     def serve(self, served: Served, port: int) -> None:
-        present = self._find(deployment=served.deployment)
+        # A candidate is another publish's, which may be asking it at this moment.
+        found = self._find(deployment=served.deployment)
+        present = [c for c in found if c.labels[ROLE_LABEL] != "candidate"]
         sides = [served] if served.trial is None else [served, try_beside(served, served.trial)]
         fit = [[c for c in present if _answers(c, s)][: s.replicas] for s in sides]
         fresh: list[list[Container]] = [[] for _ in sides]

@@ -5,19 +5,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 
+from pipelines.command_line.check_runs import Check, run_checks, run_side_by_side, tell
 from pipelines.local import jars, packages
 from pipelines.local.docker_engine import is_engine_wanted
 from pipelines.local.layout import REPO, Layout, read_layout
-from pipelines.local.report import say
 from pipelines.local.second_home import make_environment
 from pipelines.settings import PREFIX, Settings, read_settings
 from serving.job.errors import UserError
@@ -31,17 +28,9 @@ JOB_TESTS = tuple(f"tests/{name}" for name in JOBS)
 INTEGRATION = "tests/integration"
 # Minutes of a small load: beside all others they cost no time.
 SOAK = "tests/serving/test_soak.py"
+LAST_FAILED = ("--last-failed", "--last-failed-no-failures=none")
 # Each run says what its time went to.
 SLOWEST = ("--durations=20", "--durations-min=5")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One program that ends with 0 when all is well; `environment` is added to the others'."""
-
-    title: str
-    argv: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def _list_static(control: Path, jobs: Path) -> list[Check]:
@@ -63,8 +52,11 @@ def _pytest(
     *options: str,
     servers: Mapping[str, str] | None = None,
 ) -> Check:
-    argv = (str(binaries / "python"), "-m", "pytest", "-q", *SLOWEST, *options, *folders)
-    return Check(title, argv, servers or {})
+    # Each its own: they run side by side, and a second try repeats what the first left there.
+    cache = f"cache_dir=.pytest_cache/{title.replace(' ', '-')}"
+    python = str(binaries / "python")
+    argv = (python, "-m", "pytest", "-q", "-o", cache, *SLOWEST, *options, *folders)
+    return Check(title, argv, servers or {}, again=LAST_FAILED)
 
 
 def _list_on_stack(control: Path, jobs: Path, stack: Settings) -> list[list[Check]]:
@@ -89,41 +81,6 @@ def _list_on_stack(control: Path, jobs: Path, stack: Settings) -> list[list[Chec
         ],
         [_pytest("soak", jobs, (SOAK,), servers=servers)],
     ]
-
-
-def _run(checks: Sequence[Check], environment: Mapping[str, str]) -> list[str]:
-    """Run them one after the other; the titles of those that failed."""
-    failed = []
-    for check in checks:
-        say(f"== {check.title} …")
-        begin = time.monotonic()
-        with subprocess.Popen(
-            check.argv,
-            cwd=REPO,
-            env={**environment, **check.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
-            # Line by line, under its name: another stream may write between them.
-            for line in process.stdout or ():
-                say(f"{check.title} | {line.rstrip()}")
-        verdict = "passed" if process.returncode == 0 else f"failed ({process.returncode})"
-        say(f"== {check.title}: {verdict}, {time.monotonic() - begin:.0f} s")
-        if process.returncode:
-            failed.append(check.title)
-    return failed
-
-
-def _run_side_by_side(
-    streams: Sequence[Sequence[Check]], environment: Mapping[str, str]
-) -> list[str]:
-    """Run the streams at the same time: most tests wait for an engine more than they compute."""
-    with ThreadPoolExecutor(len(streams)) as pool:
-        failed = pool.map(lambda checks: _run(checks, environment), streams)
-        return [title for titles in failed for title in titles]
 
 
 @contextmanager
@@ -152,10 +109,10 @@ def test(quick: bool) -> None:
     control, jobs = layout.control / "bin", layout.jobs / "bin"
     outer = {**os.environ, f"{PREFIX}HOME": str(layout.home)}
     small = ("-m", "not integration")
-    failed = _run(_list_static(control, jobs), outer)
-    failed += _run([_pytest("unit tests, control", control, CONTROL[2:], *small)], outer)
+    failed = run_checks(_list_static(control, jobs), outer)
+    failed += run_checks([_pytest("unit tests, control", control, CONTROL[2:], *small)], outer)
     if quick:
-        failed += _run([_pytest("unit tests, jobs", jobs, JOB_TESTS, *small)], outer)
+        failed += run_checks([_pytest("unit tests, jobs", jobs, JOB_TESTS, *small)], outer)
     else:
         missing = packages.find_missing(
             jars_are_there=jars.are_jars_there(layout), engine_is_wanted=is_engine_wanted(settings)
@@ -163,9 +120,10 @@ def test(quick: bool) -> None:
         packages.provide_packages(missing, settings)
         with _use_test_stack(layout) as environment:
             streams = _list_on_stack(control, jobs, read_settings(environment))
-            failed += _run_side_by_side(streams, environment)
+            failed += run_side_by_side(streams, environment)
     if failed:
-        raise UserError(f"Failed: {', '.join(failed)}.")
+        tell(failed)
+        raise UserError(f"Failed: {', '.join(failure.check.title for failure in failed)}.")
     click.echo("Everything passed.")
 
 

@@ -77,6 +77,12 @@ def test_new_version_takes_the_port_over(host: Host, two: tuple[Served, Served])
     assert [(r.version, r.port, r.state) for r in running] == [(2, port, "running")]
 
 
+def test_candidate_of_another_publish_is_left_alone(host: Host, two: tuple[Served, Served]) -> None:
+    with host.candidate(two[1]) as address:
+        host.serve(two[0], find_free_port())
+        check_answers(address, make_samples("dark", "bright"))
+
+
 def test_serving_again_changes_nothing(host: Host, two: tuple[Served, Served]) -> None:
     port = find_free_port()
     host.serve(two[0], port)

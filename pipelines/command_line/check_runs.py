@@ -1,0 +1,109 @@
+"""Run checks: side by side, their output line by line, and what failed once more at the end."""
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from pipelines.local.layout import REPO
+from pipelines.local.report import say
+
+# What pytest ends with where tests failed, and with nothing worse.
+TESTS_FAILED = 1
+# What its output says of a failure: the summary's lines, and what was wrong.
+TELLING = ("FAILED ", "ERROR ", "E   ")
+MOST_TOLD = 60
+
+
+@dataclass(frozen=True)
+class Check:
+    """One program that ends with 0 when all is well; `environment` is added to the others'.
+
+    again: what is added to its argv to repeat only what failed; nothing: it is not repeated.
+    """
+
+    title: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A check that ended with another code than 0, and what it said of that."""
+
+    check: Check
+    code: int
+    told: tuple[str, ...]
+
+
+def run_checks(checks: Sequence[Check], environment: Mapping[str, str]) -> list[Failure]:
+    """Run them one after the other; those that failed."""
+    failures = []
+    for check in checks:
+        say(f"== {check.title} …")
+        begin = time.monotonic()
+        code, told = _run(check, environment)
+        verdict = "passed" if code == 0 else f"failed ({code})"
+        say(f"== {check.title}: {verdict}, {time.monotonic() - begin:.0f} s")
+        if code:
+            failures.append(Failure(check, code, told))
+    return failures
+
+
+def run_side_by_side(
+    streams: Sequence[Sequence[Check]], environment: Mapping[str, str]
+) -> list[Failure]:
+    """Run the streams at the same time: most tests wait for an engine more than they compute.
+
+    Tests that wait for real engines beside others have time limits, which a busy machine may break:
+    what failed is repeated alone, and only what fails again counts. It says so.
+    """
+    with ThreadPoolExecutor(len(streams)) as pool:
+        found = pool.map(lambda checks: run_checks(checks, environment), streams)
+        failures = [failure for failures in found for failure in failures]
+    return [one for failure in failures for one in _try_again(failure, environment)]
+
+
+def _try_again(failure: Failure, environment: Mapping[str, str]) -> list[Failure]:
+    check = failure.check
+    if failure.code != TESTS_FAILED or not check.again:
+        return [failure]
+    tell([failure])
+    alone = replace(
+        check, title=f"{check.title}, once more", argv=(*check.argv, *check.again), again=()
+    )
+    left = run_checks([alone], environment)
+    if not left:
+        say(f"== {check.title}: passed when it ran alone; what is above failed beside others")
+    return left
+
+
+def _run(check: Check, environment: Mapping[str, str]) -> tuple[int, tuple[str, ...]]:
+    """Exit code, and the telling lines of the output."""
+    told: list[str] = []
+    with subprocess.Popen(
+        check.argv,
+        cwd=REPO,
+        env={**environment, **check.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        # Line by line, under its name: another stream may write between them.
+        for line in process.stdout or ():
+            say(f"{check.title} | {line.rstrip()}")
+            if line.startswith(TELLING):
+                told.append(line.rstrip())
+    return process.returncode, tuple(told)
+
+
+def tell(failures: Sequence[Failure]) -> None:
+    """What failed, in short: the output of the others lies between it and the end."""
+    for failure in failures:
+        say(f"== {failure.check.title} failed ({failure.code}):")
+        for line in failure.told[-MOST_TOLD:]:
+            say(f"   {line}")
