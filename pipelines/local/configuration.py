@@ -110,8 +110,14 @@ def _write_airflow_config(settings: Settings, layout: Layout) -> None:
                 "orphaned_tasks_check_interval": "30",
                 "enable_health_check": "False",
             },
-            # The default of 5 s holds a task's slot that long after its end.
-            "workers": {"min_heartbeat_interval": "1"},
+            "workers": {
+                # The default of 5 s holds a task's slot that long after its end.
+                "min_heartbeat_interval": "1",
+                # After the machine's start the scheduler may be up a minute before the API server:
+                # by the defaults a task would use its tries up in half of that.
+                "execution_api_retries": "30",
+                "execution_api_retry_wait_max": "10",
+            },
             "dag_processor": {"refresh_interval": "15", "min_file_process_interval": "15"},
             "usage_data_collection": {"enabled": "False"},
         }

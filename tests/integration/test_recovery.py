@@ -125,14 +125,18 @@ def test_a_run_survives_cancel_and_the_machines_end_and_down_leaves_nothing(
     own_stack.run("up")
     again = own_stack.json("import", str(tmp_path), "--dataset", "kept")
     assert (again["added"], again["already_there"]) == (0, added)
-    state, _ = wait_for(lambda: find_ended(own_stack, run_id), 600)
-    if state == "failed":
-        # Where the machine is slow to start, all tries may fall into that.
-        assert own_stack.json("resume", run_id, "--wait")["state"] == "success"
+    state, reason = wait_for(lambda: find_ended(own_stack, run_id), 600)
+    assert state == "success", "\n".join([reason, *read_tries(home)])
     replayed = own_stack.json("train", "--replay", run_id)
     assert (replayed["same"], replayed["differences"]) == (True, [])
     own_stack.run("down")
     assert processes_of(home) == []
+
+
+def read_tries(home: Path) -> list[str]:
+    """How each try of the training ended."""
+    logs = (home / "log" / "tasks").rglob("task_id=train/*.log")
+    return [f"--- {path.name}\n{path.read_text()[-3000:]}" for path in sorted(logs)]
 
 
 def list_models(stack: Stack) -> list[object]:
