@@ -17,6 +17,7 @@ from serving.job.search import Ended, Search, Trial
 from serving.job.spec import Spec
 from training.progress import SearchLines
 from training.ranks import Ranks
+from training.search.choice import choose
 from training.search.fold_fit import FoldData, FoldFit
 from training.search.folds import Folds, make_folds
 from training.search.space import first_recipes, suggest
@@ -119,6 +120,7 @@ class Searcher:
         key = spec.model_copy(update={"output_uri": ""}).fingerprint()
         warm = find_earlier(spec)
         first = first_recipes(list(self._inputs), None if warm is None else warm.recipe)
+        self._first = first
         # What is near a recipe that did well tells soon whether more is to be found.
         near = len(first) > len(self._inputs)
         self._stale_trials = len(first) - 1 if near else STALE_TRIALS
@@ -143,8 +145,9 @@ class Searcher:
                 continue
             self._run_one(trial)
             if self._ranks.leads:
-                done = [read_trial(trial) for trial in find_finished(self._study)]
-                lines.show(done, _find_best(done), self._seconds())
+                done = find_finished(self._study)
+                best = choose(done, self._first)
+                lines.show([read_trial(trial) for trial in done], best, self._seconds())
         self._ranks.wait()
         told = self._account(ended).model_dump_json() if self._ranks.leads else ""
         return Found.model_validate_json(self._ranks.broadcast(told.encode()))
@@ -213,7 +216,7 @@ class Searcher:
     def _account(self, ended: Ended) -> Found:
         frozen = {trial.number: trial for trial in find_finished(self._study)}
         trials = tuple(read_trial(trial) for trial in frozen.values())
-        best = _find_best(trials)
+        best = choose(list(frozen.values()), self._first)
         if best is None:
             raise UserError(_explain_none(trials, self._spec))
         search = Search(
@@ -225,11 +228,6 @@ class Searcher:
             seconds=self._seconds(),
         )
         return Found(search=search, fitted=read_fit(frozen[best.number]))
-
-
-def _find_best(trials: tuple[Trial, ...] | list[Trial]) -> Trial | None:
-    done = [trial for trial in trials if trial.state == "finished" and trial.allowed]
-    return min(done, key=lambda trial: (trial.loss, trial.number), default=None)
 
 
 def _is_stale(done: list[FrozenTrial], stale_trials: int) -> bool:

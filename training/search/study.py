@@ -19,7 +19,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
+from serving.job.search import Recipe
 from training.checkpoint import explain_disk
+from training.search.space import name_choices
 
 # Epochs at which a trial is compared with the others.
 RUNGS = (3, 6, 12, 24, 48, 96)
@@ -65,7 +67,7 @@ def open_study(path: Path) -> optuna.Study:
         )
 
 
-def begin(path: Path, key: str, first: Sequence[dict[str, Any]]) -> optuna.Study:
+def begin(path: Path, key: str, first: Sequence[Recipe]) -> optuna.Study:
     """Ask for the first recipes, and again for what a killed attempt left unfinished.
 
     One process does this before the others join. A study of another key, which is the hash of all
@@ -80,7 +82,7 @@ def begin(path: Path, key: str, first: Sequence[dict[str, Any]]) -> optuna.Study
     trials = study.get_trials(deepcopy=False)
     if not trials:
         for recipe in first:
-            study.enqueue_trial(recipe)
+            study.enqueue_trial(name_choices(recipe))
     for trial in trials:
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)

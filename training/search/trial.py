@@ -119,8 +119,9 @@ def read_trial(trial: FrozenTrial) -> Trial:
 def read_fit(trial: FrozenTrial) -> Fitted:
     """What was kept of a finished trial's fit."""
     fitted = trial.user_attrs[FITTED]
+    best = fitted["best"] | {"parts": tuple(fitted["best"]["parts"])}
     return Fitted(
-        best=Measured(**fitted["best"]),
+        best=Measured(**best),
         best_epoch=fitted["best_epoch"],
         val_loss=tuple(fitted["val_loss"]),
         val_accuracy=tuple(fitted["val_accuracy"]),

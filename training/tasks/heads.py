@@ -32,12 +32,23 @@ class Head(nn.Layer):
         self.recipe, self.scaling = recipe, scaling
         self._copies = (copies,) if copies else ()
         self._chance = np.random.default_rng([seed, 1])
-        self._shift = paddle.to_tensor(scaling.mean.astype(np.float32))
+        self._shift = paddle.to_tensor(scaling.mean.astype(np.float32).reshape(1, -1))
 
     def scale(self, features: paddle.Tensor) -> paddle.Tensor:
         """[…, n, d] → the same, about as far from 0 as 1."""
         scaled: paddle.Tensor = (features - self._shift) * (1 / self.scaling.deviation)
         return scaled
+
+    def combine(
+        self, features: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor
+    ) -> paddle.Tensor:
+        """A linear layer on scaled features […, n, d] → […, n, k].
+
+        It is the weights that are scaled: they are fewer than the features of a batch.
+        """
+        folded = weight * (1 / self.scaling.deviation)
+        combined: paddle.Tensor = features @ folded + (bias - self._shift @ folded)
+        return combined
 
     def add_weight(self, rows: int, columns: int, deviation: float) -> paddle.Tensor:
         """A matrix [copies, rows, columns], the same for every copy; 0 where deviation is."""
@@ -79,8 +90,7 @@ class Linear(Head):
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         """See TaskModel.make_head."""
-        outputs: paddle.Tensor = self.scale(features) @ self.weight + self.bias
-        return outputs
+        return self.combine(features, self.weight, self.bias)
 
     def freeze(self) -> Layers:
         """See Head."""
@@ -161,8 +171,8 @@ class Perceptron(Head):
 
     def forward(self, features: paddle.Tensor) -> paddle.Tensor:
         """See TaskModel.make_head."""
-        hidden = self.scale(features) @ self.weight + self.bias
-        hidden = self.dropout(nn.functional.relu(hidden))
+        hidden = nn.functional.relu(self.combine(features, self.weight, self.bias))
+        hidden = self.dropout(hidden)
         outputs: paddle.Tensor = hidden @ self.output_weight + self.output_bias
         return outputs
 

@@ -58,13 +58,15 @@ class Measured:
 
     loss: mean loss once the outputs are divided by the temperature, which is the one that makes
     it smallest (Guo et al. 2017, section 4.2). error: its standard error. accuracy: share of the
-    samples that all is right of.
+    samples that all is right of. parts: losses of the samples, or of equal parts of them, in their
+    order.
     """
 
     loss: float
     error: float
     accuracy: float
     temperature: float
+    parts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

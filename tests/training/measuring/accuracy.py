@@ -8,33 +8,36 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import paddle
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score
 
 from serving.job.search import Depth
+from tests.training.measuring.baselines import (
+    FROZEN,
+    HAND_SET,
+    HAND_SET_INPUT,
+    Answers,
+    find_gains,
+    fit_frozen,
+)
 from tests.training.measuring.features import Table, compute_features, make_table
+from tests.training.measuring.heads_on_ranks import make_samples
 from tests.training.measuring.pictures import read_cells, read_digits, read_photos
 from training.deepen import find_deepest, split_network
 from training.ranks import Ranks
 from training.search.folds import make_folds
 from training.search.search import Material
 from training.spec import TrainSpec
-from training.tasks.protocol import Integers, Samples, load_task
+from training.tasks.protocol import Integers, load_task
 from training.vectors import Vectors
 from training.winner import Winner
 
 ALONE = Ranks(rank=0, size=1, device="cpu")
 PER_CLASS = (5, 10, 20, 50)
-# Baselines: name → input, and scikit-learn's C of a logistic regression on its frozen features.
-BASELINES = {
-    "Lite0 squashed + linear": ("efficientnet-lite0 squash", 1.0),
-    "Lite1 crop + LR C=0.01": ("efficientnet-lite1 crop", 0.01),
-}
 
 
 class Given(Vectors):
@@ -42,7 +45,7 @@ class Given(Vectors):
 
     def __init__(self, table: Table, rows: Integers) -> None:
         self.inputs = {given.name: given for given in table.inputs}
-        self._read = {name: matrix[rows] for name, matrix in table.matrices.items()}
+        self._read = {name: table.matrices[name][rows] for name in self.inputs}
 
 
 def search(table: Table, rows: Integers, seed: int, options: argparse.Namespace) -> Winner:
@@ -50,17 +53,10 @@ def search(table: Table, rows: Integers, seed: int, options: argparse.Namespace)
     labels = [table.pictures[row].label for row in rows]
     classes = tuple(sorted(set(labels)))
     places = {name: place for place, name in enumerate(classes)}
-    count = len(rows)
     targets = np.array([places[label] for label in labels], np.int64)
-    samples = Samples(
-        sha256=tuple(map(str, rows)),
-        targets=targets,
-        strata=targets,
-        val=np.array([table.pictures[row].side == "val" for row in rows]),
-        groups=np.arange(count),
-        weights=np.ones(count, np.float32),
-        repeats=np.ones(count, np.int64),
-    )
+    samples = make_samples(targets)
+    val = np.array([table.pictures[row].side == "val" for row in rows])
+    samples = replace(samples, val=val)
 
     def read_contents(wanted: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         return ((place, table.pictures[rows[place]].content) for place in wanted)
@@ -90,40 +86,41 @@ def search(table: Table, rows: Integers, seed: int, options: argparse.Namespace)
 def compare(
     table: Table, rows: Integers, seed: int, options: argparse.Namespace
 ) -> dict[str, object]:
-    """One searched model and both baselines, on the test side."""
+    """One searched model and what it is compared with, on the test side."""
     test = np.array([i for i, one in enumerate(table.pictures) if one.side == "test"])
     labels = np.array([one.label for one in table.pictures])
-    classes = np.array(sorted(set(labels[rows])))
     started = time.monotonic()
     winner = search(table, rows, seed, options)
     taken = time.monotonic() - started
+    searched = ask(winner, table, rows, test)
     chosen = winner.found.search.chosen.recipe
-    head, tail = split_network(winner.trained.head)
-    features = table.matrices[chosen.input][test]
-    if tail is not None:
-        features = compute_features([table.pictures[row] for row in test], winner.given, tail)
-    outputs = head(paddle.to_tensor(features)).numpy()
     found: dict[str, object] = {
         "recipe": f"{chosen.input}, {chosen.head}",
         "depth": chosen.depth,
         "trials": len(winner.found.search.trials),
         "ended": winner.found.search.ended_because,
         "seconds": round(taken, 1),
-        **_judge("", labels[test], classes[outputs.argmax(axis=1)]),
+        **searched.judge(""),
     }
-    for name, (given, strength) in BASELINES.items():
-        matrix = table.matrices[given]
-        model = LogisticRegression(C=strength, max_iter=5_000)
-        model.fit(matrix[rows], labels[rows])
-        found |= _judge(f"{name}: ", labels[test], model.predict(matrix[test]))
+    others = {name: fit_frozen(name, table, rows, labels, test) for name in FROZEN}
+    # No more time than the search had: early stopping ends it long before.
+    alone = replace(table, inputs=tuple(g for g in table.inputs if g.name == HAND_SET_INPUT))
+    single = argparse.Namespace(trials=1, deepest="head", seconds=taken)
+    others[HAND_SET] = ask(search(alone, rows, seed, single), table, rows, test)
+    for name, other in others.items():
+        found |= {**other.judge(name), **find_gains(name, searched, other)}
     return found
 
 
-def _judge(prefix: str, labels: object, predicted: object) -> dict[str, object]:
-    return {
-        f"{prefix}accuracy": round(float(accuracy_score(labels, predicted)), 4),
-        f"{prefix}macro_f1": round(float(f1_score(labels, predicted, average="macro")), 4),
-    }
+def ask(winner: Winner, table: Table, rows: Integers, test: Integers) -> Answers:
+    """What the trained model says of the test pictures."""
+    head, tail = split_network(winner.trained.head)
+    features = table.matrices[winner.given.name][test]
+    if tail is not None:
+        features = compute_features([table.pictures[row] for row in test], winner.given, tail)
+    labels = np.array([one.label for one in table.pictures])
+    outputs = head(paddle.to_tensor(features)).numpy()
+    return Answers(labels[test], np.unique(labels[rows])[outputs.argmax(axis=1)])
 
 
 def draw_few(table: Table, per_class: int, seed: int) -> Integers:
