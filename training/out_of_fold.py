@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import paddle
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serving.job import store
 from serving.job.search import Search, Trial
-from training.search.fold_fit import FoldData, FoldFit
+from training.search.fold_fit import FoldData, FoldFit, scale_all
 from training.search.folds import deal_all
 from training.search.search import Material
 from training.spec import TrainSpec
@@ -103,8 +102,7 @@ def score_out_of_fold(
     data = FoldData(
         samples=samples,
         folds=folds,
-        features=paddle.to_tensor(material.vectors[name]),
-        scaling=material.find_scaling(name),
+        features=scale_all(material.vectors[name], material.find_scaling(name)),
         classes=len(spec.classes),
     )
     fit = FoldFit(data, task, head.recipe, spec.seed)

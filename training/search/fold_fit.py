@@ -20,13 +20,19 @@ MOST_AT_ONCE = 1 << 14
 
 @dataclass(frozen=True)
 class FoldData:
-    """What every trial on one input shares."""
+    """What every trial on one input shares. features: scaled, [n, d]."""
 
     samples: Samples
     folds: Folds
     features: paddle.Tensor
-    scaling: Scaling
     classes: int
+
+
+def scale_all(matrix: Floats, scaling: Scaling) -> paddle.Tensor:
+    """Features [n, d] as a head makes them of raw ones, once for all steps of all trials."""
+    shift = paddle.to_tensor(scaling.mean.astype(np.float32))
+    scaled: paddle.Tensor = (paddle.to_tensor(matrix) - shift) * (1 / scaling.deviation)
+    return scaled
 
 
 class FoldFit:
@@ -36,7 +42,8 @@ class FoldFit:
         self._data, self._task, self._recipe, self._seed = data, task, recipe, seed
         paddle.seed(seed)
         folds = data.folds.folds
-        self._head = task.make_head(recipe, data.scaling, data.classes, len(folds), seed)
+        unscaled = Scaling.leave(data.features.shape[1])
+        self._head = task.make_head(recipe, unscaled, data.classes, len(folds), seed)
         self._optimizer = make_optimizer(self._head, recipe)
         self._batch_size = choose_batch_size(len(data.folds.learned))
         self._epoch = 0
@@ -56,7 +63,8 @@ class FoldFit:
             losses = self._task.find_losses(outputs, targets, self._recipe)
             (losses * paddle.to_tensor(share.astype(np.float32))).sum().backward()
             self._optimizer.step()
-            self._optimizer.clear_grad()
+            # Gradients made anew cost less than old ones set to 0.
+            self._optimizer.clear_grad(set_to_zero=False)
         self._epoch += 1
 
     def measure(self) -> Measured:

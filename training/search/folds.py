@@ -1,10 +1,10 @@
 """Which samples a trial learns from, and which it is judged by."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
+from training.search.dealing import deal_groups
 from training.tasks.protocol import Floats, Integers, Samples
 
 # Below this, one mistake more or less moves the accuracy by half a point: too few to choose by.
@@ -70,20 +70,14 @@ def deal_all(samples: Samples, seed: int) -> Folds:
 
 
 def _deal(samples: Samples, seed: int) -> list[tuple[Integers, Integers]]:
-    # A second to import; ranks that follow need it only where the val side is small.
-    from sklearn.model_selection import StratifiedGroupKFold
-
     groups_per_class = [
         len(np.unique(samples.groups[samples.strata == stratum]))
         for stratum in np.unique(samples.strata)
     ]
     count = int(np.clip(min(groups_per_class), 2, MOST_FOLDS))
-    dealer = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # A class with fewer samples than folds is missing in some: nothing can be done about it.
-        warnings.filterwarnings("ignore", "The least populated class")
-        dealt = list(dealer.split(samples.strata, samples.strata, samples.groups))
-    return [(train, held) for train, held in dealt if len(held) and len(train)]
+    dealt = deal_groups(samples.strata, samples.groups, count, seed)
+    both = [(np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)) for fold in range(count)]
+    return [(train, held) for train, held in both if len(held) and len(train)]
 
 
 def _treat_alike(samples: Samples) -> tuple[Floats, Integers]:

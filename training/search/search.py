@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-import paddle
 from optuna.trial import FrozenTrial, TrialState
 
 from serving.job.errors import UserError
@@ -18,7 +17,7 @@ from serving.job.spec import Spec
 from training.progress import SearchLines
 from training.ranks import Ranks
 from training.search.choice import choose
-from training.search.fold_fit import FoldData, FoldFit
+from training.search.fold_fit import FoldData, FoldFit, scale_all
 from training.search.folds import Folds, make_folds
 from training.search.space import first_recipes, suggest
 from training.search.study import ask, begin, count_begun, find_finished, open_study
@@ -179,8 +178,7 @@ class Searcher:
             self._data[name] = FoldData(
                 samples=self._material.samples,
                 folds=self._material.folds,
-                features=paddle.to_tensor(self._material.vectors[name]),
-                scaling=self._material.find_scaling(name),
+                features=scale_all(self._material.vectors[name], self._material.find_scaling(name)),
                 classes=len(self._spec.classes),
             )
         return self._data[name]

@@ -31,11 +31,14 @@ class Head(nn.Layer):
         super().__init__()
         self.recipe, self.scaling = recipe, scaling
         self._copies = (copies,) if copies else ()
+        self._changes = scaling.changes
         self._chance = np.random.default_rng([seed, 1])
         self._shift = paddle.to_tensor(scaling.mean.astype(np.float32).reshape(1, -1))
 
     def scale(self, features: paddle.Tensor) -> paddle.Tensor:
         """[…, n, d] → the same, about as far from 0 as 1."""
+        if not self._changes:
+            return features
         scaled: paddle.Tensor = (features - self._shift) * (1 / self.scaling.deviation)
         return scaled
 

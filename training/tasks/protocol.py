@@ -51,6 +51,16 @@ class Scaling:
     mean: npt.NDArray[np.float64]
     deviation: float
 
+    @classmethod
+    def leave(cls, width: int) -> "Scaling":
+        """Of features that are scaled already."""
+        return cls(np.zeros(width), 1.0)
+
+    @property
+    def changes(self) -> bool:
+        """Whether scaled features are others."""
+        return self.deviation != 1 or bool(self.mean.any())
+
 
 @dataclass(frozen=True)
 class Measured:

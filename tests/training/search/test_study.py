@@ -3,6 +3,8 @@
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from training.search.space import first_recipes
 from training.search.study import ask, begin, find_finished
 
@@ -27,3 +29,15 @@ def test_lock_of_a_killed_process_does_not_hold_up_the_next(tmp_path: Path) -> N
     opening.join(PATIENCE_S)
     assert found == [0.5]
     assert not lock.is_symlink()
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 9 + b"\n", b'{"op_code":', b"\0" * 9])
+def test_what_a_power_cut_damaged_is_done_again(tmp_path: Path, damage: bytes) -> None:
+    path, first = tmp_path / "study.log", first_recipes(["one crop"], None)
+    study = begin(path, KEY, first)
+    study.tell(ask(study, 0, 0), 0.5)
+    whole = path.read_bytes()
+    path.write_bytes(whole + damage + whole[:100])
+    study = begin(path, KEY, first)
+    study.tell(ask(study, 0, 0), 0.25)
+    assert [trial.value for trial in find_finished(begin(path, KEY, first))] == [0.5, 0.25]

@@ -4,7 +4,9 @@ import pytest
 
 from serving.job.search import Recipe
 from tests.training.tasks.pooling import SCALING
+from training.search.fold_fit import scale_all
 from training.tasks.heads import Cosine, CosineWithBias, Linear, Perceptron
+from training.tasks.protocol import Scaling
 
 Kind = type[Linear | Cosine | Perceptron]
 
@@ -21,3 +23,19 @@ def test_copies_are_alike_and_as_one_alone(kind: Kind) -> None:
         found = three(paddle.to_tensor(np.stack([features] * 3))).numpy()
     for copy in found:
         np.testing.assert_allclose(copy, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Linear, Cosine, CosineWithBias, Perceptron])
+def test_features_scaled_once_give_the_same_bits(kind: Kind) -> None:
+    recipe = Recipe(input="", hidden=5)
+    features = np.random.default_rng(3).normal(size=(7, 3)).astype(np.float32)
+    raw = kind(recipe, SCALING, 4, 0, 7)
+    scaled = kind(recipe, Scaling.leave(3), 4, 0, 7)
+    for head in (raw, scaled):
+        head.eval()
+        for parameter in head.parameters():
+            parameter.set_value(np.full(parameter.shape, 0.3, np.float32))
+    with paddle.no_grad():
+        expected = raw(paddle.to_tensor(features)).numpy()
+        found = scaled(scale_all(features, SCALING)).numpy()
+    assert np.array_equal(found, expected)
