@@ -22,7 +22,8 @@ from training.export import read_backbone
 from training.fit import Fit, Rows, Trained
 from training.head_weights import copy_weights
 from training.loop import IsOver, Trainer, train_head
-from training.maps import PATTERN, open_maps
+from training.maps import MAPS_PATTERN, open_maps
+from training.pictures import PICTURES_PATTERN
 from training.ranks import Ranks
 from training.resolved import resolve
 from training.search.folds import Folds
@@ -252,6 +253,7 @@ def split_network(network: nn.Layer) -> tuple[nn.Layer, Arrays | None]:
 
 
 def clear_scratch(folder: Path) -> None:
-    """Remove a training's maps and its clock, and what a killed attempt left of them."""
-    for file in (*folder.glob(PATTERN), *folder.glob(CLOCK_PATTERN)):
-        file.unlink(missing_ok=True)
+    """Remove a training's maps, pictures and clock, and what a killed attempt left of them."""
+    for pattern in (MAPS_PATTERN, PICTURES_PATTERN, CLOCK_PATTERN):
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""Pixels that the ranks decode together, once."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.bundle import codec
+from serving.bundle.codec import Pixels
+from serving.bundle.manifest import Preprocessing
+from serving.job.inputs import InputFeatures
+from tests.training.conftest import MakeSpec, make_input
+from tests.training.fitting import ALONE, material_of
+from training.deepen import clear_scratch
+from training.pictures import open_pictures
+from training.ranks import Ranks
+from training.search.search import Material
+
+SMALL = Preprocessing(size=32)
+
+
+@dataclass(frozen=True)
+class Beside(Ranks):
+    """A rank that is a thread: it waits for the others, who see the same folder."""
+
+    barrier: threading.Barrier
+
+    def wait(self) -> None:
+        self.barrier.wait(timeout=60)
+
+    def broadcast(self, content: bytes) -> bytes:
+        # That nothing is there yet is all that is ever asked.
+        self.wait()
+        return content
+
+
+@pytest.fixture
+def material(make_spec: MakeSpec) -> Material:
+    return material_of(make_spec())
+
+
+class Reader:
+    """Reads a snapshot's pictures, and notes which; ends with an error where it is told to."""
+
+    def __init__(self, material: Material, breaks_at: int = -1) -> None:
+        self.material, self.breaks_at, self.read = material, breaks_at, list[int]()
+
+    def __call__(self, places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        assert self.material.contents
+        for place, content in self.material.contents(places):
+            if len(self.read) == self.breaks_at:
+                raise KeyboardInterrupt
+            self.read.append(place)
+            yield place, content
+
+
+def open_all(reader: Reader, folder: Path, ranks: Ranks = ALONE, **changes: object) -> Pixels:
+    given: InputFeatures = make_input(folder).model_copy(
+        update={"preprocessing": SMALL.model_copy(update=changes)}
+    )
+    sha256 = reader.material.samples.sha256
+    return open_pictures(given, sha256=sha256, contents=reader, ranks=ranks, folder=folder)
+
+
+def test_pictures_are_those_that_the_server_would_see(material: Material, tmp_path: Path) -> None:
+    reader = Reader(material)
+    pictures = open_all(reader, tmp_path)
+    count = len(material.samples)
+    assert isinstance(pictures, np.memmap)
+    assert (pictures.shape, pictures.dtype) == ((count, 32, 32, 3), np.uint8)
+    assert sorted(reader.read) == list(range(count))
+    assert material.contents
+    for place, content in material.contents(range(count)):
+        np.testing.assert_array_equal(pictures[place], codec.prepare(content, SMALL))
+
+
+def test_a_retry_decodes_nothing_again_but_what_is_fitted_otherwise(
+    material: Material, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        open_all(Reader(material, breaks_at=5), tmp_path)
+    first, again, other = (Reader(material) for _ in range(3))
+    pictures = open_all(first, tmp_path)
+    assert len(first.read) == len(material.samples)
+    np.testing.assert_array_equal(open_all(again, tmp_path), pictures)
+    assert not again.read
+    assert not np.array_equal(open_all(other, tmp_path, resize="squash"), pictures)
+    assert len(other.read) == len(material.samples)
+    assert list(tmp_path.iterdir())
+    clear_scratch(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ranks_share_the_work(material: Material, tmp_path: Path) -> None:
+    barrier, readers = threading.Barrier(2), [Reader(material) for _ in range(2)]
+    ranks = [Beside(rank, 2, "cpu", barrier) for rank in range(2)]
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda i: open_all(readers[i], tmp_path / "two", ranks[i]), range(2)))
+    shares = [set(reader.read) for reader in readers]
+    assert shares == [set(range(rank, len(material.samples), 2)) for rank in range(2)]
+    for pictures in both:
+        np.testing.assert_array_equal(pictures, open_all(Reader(material), tmp_path / "one"))
