@@ -49,6 +49,9 @@ class Head(nn.Layer):
 
         It is the weights that are scaled: they are fewer than the features of a batch.
         """
+        if not self._changes:
+            plain: paddle.Tensor = features @ weight + bias
+            return plain
         folded = weight * (1 / self.scaling.deviation)
         combined: paddle.Tensor = features @ folded + (bias - self._shift @ folded)
         return combined
