@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.training.measuring.features import make_table
-from tests.training.measuring.heads_on_ranks import CLASSES, EPOCHS, TRIALS, Asked
+from tests.training.measuring.heads_on_ranks import CLASSES, EPOCHS, Asked
 from tests.training.measuring.pictures import read_photos
 
 SCRIPT = Path(__file__).with_name("heads_on_ranks.py")
@@ -78,8 +78,7 @@ def main() -> int:
                 work.mkdir(parents=True, exist_ok=True)
                 write_photos(options.photos, folder, work)
                 found = run_ranks("search", folder, ranks)
-                line = {"trials": TRIALS}
-                print(json.dumps({"benchmark": "heads", **line, **found}), flush=True)
+                print(json.dumps({"benchmark": "heads", **found}), flush=True)
     return 0
 
 
