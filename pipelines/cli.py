@@ -32,6 +32,7 @@ COMMANDS = {
     "stages": "pipelines.command_line.stages:stages",
     "stage": "pipelines.command_line.stages:stage",
     "train": "pipelines.command_line.runs:train",
+    "node": "pipelines.command_line.node:node",
     "cancel": "pipelines.command_line.interrupting:cancel",
     "resume": "pipelines.command_line.interrupting:resume",
     "approve": "pipelines.command_line.answers:approve",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.devices import Devices
 from pipelines.local.layout import LOCAL_CONF, REPO, Layout
+from pipelines.nodes.place import Place
 from serving.job.spec import JobSpec
 
 # Short jobs: the C1 compiler and the serial collector start Spark a third sooner.
@@ -142,10 +143,20 @@ def _spark_options(
 
 
 def train_command(
-    layout: Layout, spec: JobSpec, *, devices: Devices, log_folder: Path, threads: int = 1
+    layout: Layout,
+    spec: JobSpec,
+    *,
+    devices: Devices,
+    log_folder: Path,
+    threads: int = 1,
+    place: Place | None = None,
 ) -> Command:
-    """paddle.distributed.launch of training/main.py, one process per device."""
-    argv = [str(_python(layout)), "-m", "paddle.distributed.launch"]
+    """paddle.distributed.launch of training/main.py, one process per device.
+
+    place: this machine's among those that train together; None where it is the only one.
+    """
+    module = "paddle.distributed.launch" if place is None else "training.launch"
+    argv = [str(_python(layout)), "-m", module]
     environment = {
         # One thread per rank: training is one core whatever the threads, and more of them only
         # take the other ranks' cores.
@@ -155,6 +166,15 @@ def train_command(
         # Advice to people who compile operators of their own.
         "PYTHONWARNINGS": "ignore:No ccache found",
     }
+    if place is not None:
+        argv += ["--master", place.master, "--nnodes", str(place.nodes)]
+        argv += ["--rank", str(place.node), "--job_id", place.job]
+        environment |= {
+            "POD_IP": place.address,
+            # Otherwise by what the machine's own name resolves to: often 127.0.1.1.
+            "GLOO_SOCKET_IFNAME": place.interface,
+            "NCCL_SOCKET_IFNAME": place.interface,
+        }
     argv += ["--nproc_per_node", str(devices.ranks)]
     if devices.kind == "cpu":
         # Hides every card, and still has the one entry a process that the launcher looks up.

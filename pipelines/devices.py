@@ -41,6 +41,13 @@ def has_cuda_build(jobs_environment: Path) -> bool:
     return any(jobs_environment.glob("lib/python3*/site-packages/paddlepaddle_gpu-*.dist-info"))
 
 
+def find_paddle(jobs_environment: Path) -> str:
+    """Version of Paddle in the jobs' environment, of either build; empty where there is none."""
+    pattern = "lib/python3*/site-packages/paddlepaddle*.dist-info"
+    found = sorted(path.name for path in jobs_environment.glob(pattern))
+    return found[-1].removesuffix(".dist-info").partition("-")[2] if found else ""
+
+
 def count_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0))

@@ -60,6 +60,13 @@ class Settings(BaseModel):
         pattern="^(yes|no)$",
         description="yes or no: keep a JVM for Spark jobs on this machine",
     )
+    train_nodes: int = Field(
+        default=1, ge=1, le=64, description="Machines that a training runs on, this one included"
+    )
+    train_master: str = Field(
+        default="",
+        description="Where the others meet this one, HOST:PORT; needed for more than one machine",
+    )
     docker_host: str = Field(
         default="", description="Docker engine; default: the one that answers, else our own"
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.code import write_archive
+from pipelines.code import code_version, write_archive
 from pipelines.commands import (
     Command,
     SparkMaster,
@@ -15,8 +15,11 @@ from pipelines.commands import (
     warm_command,
 )
 from pipelines.context import Installation, RunFiles
-from pipelines.devices import choose_devices, count_cores, has_cuda_build
+from pipelines.devices import choose_devices, count_cores, find_paddle, has_cuda_build
 from pipelines.gate.files import ASK, GATE, read_decision
+from pipelines.local.environment import bypass_proxy
+from pipelines.nodes.board import Call
+from pipelines.nodes.place import MASTER_SETTING, NODES_SETTING, Place, find_place
 from pipelines.plan import (
     RunPlan,
     build_image_spec,
@@ -26,6 +29,7 @@ from pipelines.plan import (
     train_spec,
 )
 from pipelines.warm_spark.lending import KINDS, borrow_command, make_fingerprint
+from serving.job.errors import UserError
 from serving.job.spec import JobSpec, Spec
 from serving.spec import BuildImageOutcome, DeployOutcome
 from spark_jobs.spec import EtlOutcome, EvaluateOutcome
@@ -100,15 +104,57 @@ def submit_spark(spec: JobSpec, around: Surroundings) -> Command:
     return borrow_command(layout, command, fingerprint)
 
 
-def launch_training(spec: JobSpec, around: Surroundings) -> Command:
-    """paddle.distributed.launch, one process per device; raises DeviceError."""
+def launch_training(spec: JobSpec, around: Surroundings, place: Place | None = None) -> Command:
+    """paddle.distributed.launch, one process per device; raises DeviceError, UserError.
+
+    place: this machine's; by default the first of those that the settings name.
+    """
     if not isinstance(spec, TrainSpec):
         raise TypeError(f"{type(spec).__name__} is no training")
     layout = around.installation.layout
     devices = choose_devices(spec.devices, around.gpus, has_cuda_build(layout.jobs), count_cores())
     attempt = Path(spec.output_uri).name
     log_folder = local_folder(spec.scratch_uri) / "ranks" / attempt
-    return train_command(layout, spec, devices=devices, log_folder=log_folder)
+    place = place or find_first_place(spec, around.installation)
+    command = train_command(layout, spec, devices=devices, log_folder=log_folder, place=place)
+    if place is None:
+        return command
+    host = place.master.partition(":")[0]
+    direct = bypass_proxy(around.installation.job_environment(), host)
+    return command.model_copy(update={"environment": command.environment | direct})
+
+
+def find_first_place(spec: TrainSpec, installation: Installation) -> Place | None:
+    """This machine's place, the first; None where the settings name no others. UserError."""
+    settings = installation.settings
+    if settings.train_nodes == 1:
+        return None
+    if not settings.train_master:
+        raise UserError(
+            f"{NODES_SETTING} is {settings.train_nodes}, but {MASTER_SETTING} is empty: it must "
+            "be HOST:PORT, an address of this machine that the others reach, and a free port."
+        )
+    return find_place(settings.train_master, nodes=settings.train_nodes, node=0, job=name_job(spec))
+
+
+def name_job(spec: TrainSpec) -> str:
+    """Name of one attempt's training, the same on every machine."""
+    return f"{spec.run_id}-{Path(spec.output_uri).name}"
+
+
+def make_call(spec: TrainSpec, around: Surroundings) -> Call:
+    """What the other machines are asked."""
+    installation = around.installation
+    jobs = installation.layout.jobs
+    devices = choose_devices(spec.devices, around.gpus, has_cuda_build(jobs), count_cores())
+    return Call(
+        nodes=installation.settings.train_nodes,
+        kind=devices.kind,
+        code_version=code_version(),
+        paddle=find_paddle(jobs),
+        webhdfs=installation.settings.webhdfs_address,
+        spec=spec,
+    )
 
 
 def run_serving(spec: JobSpec, around: Surroundings) -> Command:

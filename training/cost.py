@@ -29,6 +29,8 @@ class Meter:
             time.monotonic() - self.started if ranks.device == "gpu" else 0.0,
             used.ru_maxrss * MAXRSS_UNIT / 1e6,
         )
+        # The leading rank has scored out of fold meanwhile.
+        ranks.wait()
         every = ranks.sum(mine)
         return Cost(
             cpu_seconds=round(float(every[:, 0].sum()), 1),

@@ -1,7 +1,6 @@
 """After the search: the backbone's last blocks, trained from the winning head on all ranks."""
 
 import copy
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +44,6 @@ LEAST_PASSES = 1.0 + LEAST_EPOCHS
 TIMED_STEPS = 3
 # Of what a picture to learn from takes.
 SHARE_OF_JUDGING = 0.4
-NODES_VARIABLE = "PADDLE_NNODES"
 
 
 class Deep(nn.Layer):
@@ -81,7 +79,7 @@ def _is_promising(spec: TrainSpec, ranks: Ranks, material: Material, winner: Win
     if spec.deepest == "head" or material.contents is None or winner.resolved.start is not None:
         return False
     # Maps lie on one machine's disk; on cards the whole network would be trained.
-    if ranks.device != "cpu" or int(os.environ.get(NODES_VARIABLE, "1").split(":")[0]) > 1:
+    if ranks.device != "cpu" or ranks.nodes > 1:
         return False
     if not has_gain_in_sight(material.folds, winner.found.fitted.best.accuracy):
         return False

@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.job.errors import UserError
-from serving.job.main import parse_spec, run_job
+from serving.job.errors import ServiceError, UserError
+from serving.job.main import SERVICE_ERROR_EXIT_CODE, parse_spec, run_job
 from training.spec import (
     TRAINING_SPEC,
     ExportBackboneOutcome,
@@ -35,9 +35,11 @@ def run(
         from training.replay import replay
 
         return replay(spec)
+    from training.ranks import explain_loss
     from training.train import lead
 
-    return lead(spec)
+    with explain_loss():
+        return lead(spec)
 
 
 def run_beside(spec: TrainSpec | ReplaySpec | ExportBackboneSpec) -> int:
@@ -47,10 +49,15 @@ def run_beside(spec: TrainSpec | ReplaySpec | ExportBackboneSpec) -> int:
     launcher end rank 0 before it has written the sentence down.
     """
     if isinstance(spec, TrainSpec):
+        from training.ranks import explain_loss
         from training.train import follow
 
-        with contextlib.suppress(UserError):
-            follow(spec)
+        try:
+            with contextlib.suppress(UserError), explain_loss():
+                follow(spec)
+        except ServiceError as error:
+            print(f"ERROR: {error}", file=sys.stderr, flush=True)
+            return SERVICE_ERROR_EXIT_CODE
     if isinstance(spec, ReplaySpec):
         from training.replay import replay
 

@@ -1,24 +1,50 @@
-"""The group of processes that train together, one per device."""
+"""The group of processes that train together, one per device, on one machine or several."""
 
+import itertools
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import paddle
 import paddle.distributed as dist
+from paddle.distributed.communication.group import Group
+from paddle.framework import core
 
-from serving.job.errors import UserError
+from serving.job.errors import ServiceError, UserError
+
+# Set by the launcher.
+NODES_VARIABLE, PLACE_VARIABLE = "PADDLE_NNODES", "PADDLE_LOCAL_RANK"
+# In what Paddle says when a peer is gone: the sources of its transport and of its meeting place.
+LOST = ("/gloo/", "tcp_store", "tcp_utils")
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.25
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place in the group."""
+    """This process's place in the group.
+
+    nodes: machines that the group is spread over; node: this process's. group: Paddle's; None for
+    all processes. near: this machine's processes alone; None where that is the same group.
+    """
 
     rank: int
     size: int
     device: Literal["cpu", "gpu"]
+    nodes: int = 1
+    node: int = 0
+    group: Group | None = None
+    near: "Ranks | None" = None
+    _meetings: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
+
+    @property
+    def here(self) -> "Ranks":
+        """This machine's processes: those that share a disk."""
+        return self.near or self
 
     @property
     def leads(self) -> bool:
@@ -27,33 +53,60 @@ class Ranks:
 
     def wrap(self, network: paddle.nn.Layer) -> paddle.nn.Layer:
         """Average gradients over the group at each backward pass."""
-        return paddle.DataParallel(network) if self.size > 1 else network
+        return paddle.DataParallel(network, group=self.group) if self.size > 1 else network
 
     def sum(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Element-wise sum over the group; the same on every rank."""
         if self.size == 1:
             return values
         tensor = paddle.to_tensor(values)
-        dist.all_reduce(tensor)
+        dist.all_reduce(tensor, group=self.group)
         return np.asarray(tensor.numpy())
 
     def wait(self) -> None:
-        """Return when every rank has come here."""
-        self.sum(np.zeros(1))
+        """Return when every rank has come here, however late the last one is.
+
+        Everything else here gives up, on CPU, when another rank comes half a minute later.
+        """
+        if self.size == 1:
+            return
+        name = "all" if self.group is None else f"group-{self.group.id}"
+        key = f"meeting/{name}/{next(self._meetings)}"
+        store, pause = core.create_or_get_global_tcp_store(), FIRST_PAUSE_S
+        store.add(key, 1)
+        while store.add(key, 0) < self.size:
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def broadcast(self, content: bytes) -> bytes:
         """What rank 0 gave, on every rank; the others' content is ignored."""
         if self.size == 1:
             return content
+        source = 0 if self.group is None else self.group.ranks[0]
         length = paddle.to_tensor([len(content)], dtype="int64")
-        dist.broadcast(length, src=0)
+        dist.broadcast(length, src=source, group=self.group)
         size = int(length.numpy()[0])
         if size == 0:
             return b""
         values = np.frombuffer(content, dtype=np.uint8) if self.leads else np.zeros(size)
         tensor = paddle.to_tensor(values, dtype="uint8")
-        dist.broadcast(tensor, src=0)
+        dist.broadcast(tensor, src=source, group=self.group)
         return bytes(tensor.numpy().tobytes())
+
+
+@contextmanager
+def explain_loss() -> Iterator[None]:
+    """Turn what Paddle says of a peer that is gone into a ServiceError."""
+    try:
+        yield
+    except Exception as error:
+        # Paddle raises another type for each of its codes.
+        if isinstance(error, ServiceError) or not any(word in str(error) for word in LOST):
+            raise
+        raise ServiceError(
+            "Another process of this training has ended, or cannot be reached any more: the log of "
+            "its machine says why. Run the task again: it goes on where it was."
+        ) from error
 
 
 def join_ranks(devices: Literal["auto", "cpu", "gpu"]) -> Ranks:
@@ -81,4 +134,19 @@ def join_ranks(devices: Literal["auto", "cpu", "gpu"]) -> Ranks:
     paddle.set_device(f"gpu:{place.device_id}" if device == "gpu" else "cpu")
     if place.world_size > 1:
         dist.init_parallel_env()
-    return Ranks(rank=place.rank, size=place.world_size, device=device)
+    nodes = int(os.environ.get(NODES_VARIABLE, "1").split(":")[0])
+    ranks = Ranks(rank=place.rank, size=place.world_size, device=device, nodes=nodes)
+    return ranks if nodes == 1 else _find_near(ranks, int(os.environ[PLACE_VARIABLE]))
+
+
+def _find_near(ranks: Ranks, place: int) -> Ranks:
+    """The same with this machine's own group; place: this process's on its machine."""
+    begins = np.zeros(ranks.size)
+    begins[ranks.rank] = place == 0
+    starts = [int(start) for start in np.flatnonzero(ranks.sum(begins))]
+    spans = [range(*ends) for ends in itertools.pairwise([*starts, ranks.size])]
+    # Every process makes all of them, in the same order.
+    groups = [dist.new_group(list(span)) for span in spans]
+    node = next(node for node, span in enumerate(spans) if ranks.rank in span)
+    near = Ranks(place, len(spans[node]), ranks.device, node=node, group=groups[node])
+    return replace(ranks, node=node, near=near)

@@ -37,6 +37,7 @@ def resolve(fit: Fit, ranks: Ranks, code_version: str, start: WarmStart | None) 
         min_delta=fit.min_delta,
         seed=fit.seed,
         ranks=ranks.size,
+        nodes=ranks.nodes,
         threads=int(os.environ.get(THREADS_VARIABLE) or os.cpu_count() or 1),
         device=ranks.device,
         cpu=describe_cpu(),

@@ -47,8 +47,7 @@ class Winner:
 
 def find_winner(spec: TrainSpec, ranks: Ranks, material: Material, task: TaskModel) -> Winner:
     """Search, then train the best recipe; the same on every rank."""
-    path = find_study_file(checkpoint.find_scratch(spec.scratch_uri))
-    found = Searcher(spec, ranks, task, material, path).run()
+    found = _search(spec, ranks, material, task)
     recipe = found.search.chosen.recipe
     if ranks.leads:
         print(_describe(found.search), flush=True)
@@ -67,6 +66,19 @@ def find_winner(spec: TrainSpec, ranks: Ranks, material: Material, task: TaskMod
     trained = train_head(fit, ranks, select_rows(material, recipe), task, spec.scratch_uri)
     resolved = resolve(fit, ranks, spec.code_version, warm)
     return Winner(found, material.vectors.inputs[recipe.input], trained, resolved)
+
+
+def _search(spec: TrainSpec, ranks: Ranks, material: Material, task: TaskModel) -> Found:
+    """Search on the first machine's ranks, whose disk holds the study; the same on every rank."""
+    told = ""
+    if ranks.node == 0:
+        path = find_study_file(checkpoint.find_scratch(spec.scratch_uri))
+        found = Searcher(spec, ranks.here, task, material, path).run()
+        if ranks.nodes == 1:
+            return found
+        told = found.model_dump_json()
+    ranks.wait()
+    return Found.model_validate_json(ranks.broadcast(told.encode()))
 
 
 def find_start(spec: TrainSpec, material: Material, recipe: Recipe) -> WarmStart | None:

@@ -33,10 +33,12 @@ def read_docker_address(settings: Settings, layout: Layout) -> str:
     return layout.docker_address.read_text()
 
 
-def bypass_proxy(given: Mapping[str, str]) -> dict[str, str]:
-    """NO_PROXY, with this machine among the hosts that no proxy is asked for."""
+def bypass_proxy(given: Mapping[str, str], *more: str) -> dict[str, str]:
+    """NO_PROXY, with this machine, and more, among the hosts that no proxy is asked for."""
     listed = given.get("NO_PROXY") or given.get("no_proxy") or ""
-    hosts = ",".join(dict.fromkeys([*filter(None, listed.split(",")), "127.0.0.1", "localhost"]))
+    hosts = ",".join(
+        dict.fromkeys([*filter(None, listed.split(",")), "127.0.0.1", "localhost", *more])
+    )
     return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 

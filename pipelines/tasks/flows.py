@@ -8,9 +8,10 @@ from pipelines.steps import BUILD_IMAGE, DEPLOY, ETL, EVALUATE, PLAN, TRAIN
 from pipelines.tasks.asking import AskOperator
 from pipelines.tasks.decisions import GateOperator, PlanOperator
 from pipelines.tasks.deploying import DeployOperator
-from pipelines.tasks.jobs import EvaluateOperator, ImportOperator, JobOperator, TrainOperator
+from pipelines.tasks.jobs import EvaluateOperator, ImportOperator, JobOperator
 from pipelines.tasks.predict import PredictOperator
 from pipelines.tasks.publish import PublishOperator
+from pipelines.tasks.training import TrainOperator
 
 
 def add_training() -> None:

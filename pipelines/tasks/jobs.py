@@ -1,5 +1,6 @@
 """The tasks that run a job: its process group, its attempt, its commit."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pipelines.attempts import Attempt, StaleAttemptError, Work, acquire, commit, fingerprint
@@ -14,20 +15,19 @@ from pipelines.context import Installation, headline
 from pipelines.devices import count_gpus
 from pipelines.form import read_form
 from pipelines.import_request import ImportRequest
-from pipelines.pages import locate_airflow_run, locate_mlflow_run, locate_report
+from pipelines.nodes.watch import Watch
+from pipelines.pages import locate_report
 from pipelines.plan import import_collection_spec, import_spec
 from pipelines.planning import resolve_import
 from pipelines.process import end_group, tie_to_parent
 from pipelines.steps import HEAVY_POOL, Step, Surroundings, submit_spark
 from pipelines.tasks.base import RETRIES, Operator, actor_of, end_with_reason, run_files
 from pipelines.tasks.connections import read_master, read_mongo_uri
-from pipelines.tasks.links import MlflowLink, ReportLink
-from pipelines.unchanged import find_trained, remember_trained
+from pipelines.tasks.links import ReportLink
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.spec import ERROR_FILE, OUTCOME_FILE, JobError, JobSpec, Spec
 from spark_jobs.spec import SOURCE_MONGO_VARIABLE, ImportCollectionSpec, ImportOutcome
-from training.spec import TrainSpec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,6 +62,14 @@ class ProcessOperator(Operator):
 
     def remember(self, spec: JobSpec, installation: Installation) -> None:
         """Let other runs find this one's work, which is committed."""
+
+    def accompany(
+        self,
+        spec: JobSpec,  # noqa: ARG002 - for who overrides it
+        around: Surroundings,  # noqa: ARG002 - as above
+    ) -> AbstractContextManager[Watch | None]:
+        """What goes on beside the job, and may end it."""
+        return nullcontext()
 
     outcome_model: type[Spec]
     shown_at = ""
@@ -113,9 +121,10 @@ class ProcessOperator(Operator):
         command = self.command(spec, around)
         self.log.info("Starting %s", describe_command(command.argv))
         self._hook = SubprocessHook()
-        done = self._hook.run_command(
-            tie_to_parent(command.argv), env={**environment, **command.environment}
-        )
+        with self.accompany(spec, around) as watch:
+            done = self._hook.run_command(
+                tie_to_parent(command.argv), env={**environment, **command.environment}
+            )
         # What a job leaves behind in its group would go on writing.
         self.on_kill()
         if done.exit_code == 0:
@@ -124,6 +133,10 @@ class ProcessOperator(Operator):
             # A launcher in between may end with another exit code than the job did.
             error = store.read_model(store.join(attempt.uri, ERROR_FILE), JobError)
         except FileNotFoundError:
+            if watch is not None and isinstance(watch.problem, UserError):
+                raise watch.problem from None
+            if watch is not None and watch.problem is not None:
+                end_with_reason(self, context, str(watch.problem), SystemExit)
             reason = f"{self.task_id} ended with exit code {done.exit_code}: {done.output}"
             end_with_reason(self, context, reason, SystemExit)
         raise UserError(error.message)
@@ -155,43 +168,6 @@ class JobOperator(ProcessOperator):
     def command(self, spec: JobSpec, around: Surroundings) -> Command:
         """By the step's own engine."""
         return self.step.command(spec, around)
-
-
-class TrainOperator(JobOperator):
-    """The training; links to its run in MLflow."""
-
-    operator_extra_links = (MlflowLink(),)
-
-    def bind(self, context: "Context", installation: Installation, output_uri: str) -> JobSpec:
-        """With the address of this run's page, to which the run in MLflow links."""
-        spec, run = super().bind(context, installation, output_uri), context["dag_run"]
-        address = installation.settings.airflow_address
-        found = locate_airflow_run(address, run.dag_id, run.run_id)
-        return spec.model_copy(update={"run_address": found})
-
-    def locate(self, outcome: Spec, installation: Installation, run_id: str) -> str:  # noqa: ARG002 - as the base has it
-        """The run's page in MLflow."""
-        address = installation.settings.mlflow_address
-        return locate_mlflow_run(address, str(getattr(outcome, "mlflow_run_id", "")))
-
-    def find_finished(self, spec: JobSpec, installation: Installation) -> Spec | None:
-        """Of an earlier run on the same data with the same settings."""
-        if not isinstance(spec, TrainSpec):
-            return None
-        address = installation.settings.mlflow_address
-        found = find_trained(installation.artifacts, spec, address)
-        if found is not None:
-            self.log.info(
-                "Data and settings are those of run %s: its model is taken, nothing is trained. "
-                "Another seed, or clearing this task, trains anew.",
-                found.reused_from,
-            )
-        return found
-
-    def remember(self, spec: JobSpec, installation: Installation) -> None:
-        """For later runs on the same data with the same settings."""
-        if isinstance(spec, TrainSpec):
-            remember_trained(installation.artifacts, spec)
 
 
 class EvaluateOperator(JobOperator):

@@ -20,6 +20,7 @@ from pipelines.commands import (
 )
 from pipelines.devices import Devices
 from pipelines.local.layout import REPO, Layout
+from pipelines.nodes.place import Place
 from pipelines.plan import deploy_spec, etl_spec, train_spec
 from pipelines.request import RunRequest
 from serving.job.spec import JobSpec
@@ -166,6 +167,34 @@ def test_training_on_cards_starts_one_process_each(layout: Layout) -> None:
 
 def test_training_on_cards_takes_those_that_the_caller_left(layout: Layout) -> None:
     assert "CUDA_VISIBLE_DEVICES" not in launch(layout, Devices(kind="gpu", ranks=2)).environment
+
+
+PLACE = Place(
+    master="10.0.0.1:7100", nodes=3, node=1, address="10.0.0.2", interface="eth0", job="r-attempt-1"
+)
+
+
+def test_one_machine_is_met_by_nobody_else(layout: Layout) -> None:
+    command = launch(layout, Devices(kind="cpu", ranks=2))
+    assert command.environment["POD_IP"] == "127.0.0.1"
+    assert not {"--master", "--nnodes", "--rank"} & {*command.argv}
+
+
+def test_several_machines_meet_at_the_first_ones_address(layout: Layout) -> None:
+    command = train_command(
+        layout,
+        TRAIN_SPEC,
+        devices=Devices(kind="cpu", ranks=2),
+        log_folder=Path("/logs"),
+        place=PLACE,
+    )
+    flags = ("--master", "--nnodes", "--rank", "--job_id", "--nproc_per_node")
+    assert [options(command.argv, flag) for flag in flags] == [
+        ["10.0.0.1:7100"], ["3"], ["1"], ["r-attempt-1"], ["2"],
+    ]  # fmt: skip
+    names = ("POD_IP", "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+    assert [command.environment[name] for name in names] == ["10.0.0.2", "eth0", "eth0"]
+    assert spec_of(command.argv) == TRAIN_SPEC.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])

@@ -20,7 +20,7 @@ from pipelines.local.layout import read_layout
 from pipelines.request import RunRequest
 from pipelines.settings import Settings
 from pipelines.steps import TRAIN, Surroundings
-from pipelines.tasks import jobs
+from pipelines.tasks import training
 from pipelines.tasks.base import RETRIES, run_files
 from serving.job import store
 from serving.job.spec import OUTCOME_FILE, JobSpec
@@ -31,7 +31,7 @@ STARTED = "started"
 ADDRESSES: list[str] = []
 
 
-class Trainer(jobs.TrainOperator):
+class Trainer(training.TrainOperator):
     """Starts a program that leaves what a training leaves."""
 
     def command(self, spec: JobSpec, around: Surroundings) -> Command:
