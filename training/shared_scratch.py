@@ -1,4 +1,4 @@
-"""What a training makes of each sample: a scratch on disk that all ranks fill together."""
+"""What a training makes of each sample: a scratch on disk that a machine's ranks fill together."""
 
 import hashlib
 import os
@@ -26,10 +26,11 @@ def find_key(preprocessing: Preprocessing, sha256: tuple[str, ...], *decides: st
 def open_shared(
     path: Path, shape: tuple[int, ...], kind: npt.DTypeLike, *, make: MakeSome, ranks: Ranks
 ) -> npt.NDArray[Any]:
-    """An array [n, …], memory-mapped; made by all ranks where it is not there.
+    """An array [n, …], memory-mapped; made by a machine's ranks where it is not there.
 
     A killed attempt's finished array is used again.
     """
+    ranks = ranks.here
     if ranks.broadcast(b"1" if path.is_file() else b"0") == b"0":
         _fill(path, shape, kind, make=make, ranks=ranks)
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r")

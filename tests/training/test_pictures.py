@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ SMALL = Preprocessing(size=32)
 class Beside(Ranks):
     """A rank that is a thread: it waits for the others, who see the same folder."""
 
-    barrier: threading.Barrier
+    barrier: threading.Barrier = field(kw_only=True)
 
     def wait(self) -> None:
         self.barrier.wait(timeout=60)
@@ -97,7 +97,7 @@ def test_a_retry_decodes_nothing_again_but_what_is_fitted_otherwise(
 
 def test_ranks_share_the_work(material: Material, tmp_path: Path) -> None:
     barrier, readers = threading.Barrier(2), [Reader(material) for _ in range(2)]
-    ranks = [Beside(rank, 2, "cpu", barrier) for rank in range(2)]
+    ranks = [Beside(rank, 2, "cpu", barrier=barrier) for rank in range(2)]
     with ThreadPoolExecutor() as pool:
         both = list(pool.map(lambda i: open_all(readers[i], tmp_path / "two", ranks[i]), range(2)))
     shares = [set(reader.read) for reader in readers]
