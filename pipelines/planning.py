@@ -22,7 +22,7 @@ from pipelines.warm_start import find_warm_start
 from serving.job import store
 from serving.job.errors import UserError
 from serving.job.locations import split_location
-from training.spec import ExportBackboneOutcome, ExportBackboneSpec, NewBackbone
+from training.spec import ExportBackboneOutcome, ExportBackboneSpec, FromScratch, NewBackbone
 
 
 def plan_run(
@@ -70,27 +70,41 @@ def ensure_backbones(
 
 
 def add_backbone(
-    installation: Installation, name: str, given: NewBackbone, output: IO[str] | None = None
+    installation: Installation,
+    name: str,
+    given: NewBackbone | FromScratch,
+    output: IO[str] | None = None,
 ) -> ExportBackboneOutcome:
-    """Export a network with weights that a user brought; UserError where that cannot be."""
+    """Export a network with weights that a user brought, or random ones; UserError if need be."""
     if name in (AUTO, *BACKBONES):
         raise UserError(f"{name} is taken: choose another name for your backbone.")
     card = find_card(installation, name)
     other = card.file.weights if card is not None else None
-    brought = given.weights
-    if other is not None and (other.network, other.sha256) != (brought.network, brought.sha256):
+    if card is None or other is None:
+        return _export(installation, name, output, given)
+    if isinstance(given, FromScratch):
+        is_same = other.untrained and (other.network, card.source) == (given.network, given.source)
+    else:
+        brought = given.weights
+        is_same = (other.network, other.sha256) == (brought.network, brought.sha256)
+    if not is_same:
         raise UserError(
             f"There is a backbone {name} already, {other.network} with weights of sha256 "
-            f"{other.sha256}: choose another name."
+            f"{other.sha256} ({card.source}): choose another name."
         )
-    return _export(installation, name, output, given)
+    added = _export(installation, name, output, given)
+    was, now = card.file.licence, added.file.licence
+    if was != now:
+        told = f"The licence of {name} was {was!r}, and is {now!r} for models made from now on."
+        print(told, file=output)
+    return added
 
 
 def _export(
     installation: Installation,
     name: str,
     output: IO[str] | None,
-    given: NewBackbone | None = None,
+    given: NewBackbone | FromScratch | None = None,
 ) -> ExportBackboneOutcome:
     artifacts = installation.artifacts
     spec = ExportBackboneSpec(

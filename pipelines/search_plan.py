@@ -28,8 +28,8 @@ def search_seconds(request: RunRequest) -> float:
 def choose_inputs(request: RunRequest, cards: Sequence[ExportBackboneOutcome]) -> tuple[Input, ...]:
     """The best single choice first: the largest backbone with whole proportions.
 
-    cards: of every backbone that is there. Raises UserError where one that was named is not, or
-    where none meets the limits.
+    cards: of every backbone that is there. Raises UserError where one that was named is not, where
+    none meets the limits, or where one that has learned nothing yet would be of no use.
     """
     wanted = _choose_backbones(request, cards)
     resize: Resize = "crop" if request.resize == AUTO else request.resize
@@ -56,12 +56,33 @@ def _choose_backbones(
         )
     offered = BACKBONES if AUTO in request.backbones else ()
     wanted = [card for name, card in there.items() if name in (*offered, *request.backbones)]
+    _check_untrained(request, wanted)
     fitting = [card for card in wanted if not _find_excess(request, card)]
     if not fitting:
         raise UserError(_explain_excess(request, wanted))
     most = max(n for minutes, n in BACKBONES_FROM_MINUTES if request.budget_minutes >= minutes)
     in_time = [card.file.name for card in fitting if card.file.name in offered][:most]
     return [card for card in fitting if card.file.name in (*in_time, *request.backbones)]
+
+
+def _check_untrained(request: RunRequest, wanted: Sequence[ExportBackboneOutcome]) -> None:
+    """Raises UserError where a backbone from scratch is not to be trained, or not alone."""
+    untrained = [
+        card.file.name for card in wanted if card.file.weights and card.file.weights.untrained
+    ]
+    if not untrained:
+        return
+    told = f"backbones was {', '.join(request.backbones)}, but {', '.join(untrained)} "
+    if request.deepest != "network":
+        raise UserError(
+            f"{told}has learned nothing yet, and deepest was {request.deepest}, which leaves it "
+            "so. Allowed with it: deepest=network."
+        )
+    if len(untrained) < len(wanted):
+        raise UserError(
+            f"{told}has learned nothing yet: its head would lose to that of a pretrained one, and "
+            "it would never be trained. Allowed: backbones from scratch alone, or none."
+        )
 
 
 def _find_excess(request: RunRequest, card: ExportBackboneOutcome) -> list[str]:

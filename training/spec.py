@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from serving.job.inputs import BackboneFile, GivenWeights, InputFeatures
+from serving.job.inputs import BackboneFile, GivenWeights, InputFeatures, NetworkName
 from serving.job.search import Cost, Depth, Ended, Recipe
 from serving.job.spec import JobSpec, Name, Spec
 
@@ -173,15 +173,28 @@ class NewBackbone(Spec):
     source: str
 
 
-class ExportBackboneSpec(JobSpec):
-    """Write a backbone's feature extractor, with its pretrained weights, as one ONNX file.
+class FromScratch(Spec):
+    """A network with random weights, drawn by a seed."""
 
-    backbone: its name. given: for one that does not ship, where its weight file lies now.
+    network: NetworkName
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def source(self) -> str:
+        """Where its weights come from, in words."""
+        return f"from scratch, seed {self.seed}"
+
+
+class ExportBackboneSpec(JobSpec):
+    """Write a backbone's feature extractor, with its weights, as one ONNX file.
+
+    backbone: its name. given: for one that does not ship, where its weight file lies now, or that
+    one is drawn.
     """
 
     kind: Literal["export_backbone"] = "export_backbone"
     backbone: str
-    given: NewBackbone | None = None
+    given: NewBackbone | FromScratch | None = None
 
 
 class ExportBackboneOutcome(Spec):

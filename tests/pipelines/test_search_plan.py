@@ -10,6 +10,7 @@ from pipelines.request import RunRequest
 from pipelines.search_plan import BACKBONES, choose_inputs, search_seconds
 from serving.bundle.manifest import Resize
 from serving.job.errors import UserError
+from serving.job.inputs import GivenWeights
 from tests.pipelines.literals import CARDS
 
 LITE0, LITE1, LITE2 = (f"efficientnet-lite{number}" for number in range(3))
@@ -127,6 +128,36 @@ def test_added_backbone_is_taken_where_it_is_named(
     request = ask(backbones=backbones, budget_minutes=1)
     inputs = choose_inputs(request, (*CARDS, ADDED))
     assert [one.name.removeprefix("efficientnet-") for one in inputs] == expected
+
+
+WEIGHTS = GivenWeights(network="resnet18", uri="file:///w", sha256="2" * 64, untrained=True)
+SCRATCH = CARDS[0].model_copy(
+    update={"file": CARDS[0].file.model_copy(update={"name": "ours", "weights": WEIGHTS})}
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"deepest": "head"}, "ours has learned nothing yet, and deepest was head"),
+        ({}, "Allowed with it: deepest=network"),
+        ({"deepest": "network", "backbones": ("auto", "ours")}, "from scratch alone, or none"),
+        ({"deepest": "network", "backbones": ("ours", "squeezed")}, "was ours, squeezed, but ours"),
+    ],
+)
+def test_backbone_from_scratch_is_refused_where_it_would_not_be_trained(
+    fields: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        choose_inputs(ask(**{"backbones": ("ours",)} | fields), (*CARDS, ADDED, SCRATCH))
+    assert sentence in str(raised.value)
+
+
+def test_backbone_from_scratch_is_taken_to_be_trained_and_is_no_matter_where_it_only_lies() -> None:
+    cards = (*CARDS, ADDED, SCRATCH)
+    inputs = choose_inputs(ask(backbones=("ours",), deepest="network", resize="crop"), cards)
+    assert [one.name for one in inputs] == ["ours crop"]
+    assert choose_inputs(ask(deepest="head"), cards) == choose_inputs(ask(deepest="head"), CARDS)
 
 
 def test_backbone_that_is_not_here_is_told_with_those_that_are() -> None:

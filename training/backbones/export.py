@@ -19,15 +19,17 @@ from serving.job.inputs import BackboneFile, GivenWeights
 from training.backbones.catalogue import find_backbone, load_pretrained
 from training.backbones.cost import count_flops, count_parameters
 from training.backbones.fetch import fetch_weights
+from training.backbones.untrained import draw_weights
 from training.backbones.vision import SIZE, build_extractor, check_sum
 from training.paddle_files import save_network
-from training.spec import ExportBackboneOutcome, ExportBackboneSpec, NewBackbone
+from training.spec import ExportBackboneOutcome, ExportBackboneSpec, FromScratch, NewBackbone
 
 INPUT = "picture"
 OUTPUT = "features"
 OPSET = 13
 TOLERANCE = 1e-4
 CONVERSION_LIMIT_S = 300
+NO_LICENCE = "none needed: random weights"
 LATENCY_RUNS = 15
 
 
@@ -115,6 +117,14 @@ class _Source:
     weights: GivenWeights | None = None
 
 
+def _find(spec: ExportBackboneSpec) -> _Source:
+    if spec.given is None:
+        return _load(spec.backbone)
+    if isinstance(spec.given, FromScratch):
+        return _draw(spec.output_uri, spec.given)
+    return _bring(spec.output_uri, spec.given)
+
+
 def _load(name: str) -> _Source:
     backbone = find_backbone(name)
     extractor = load_pretrained(backbone).extractor
@@ -122,10 +132,25 @@ def _load(name: str) -> _Source:
 
 
 def _bring(output_uri: str, given: NewBackbone) -> _Source:
-    """Check a user's weight file, and keep it beside the ONNX file: bundles are made from it."""
+    """Check a user's weight file, and keep it."""
     weights = given.weights
     content = fetch_weights(weights.uri)
     check_sum(content, weights.sha256, weights.uri)
+    return _keep(output_uri, given, content)
+
+
+def _draw(output_uri: str, given: FromScratch) -> _Source:
+    """Draw a weight file, and keep it as if a user had brought it."""
+    content = draw_weights(given.network, given.seed)
+    digest = hashlib.sha256(content).hexdigest()
+    weights = GivenWeights(network=given.network, uri="", sha256=digest, untrained=True)
+    drawn = NewBackbone(weights=weights, licence=NO_LICENCE, source=given.source)
+    return _keep(output_uri, drawn, content)
+
+
+def _keep(output_uri: str, given: NewBackbone, content: bytes) -> _Source:
+    """Keep a weight file beside the ONNX file: bundles are made from it."""
+    weights = given.weights
     extractor = build_extractor(weights.network, content)
     kept = store.join(output_uri, f"{weights.sha256[:12]}.weights")
     store.write_bytes(kept, content)
@@ -136,7 +161,7 @@ def _bring(output_uri: str, given: NewBackbone) -> _Source:
 def export_backbone(spec: ExportBackboneSpec) -> ExportBackboneOutcome:
     """Write <sha256[:12]>.onnx below output_uri; fails if it differs from Paddle's network."""
     paddle.set_device("cpu")
-    source = _load(spec.backbone) if spec.given is None else _bring(spec.output_uri, spec.given)
+    source = _find(spec)
     extractor, size = source.extractor, source.size
     content = convert_to_onnx(extractor, size).SerializeToString()
     difference = largest_difference(extractor, content, size)

@@ -5,14 +5,13 @@ safetensors.
 """
 
 import io
-import pickle  # only through RestrictedUnpickler
 import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from training.backbones.weights import Array, BadWeightsError
+from training.backbones.weights import Array, BadWeightsError, RestrictedUnpickler
 
 # The largest network that is known has a tenth of it.
 MOST_BYTES = 2**30
@@ -69,16 +68,6 @@ KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class RestrictedUnpickler(pickle.Unpickler):
-    """Unpickler that makes arrays of numbers by itself; any other global is BadWeightsError."""
-
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        """Give the stand-in for one of the allowed globals."""
-        if (module, name) not in KNOWN:
-            raise BadWeightsError(f"the weight file asks for {module}.{name}, which is not allowed")
-        return KNOWN[module, name]
-
-
 def read_given_weights(content: bytes) -> dict[str, Array]:
     """Name → array. Raises BadWeightsError."""
     read = _read_safetensors
@@ -105,7 +94,7 @@ def read_given_weights(content: bytes) -> dict[str, Array]:
 
 
 def _read_paddle(content: bytes) -> dict[str, Array]:
-    state = RestrictedUnpickler(io.BytesIO(content)).load()
+    state = RestrictedUnpickler(io.BytesIO(content), KNOWN).load()
     if not isinstance(state, dict):
         raise BadWeightsError("it holds no state dict")
     bare = {

@@ -7,7 +7,7 @@ count and its little-endian values.
 
 import pickle  # only through RestrictedUnpickler
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,24 +46,41 @@ class _Tensor:
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Unpickler that knows three globals: OrderedDict, torch's tensor maker and storage types.
+    """Unpickler that knows a few globals: module and name of each → what stands in for it.
 
-    Anything else, which is all that could run code, raises BadWeightsError.
+    Any other, which is all that could run code, raises BadWeightsError.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, known: Mapping[tuple[str, str], Callable[..., Any]]) -> None:
         super().__init__(file)
-        self.dtypes: dict[str, np.dtype[Any]] = {}
+        self.known = known
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         """Give the stand-in for one of the allowed globals."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild_tensor
-        if module == "torch" and name in STORAGE_TYPES:
-            return partial(_StorageType, STORAGE_TYPES[name])
-        raise BadWeightsError(f"the weight file asks for {module}.{name}, which is not allowed")
+        if (module, name) not in self.known:
+            raise BadWeightsError(f"the weight file asks for {module}.{name}, which is not allowed")
+        return self.known[module, name]
+
+
+def _rebuild_tensor(
+    key: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
+) -> _Tensor:
+    return _Tensor(key, offset, shape, strides)
+
+
+KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    **{("torch", name): partial(_StorageType, kind) for name, kind in STORAGE_TYPES.items()},
+}
+
+
+class _TorchUnpickler(RestrictedUnpickler):
+    """Notes the types of the storages that follow the pickles."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file, KNOWN)
+        self.dtypes: dict[str, np.dtype[Any]] = {}
 
     def persistent_load(self, reference: Any) -> str:
         """Note a storage's type and give its key."""
@@ -74,14 +91,8 @@ class RestrictedUnpickler(pickle.Unpickler):
         return str(key)
 
 
-def _rebuild_tensor(
-    key: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
-) -> _Tensor:
-    return _Tensor(key, offset, shape, strides)
-
-
 def _read_pickle(file: BinaryIO) -> tuple[Any, dict[str, np.dtype[Any]]]:
-    reader = RestrictedUnpickler(file)
+    reader = _TorchUnpickler(file)
     try:
         return reader.load(), reader.dtypes
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError) as error:

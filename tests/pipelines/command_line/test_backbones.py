@@ -78,19 +78,65 @@ def write_weights(tmp_path: Path) -> tuple[str, str]:
 def test_weights_that_a_user_gives_are_one_more_backbone(run: Run, tmp_path: Path) -> None:
     write_cards(tmp_path)
     path, sha256 = write_weights(tmp_path)
-    flags = ("--network", "squeezenet-1-1", "--weights", path, "--licence", "CC0")
-    wrong = run("backbone", "add", "drawn", *flags, "--sha256", "0" * 64)
+    flags = ("--network", "squeezenet-1-1", "--weights", path)
+    wrong = run("backbone", "add", "drawn", *flags, "--licence", "CC0", "--sha256", "0" * 64)
     assert wrong.code == 1
     assert wrong.err.splitlines()[-1].startswith("Error: The weights at file://")
     assert sha256 in wrong.err
-    done = run("backbone", "add", "drawn", *flags, "--sha256", sha256.upper(), "--json")
+    right = (*flags, "--sha256", sha256.upper(), "--json")
+    done = run("backbone", "add", "drawn", *right, "--licence", "CC0")
     assert done.code == 0, done.err
+    assert "licence" not in done.err
     card = json.loads(done.out)
     assert card["file"]["features"] == 512
     assert (card["file"]["licence"], card["source"]) == ("CC0", f"file://{path}")
     listed = json.loads(run("backbones", "--json").out)["backbones"]
     assert listed[-1] == card
     assert [one["file"]["name"] for one in listed] == [*BACKBONES, "drawn"]
+    other = run("backbone", "add", "drawn", *right, "--licence", "MIT")
+    assert json.loads(other.out)["file"]["licence"] == "MIT"
+    assert "The licence of drawn was 'CC0', and is 'MIT' for models made from now" in other.err
+
+
+def test_a_network_from_scratch_is_one_more_backbone(run: Run, tmp_path: Path) -> None:
+    write_cards(tmp_path)
+    flags = ("--network", "squeezenet-1-1", "--from-scratch")
+    done = run("backbone", "add", "ours", *flags)
+    assert done.code == 0, done.err
+    assert "ours: from scratch, seed 0; none needed: random weights" in done.out.splitlines()
+    assert "train with --backbones ours --deepest network." in done.out
+    again = run("backbone", "add", "ours", *flags, "--seed", "0", "--json")
+    assert again.code == 0, again.err
+    card = json.loads(again.out)
+    weights = card["file"]["weights"]
+    assert (weights["network"], weights["untrained"]) == ("squeezenet-1-1", True)
+    # The weight file lies with the card, as one that a user brought.
+    content = Path(weights["uri"].removeprefix("file://")).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == weights["sha256"]
+    assert json.loads(run("backbones", "--json").out)["backbones"][-1] == card
+    other = run("backbone", "add", "ours", *flags, "--seed", "1")
+    assert other.code == 1
+    assert "already, squeezenet-1-1 with weights of sha256" in other.err
+    assert "(from scratch, seed 0): choose another name" in other.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "Missing: --weights, --sha256, --licence; or --from-scratch"),
+        (("--weights", "/x.npz", "--licence", "CC0"), "Missing: --sha256; or"),
+        (("--from-scratch", "--weights", "/x.npz"), "leave it out, or --weights."),
+        (("--from-scratch", "--sha256", "12", "--licence", ""), "out, or --sha256, --licence."),
+        (("--seed", "3"), "give --from-scratch with it"),
+        (("--from-scratch", "--seed", "-1"), "-1 is not in the range"),
+    ],
+)
+def test_flags_that_do_not_fit_together_get_a_sentence(
+    run: Run, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = run("backbone", "add", "resnet18", *arguments)
+    assert done.code == 2, done.err
+    assert sentence in done.err
 
 
 @pytest.mark.parametrize(
