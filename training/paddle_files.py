@@ -5,6 +5,8 @@ from pathlib import Path
 
 import paddle
 
+import training
+
 STEM = "network"
 
 
@@ -19,6 +21,9 @@ class PaddleFiles:
 def save_network(network: paddle.nn.Layer, folder: Path, size: int) -> PaddleFiles:
     """Write a network that reads [n, 3, size, size] float32, any n, in evaluation mode."""
     network.eval()
+    # No branch of these layers hangs on a tensor: rewriting their code, so that one could, would
+    # take half of the time.
+    paddle.jit.ignore_module([paddle.nn, training])
     pictures = paddle.static.InputSpec([None, 3, size, size], "float32", name="picture")
     paddle.jit.save(network, str(folder / STEM), input_spec=[pictures])
     return PaddleFiles()

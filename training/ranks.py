@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ NODES_VARIABLE, PLACE_VARIABLE = "PADDLE_NNODES", "PADDLE_LOCAL_RANK"
 # In what Paddle says when a peer is gone: the sources of its transport and of its meeting place.
 LOST = ("/gloo/", "tcp_store", "tcp_utils")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.25
+# HOST:PORT of rank 0, set by the launcher.
+LEADER_VARIABLE = "PADDLE_MASTER"
+LEADER_LOOK_S, LEADER_LIMIT_S = 0.02, 30.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,19 @@ def explain_loss() -> Iterator[None]:
         ) from error
 
 
+def _await_leader() -> None:
+    """Return once rank 0 listens, or after a while; Paddle itself looks every three seconds."""
+    host, _, port = os.environ.get(LEADER_VARIABLE, "").rpartition(":")
+    deadline = time.monotonic() + LEADER_LIMIT_S
+    while host and time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, int(port)), LEADER_LIMIT_S).close()
+        except OSError:
+            time.sleep(LEADER_LOOK_S)
+        else:
+            return
+
+
 def join_ranks(devices: Literal["auto", "cpu", "gpu"]) -> Ranks:
     """Join the group that paddle.distributed.launch made; a bare process is a group of one.
 
@@ -133,6 +150,8 @@ def join_ranks(devices: Literal["auto", "cpu", "gpu"]) -> Ranks:
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
     paddle.set_device(f"gpu:{place.device_id}" if device == "gpu" else "cpu")
     if place.world_size > 1:
+        if place.rank:
+            _await_leader()
         dist.init_parallel_env()
     nodes = int(os.environ.get(NODES_VARIABLE, "1").split(":")[0])
     ranks = Ranks(rank=place.rank, size=place.world_size, device=device, nodes=nodes)

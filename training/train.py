@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from serving.job import store
@@ -18,7 +18,7 @@ from training.search.search import choose_inputs, gather_material
 from training.search.study import find_study_file
 from training.spec import TrainOutcome, TrainSpec
 from training.tasks.protocol import load_task
-from training.tracking import TrackingError, find_server, open_run
+from training.tracking import Tracking, TrackingError, find_server, open_run
 from training.winner import Winner
 
 BUNDLE_FOLDER = "bundle"
@@ -51,6 +51,8 @@ def lead(spec: TrainSpec) -> TrainOutcome:
             head, tail = split_network(winner.trained.head)
             out_of_fold = write_out_of_fold(spec, winner, material, task)
             cost = meter.read(ranks)
+            # Many small requests, which MLflow answers beside the export.
+            tracked = pool.submit(_track, opened, winner, cost)
             with tempfile.TemporaryDirectory() as folder:
                 bundle = export_bundle(
                     spec,
@@ -69,9 +71,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
                 head_uri = store.join(spec.output_uri, HEAD_FILE)
                 write_head(head_uri, head, winner.trained.scaling)
                 search_uri = _write_search(spec, winner.found.search)
-                tracking = opened.result()
-                tracking.log_search(winner.found.search)
-                tracking.log_winner(winner, cost)
+                tracking = tracked.result()
                 tracking.log_bundle(bundle.folder, bundle.agreement)
                 copied.result()
         except BaseException:
@@ -114,6 +114,13 @@ def _describe(winner: Winner, agreement: float, cost: Cost) -> str:
         f"Took {cost.cpu_seconds:.0f} CPU-seconds, {cost.gpu_seconds:.0f} GPU-seconds, and "
         f"{cost.peak_mb:.0f} MB in the largest process."
     )
+
+
+def _track(opened: "Future[Tracking]", winner: Winner, cost: Cost) -> Tracking:
+    tracking = opened.result()
+    tracking.log_search(winner.found.search)
+    tracking.log_winner(winner, cost)
+    return tracking
 
 
 def _write_search(spec: TrainSpec, search: Search) -> str:

@@ -66,10 +66,11 @@ class Head(nn.Layer):
         return self._add(np.zeros((*self._copies, 1, columns), np.float32))
 
     def _add(self, values: npt.NDArray[np.float32]) -> paddle.Tensor:
-        initializer = nn.initializer.Assign(np.ascontiguousarray(values))
         parameter: paddle.Tensor = self.create_parameter(
-            list(values.shape), default_initializer=initializer
+            list(values.shape), default_initializer=nn.initializer.Constant(0.0)
         )
+        # An initializer would turn each number into an object of Python's.
+        parameter.set_value(np.ascontiguousarray(values))
         return parameter
 
     def freeze(self) -> Layers:

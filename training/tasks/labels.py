@@ -14,7 +14,7 @@ from serving.job.text import list_some
 from training.spec import TrainSpec
 from training.tasks.protocol import Integers, Probe, Samples, Targets
 
-PROBES = 6
+PROBES = 3
 NAMED = 20
 LABELS = pa.schema(
     [
