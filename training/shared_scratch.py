@@ -30,9 +30,11 @@ def open_shared(
 
     A killed attempt's finished array is used again.
     """
-    ranks = ranks.here
-    if ranks.broadcast(b"1" if path.is_file() else b"0") == b"0":
-        _fill(path, shape, kind, make=make, ranks=ranks)
+    here = ranks.here
+    if here.broadcast(b"1" if path.is_file() else b"0") == b"0":
+        _fill(path, shape, kind, make=make, ranks=here)
+    # One machine may take longer than another.
+    ranks.wait()
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
     return array
 

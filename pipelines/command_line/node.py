@@ -1,5 +1,6 @@
 """./modelmill node: lend this machine to another one's trainings."""
 
+import signal
 import sys
 
 import click
@@ -34,5 +35,7 @@ def node(master: str | None, rank: int, *, once: bool) -> None:
             "Where is the first machine? Say --master HOST:PORT, which is what "
             f"{MASTER_SETTING} is there."
         )
+    # Whoever ends it ends its processes, and empties its disk.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     lent = Node(installation, address, rank, say=lambda line: click.echo(line, err=True))
     sys.exit(0 if lent.serve(once=once) else 1)

@@ -6,6 +6,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpx
 
@@ -60,9 +61,9 @@ class Node:
 
         once: end after one; else with the process alone.
         """
-        self._say(f"Waiting for a training at {self._master}.")
         seen = ""
         try:
+            self._say(f"Waiting for a training at {self._master}.")
             while True:
                 problem, mendable = "", False
                 try:
@@ -81,12 +82,22 @@ class Node:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _wait(self, seen: str) -> Call:
-        """The next call; seen: where the last one's training wrote. UserError."""
+        """The next call; seen: where the last one's training wrote.
+
+        One that cannot be read is refused, once.
+        """
+        refused = False
         while True:
             try:
                 call = self._board.read_call()
             except SilentError:
+                call, refused = None, False
+            except UserError as error:
                 call = None
+                if not refused:
+                    self._say(f"This training cannot be joined: {error}")
+                    self._report(Report(token=self._token, problem=str(error), mendable=True))
+                    refused = True
             if call is not None and call.spec.output_uri != seen:
                 return call
             time.sleep(BEAT_SECONDS)
@@ -205,7 +216,12 @@ class Node:
         report = Report(token=self._token, ended=True, problem=problem, mendable=mendable)
         try:
             call = self._board.read_call()
-            if call is not None and call.spec.output_uri == seen:
-                self._board.write_report(self._node, report)
         except (SilentError, UserError):
             return
+        if call is not None and call.spec.output_uri == seen:
+            self._report(report)
+
+    def _report(self, report: Report) -> None:
+        """Tell the first machine, if it is still there."""
+        with suppress(SilentError):
+            self._board.write_report(self._node, report)

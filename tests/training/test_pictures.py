@@ -104,3 +104,15 @@ def test_ranks_share_the_work(material: Material, tmp_path: Path) -> None:
     assert shares == [set(range(rank, len(material.samples), 2)) for rank in range(2)]
     for pictures in both:
         np.testing.assert_array_equal(pictures, open_all(Reader(material), tmp_path / "one"))
+
+
+def test_every_machine_fills_its_own_disk(material: Material, tmp_path: Path) -> None:
+    barrier, readers = threading.Barrier(2), [Reader(material) for _ in range(2)]
+    ranks = [
+        Beside(rank, 2, "cpu", nodes=2, node=rank, near=ALONE, barrier=barrier) for rank in range(2)
+    ]
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda i: open_all(readers[i], tmp_path / str(i), ranks[i]), range(2)))
+    for reader, pictures in zip(readers, both, strict=True):
+        assert len(reader.read) == len(material.samples)
+        np.testing.assert_array_equal(pictures, open_all(Reader(material), tmp_path / "one"))

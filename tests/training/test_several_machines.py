@@ -25,6 +25,7 @@ HOME = Path(sys.prefix).parents[1]
 CONTROL = HOME / "venvs" / "control" / "bin" / "python"
 FIRST = REPO / "tests" / "pipelines" / "tasks" / "train_on_machines.py"
 Process = subprocess.Popen[str]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

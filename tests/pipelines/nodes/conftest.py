@@ -13,6 +13,7 @@ import pytest
 from pipelines.code import code_version
 from pipelines.devices import find_paddle
 from pipelines.local.second_home import find_free_ports
+from pipelines.nodes import node, watch
 from pipelines.nodes.board import Board, Call, SilentError
 from pipelines.plan import train_spec
 from pipelines.request import RunRequest
@@ -47,6 +48,13 @@ def store_address() -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs of life ten times a second."""
+    for module in (node, watch):
+        monkeypatch.setattr(module, "BEAT_SECONDS", 0.1)
 
 
 @pytest.fixture

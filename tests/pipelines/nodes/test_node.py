@@ -1,12 +1,19 @@
 """What another machine says instead of training along, on the launcher's own store."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import httpx
 import pytest
 
 from pipelines.context import Installation, make_installation
+from pipelines.local.layout import REPO
+from pipelines.local.second_home import find_free_ports
 from pipelines.nodes import node as module
 from pipelines.nodes.board import Board, Call, Report
 from pipelines.nodes.node import Node, TakenError
@@ -96,3 +103,40 @@ def test_a_machine_that_was_started_anew_says_so(
     report = board.read_reports()[NUMBER]
     assert not report.mendable
     assert "started anew" in report.problem
+
+
+def test_whoever_ends_the_command_finds_its_disk_empty(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch" / "nodes" / "1"
+    (scratch / "a run").mkdir(parents=True)
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "pipelines.cli", "node", "--rank", "1"],
+        env={
+            **{name: value for name, value in os.environ.items() if "MODELMILL" not in name},
+            "PYTHONPATH": str(REPO),
+            "MODELMILL_HOME": str(tmp_path),
+            "MODELMILL_TRAIN_MASTER": f"127.0.0.1:{find_free_ports(1)[0]}",
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "Waiting for a training" in process.stderr.readline()
+        process.terminate()
+    assert process.returncode == 1
+    assert not scratch.exists()
+
+
+def test_another_versions_call_is_refused_once(launcher: str, installation: Installation) -> None:
+    httpx.put(f"http://{launcher}/modelmill/call", content=b'{"of": "another version"}')
+    said: list[str] = []
+    looks = (None, None, KeyboardInterrupt)
+    with (
+        mock.patch.object(time, "sleep", side_effect=looks),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        Node(installation, launcher, NUMBER, said.append).serve(once=True)
+    assert [line for line in said if "another version of modelmill" in line] == said[1:]
+    assert len(said) == 2
+    report = Board(launcher).read_reports()[NUMBER]
+    assert report.mendable
+    assert "another version of modelmill" in report.problem

@@ -1,0 +1,44 @@
+"""Ranks that wait for one another, and what they say of one that is gone."""
+
+import threading
+from unittest import mock
+
+import pytest
+from paddle.framework import core
+
+from pipelines.local.second_home import find_free_ports
+from serving.job.errors import ServiceError, UserError
+from training.ranks import Ranks, explain_loss
+
+
+def test_waiting_ends_when_the_last_rank_has_come_each_time() -> None:
+    store = core.TCPStore("127.0.0.1", find_free_ports(1)[0], True, 1)
+    early, late = (Ranks(rank, 2, "cpu") for rank in range(2))
+    with mock.patch.object(core, "create_or_get_global_tcp_store", return_value=store):
+        for _ in range(2):
+            through = threading.Event()
+
+            def meet(through: threading.Event = through) -> None:
+                early.wait()
+                through.set()
+
+            thread = threading.Thread(target=meet, daemon=True)
+            thread.start()
+            assert not through.wait(0.5)
+            late.wait()
+            assert through.wait(10)
+            thread.join()
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError])
+def test_a_peer_that_is_gone_is_said_in_a_sentence(kind: type[Exception]) -> None:
+    said = "[/paddle/third_party/gloo/gloo/transport/tcp/pair.cc:584] TIMEOUT self_rank = 0"
+    with pytest.raises(ServiceError, match="it goes on where it was"), explain_loss():
+        raise kind(said)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), UserError("no samples")])
+def test_every_other_error_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)) as met, explain_loss():
+        raise error
+    assert met.value is error
