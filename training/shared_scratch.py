@@ -1,4 +1,4 @@
-"""What a training makes of each sample: a scratch on disk that all ranks fill together."""
+"""What a training makes of each sample: a scratch on each machine's disk, filled by its ranks."""
 
 import hashlib
 import os
@@ -26,12 +26,15 @@ def find_key(preprocessing: Preprocessing, sha256: tuple[str, ...], *decides: st
 def open_shared(
     path: Path, shape: tuple[int, ...], kind: npt.DTypeLike, *, make: MakeSome, ranks: Ranks
 ) -> npt.NDArray[Any]:
-    """An array [n, …], memory-mapped; made by all ranks where it is not there.
+    """An array [n, …], memory-mapped; made by a machine's ranks where it is not there.
 
-    A killed attempt's finished array is used again.
+    A killed attempt's finished array is used again. Returns when every machine has it.
     """
-    if ranks.broadcast(b"1" if path.is_file() else b"0") == b"0":
-        _fill(path, shape, kind, make=make, ranks=ranks)
+    here = ranks.here
+    if here.broadcast(b"1" if path.is_file() else b"0") == b"0":
+        _fill(path, shape, kind, make=make, ranks=here)
+    if here is not ranks:
+        ranks.wait()
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
     return array
 
@@ -39,7 +42,8 @@ def open_shared(
 def _fill(
     path: Path, shape: tuple[int, ...], kind: npt.DTypeLike, *, make: MakeSome, ranks: Ranks
 ) -> None:
-    draft = path.with_suffix(".draft")
+    # Machines that share a disk, against what is usual, do not write one file.
+    draft = path.with_suffix(f".{ranks.node}.draft")
     if ranks.leads:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.lib.format.open_memmap(draft, "w+", kind, shape).flush()
