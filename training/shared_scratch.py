@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing
+from training.checkpoint import explain_disk
 from training.ranks import Ranks
 
 # Places of some samples → each place with what is made of its sample, in any order.
@@ -45,11 +46,8 @@ def _fill(
     # Machines that share a disk, against what is usual, do not write one file.
     draft = path.with_suffix(f".{ranks.node}.draft")
     if ranks.leads:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.lib.format.open_memmap(draft, "w+", kind, shape).flush()
-        with draft.open("r+b") as file:
-            # Where the disk turned out to be full only later, a signal would end the process.
-            os.posix_fallocate(file.fileno(), 0, draft.stat().st_size)
+        with explain_disk(path.parent):
+            _make_room(draft, shape, kind)
     ranks.wait()
     array = np.lib.format.open_memmap(draft, "r+")
     for place, one in make(range(ranks.rank, shape[0], ranks.size)):
@@ -59,3 +57,15 @@ def _fill(
     if ranks.leads:
         draft.replace(path)
     ranks.wait()
+
+
+def _make_room(draft: Path, shape: tuple[int, ...], kind: npt.DTypeLike) -> None:
+    """Make a file of its full size: a disk found to be full only later would end the process."""
+    try:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        np.lib.format.open_memmap(draft, "w+", kind, shape).flush()
+        with draft.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, draft.stat().st_size)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
