@@ -35,7 +35,7 @@ def open_maps(
     ranks: Ranks,
     folder: Path,
 ) -> Floats:
-    """Maps of all samples [n, c, h, w], memory-mapped; made by all ranks where they are not there.
+    """Maps of all samples [n, c, h, w], memory-mapped; made by a machine's ranks if need be.
 
     A killed attempt's finished maps are used again.
     """

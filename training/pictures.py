@@ -18,7 +18,7 @@ PICTURES_PATTERN = "pictures-*"
 def open_pictures(
     given: Input, *, sha256: tuple[str, ...], contents: ReadContents, ranks: Ranks, folder: Path
 ) -> Pixels:
-    """Pixels of all samples [n, side, side, 3], memory-mapped; made by all ranks if need be.
+    """Pixels of all samples [n, side, side, 3], memory-mapped; made by a machine's ranks.
 
     A killed attempt's finished pictures are used again.
     """
@@ -30,3 +30,9 @@ def open_pictures(
 
     path = folder / f"pictures-{find_key(given.preprocessing, sha256)}.npy"
     return open_shared(path, (len(sha256), side, side, 3), np.uint8, make=make, ranks=ranks)
+
+
+def clear_pictures(folder: Path) -> None:
+    """Remove them, and what a killed attempt left of them."""
+    for file in folder.glob(PICTURES_PATTERN):
+        file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a training makes of each sample: a scratch on disk that a machine's ranks fill together."""
+"""What a training makes of each sample: a scratch on each machine's disk, filled by its ranks."""
 
 import hashlib
 import os
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from serving.bundle import codec
 from serving.bundle.manifest import Preprocessing
+from training.checkpoint import explain_disk
 from training.ranks import Ranks
 
 # Places of some samples → each place with what is made of its sample, in any order.
@@ -28,13 +29,13 @@ def open_shared(
 ) -> npt.NDArray[Any]:
     """An array [n, …], memory-mapped; made by a machine's ranks where it is not there.
 
-    A killed attempt's finished array is used again.
+    A killed attempt's finished array is used again. Returns when every machine has it.
     """
     here = ranks.here
     if here.broadcast(b"1" if path.is_file() else b"0") == b"0":
         _fill(path, shape, kind, make=make, ranks=here)
-    # One machine may take longer than another.
-    ranks.wait()
+    if here is not ranks:
+        ranks.wait()
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
     return array
 
@@ -42,13 +43,11 @@ def open_shared(
 def _fill(
     path: Path, shape: tuple[int, ...], kind: npt.DTypeLike, *, make: MakeSome, ranks: Ranks
 ) -> None:
-    draft = path.with_suffix(".draft")
+    # Machines that share a disk, against what is usual, do not write one file.
+    draft = path.with_suffix(f".{ranks.node}.draft")
     if ranks.leads:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.lib.format.open_memmap(draft, "w+", kind, shape).flush()
-        with draft.open("r+b") as file:
-            # Where the disk turned out to be full only later, a signal would end the process.
-            os.posix_fallocate(file.fileno(), 0, draft.stat().st_size)
+        with explain_disk(path.parent):
+            _make_room(draft, shape, kind)
     ranks.wait()
     array = np.lib.format.open_memmap(draft, "r+")
     for place, one in make(range(ranks.rank, shape[0], ranks.size)):
@@ -58,3 +57,15 @@ def _fill(
     if ranks.leads:
         draft.replace(path)
     ranks.wait()
+
+
+def _make_room(draft: Path, shape: tuple[int, ...], kind: npt.DTypeLike) -> None:
+    """Make a file of its full size: a disk found to be full only later would end the process."""
+    try:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        np.lib.format.open_memmap(draft, "w+", kind, shape).flush()
+        with draft.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, draft.stat().st_size)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise

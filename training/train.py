@@ -13,6 +13,7 @@ from training.deepen import clear_scratch, find_deepest, split_network
 from training.export import export_bundle, read_backbones, upload
 from training.head_weights import HEAD_FILE, hash_weights, write_head
 from training.out_of_fold import write_out_of_fold
+from training.pictures import clear_pictures
 from training.ranks import join_ranks
 from training.search.search import choose_inputs, gather_material
 from training.search.study import find_study_file
@@ -31,6 +32,9 @@ def follow(spec: TrainSpec) -> None:
     ranks = join_ranks(spec.devices)
     find_deepest(spec, ranks, material, task)
     meter.read(ranks)
+    if ranks.node and ranks.here.leads:
+        # All else lies on the first machine.
+        clear_pictures(checkpoint.find_scratch(spec.scratch_uri))
 
 
 def lead(spec: TrainSpec) -> TrainOutcome:

@@ -1,17 +1,19 @@
 """A disk that is full while a training writes: a sentence, nothing damaged, and a retry goes on."""
 
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from serving.job.errors import ServiceError
-from tests.training.fitting import fit_alone
+from tests.training.conftest import make_input
+from tests.training.fitting import ALONE, fit_alone, material_of
 from training import checkpoint
 from training.checkpoint import Checkpoint, Progress
 from training.head_weights import hash_weights
+from training.pictures import open_pictures
 from training.search.space import first_recipes
 from training.search.study import ask, begin, find_finished
 from training.spec import TrainSpec
@@ -51,6 +53,25 @@ def test_training_goes_on_once_there_is_room(make_spec: MakeSpec, tmp_path: Path
     with full_disk(room=10_000), pytest.raises(ServiceError):
         fit_alone(spec)
     assert hash_weights(fit_alone(spec).head) == hash_weights(whole.head)
+
+
+def test_pictures_that_find_no_room_say_so_before_one_is_decoded(
+    make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    samples = material_of(make_spec()).samples
+
+    def refuse(places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        raise AssertionError(places)
+
+    with full_disk(room=1_000_000), pytest.raises(ServiceError, match="Make room"):
+        open_pictures(
+            make_input(tmp_path),
+            sha256=samples.sha256,
+            contents=refuse,
+            ranks=ALONE,
+            folder=tmp_path,
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def test_study_that_was_cut_in_mid_write_goes_on(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +16,18 @@ from serving.job.inputs import InputFeatures
 from tests.training.conftest import MakeSpec, make_input
 from tests.training.fitting import ALONE, material_of
 from training.deepen import clear_scratch
-from training.pictures import open_pictures
+from training.pictures import clear_pictures, open_pictures
 from training.ranks import Ranks
 from training.search.search import Material
 
 SMALL = Preprocessing(size=32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Beside(Ranks):
     """A rank that is a thread: it waits for the others, who see the same folder."""
 
-    barrier: threading.Barrier = field(kw_only=True)
+    barrier: threading.Barrier
 
     def wait(self) -> None:
         self.barrier.wait(timeout=60)
@@ -97,7 +97,7 @@ def test_a_retry_decodes_nothing_again_but_what_is_fitted_otherwise(
 
 def test_ranks_share_the_work(material: Material, tmp_path: Path) -> None:
     barrier, readers = threading.Barrier(2), [Reader(material) for _ in range(2)]
-    ranks = [Beside(rank, 2, "cpu", barrier=barrier) for rank in range(2)]
+    ranks = [Beside(rank=rank, size=2, device="cpu", barrier=barrier) for rank in range(2)]
     with ThreadPoolExecutor() as pool:
         both = list(pool.map(lambda i: open_all(readers[i], tmp_path / "two", ranks[i]), range(2)))
     shares = [set(reader.read) for reader in readers]
@@ -106,13 +106,33 @@ def test_ranks_share_the_work(material: Material, tmp_path: Path) -> None:
         np.testing.assert_array_equal(pictures, open_all(Reader(material), tmp_path / "one"))
 
 
-def test_every_machine_fills_its_own_disk(material: Material, tmp_path: Path) -> None:
-    barrier, readers = threading.Barrier(2), [Reader(material) for _ in range(2)]
+def test_each_machine_decodes_for_its_own_disk_and_waits_for_the_others(
+    material: Material, tmp_path: Path
+) -> None:
+    both, readers = threading.Barrier(2), [Reader(material) for _ in range(2)]
+    folders = [tmp_path / str(node) for node in range(2)]
+    kept = open_all(Reader(material), folders[0])
     ranks = [
-        Beside(rank, 2, "cpu", nodes=2, node=rank, near=ALONE, barrier=barrier) for rank in range(2)
+        Beside(
+            rank=node,
+            size=2,
+            device="cpu",
+            nodes=2,
+            node=node,
+            near=replace(ALONE, node=node),
+            barrier=both,
+        )
+        for node in range(2)
     ]
     with ThreadPoolExecutor() as pool:
-        both = list(pool.map(lambda i: open_all(readers[i], tmp_path / str(i), ranks[i]), range(2)))
-    for reader, pictures in zip(readers, both, strict=True):
-        assert len(reader.read) == len(material.samples)
-        np.testing.assert_array_equal(pictures, open_all(Reader(material), tmp_path / "one"))
+        first = pool.submit(open_all, readers[0], folders[0], ranks[0])
+        # Pictures that are there already are no reason to go on alone: the others would be lost.
+        while not both.n_waiting:
+            assert not first.done()
+        second = pool.submit(open_all, readers[1], folders[1], ranks[1])
+        found = [first.result(), second.result()]
+    assert [len(reader.read) for reader in readers] == [0, len(material.samples)]
+    for pictures in found:
+        np.testing.assert_array_equal(pictures, kept)
+    clear_pictures(folders[1])
+    assert (len(list(folders[0].iterdir())), list(folders[1].iterdir())) == (1, [])
