@@ -14,6 +14,7 @@ from serving.job.errors import UserError
 from serving.job.inputs import InputFeatures
 from serving.job.search import Ended, Search, Trial
 from serving.job.spec import Spec
+from training.batches import choose_batch_size
 from training.progress import SearchLines
 from training.ranks import Ranks
 from training.search.choice import choose
@@ -118,7 +119,11 @@ class Searcher:
         self._data: dict[str, FoldData] = {}
         key = spec.model_copy(update={"output_uri": ""}).fingerprint()
         warm = find_earlier(spec)
-        first = first_recipes(list(self._inputs), None if warm is None else warm.recipe)
+        first = first_recipes(
+            list(self._inputs),
+            None if warm is None else warm.recipe,
+            choose_batch_size(len(material.folds.learned)),
+        )
         self._first = first
         # What is near a recipe that did well tells soon whether more is to be found.
         near = len(first) > len(self._inputs)

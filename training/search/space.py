@@ -1,17 +1,19 @@
 """What the search may choose: structure and hyper-parameters together."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast, get_args
 
 from optuna.trial import BaseTrial
 
 from serving.job.search import HeadKind, Recipe
+from training.batches import SMALLEST
 
 LEARNING_RATES = (1e-4, 1e-2)
 WEIGHT_DECAYS = (1e-4, 1.0)
-# All of a thousand features push a sample's output one way: at four times this rate the first steps
-# overshoot, and a head that is stopped on its way back was a point or two worse on 5 to 50 photos
-# a class. On a thousand digits it takes longer, to the same end.
+# Of the smallest batch. All of a thousand features push a sample's output one way: at four times
+# this rate the first steps overshoot, and a head that is stopped on its way back was a point or two
+# worse on 5 to 50 photos a class.
 FIRST_LEARNING_RATE = 5e-4
 MOST_SMOOTHING = 0.2
 HIDDEN = (32, 64, 128)
@@ -35,13 +37,17 @@ def suggest(trial: BaseTrial, inputs: Sequence[str]) -> Recipe:
     )
 
 
-def first_recipes(inputs: Sequence[str], warm: Recipe | None) -> list[Recipe]:
+def first_recipes(
+    inputs: Sequence[str], warm: Recipe | None, batch_size: int = SMALLEST
+) -> list[Recipe]:
     """The hand-set linear head on every input: what a search has to beat.
 
-    With a recipe that did well before: that one and some near it come first.
+    With a recipe that did well before: that one and some near it come first. The learning rate
+    grows with the root of the batch size (Malladi et al. 2022, section 5).
     """
+    rate = FIRST_LEARNING_RATE * math.sqrt(batch_size / SMALLEST)
     near = _list_near(warm) if warm is not None and warm.input in inputs else []
-    hand_set = [Recipe(input=name, learning_rate=FIRST_LEARNING_RATE) for name in inputs]
+    hand_set = [Recipe(input=name, learning_rate=rate) for name in inputs]
     return [*near, *hand_set]
 
 

@@ -10,15 +10,15 @@ from unittest.mock import patch
 import numpy as np
 
 from serving.job.inputs import InputFeatures
-from serving.job.search import Recipe
 from training import checkpoint
+from training.batches import choose_batch_size
 from training.fit import Fit, Rows
 from training.loop import train_head
 from training.ranks import Ranks, join_ranks
 from training.search import search as module
 from training.search.folds import make_folds
 from training.search.search import Material
-from training.search.space import FIRST_LEARNING_RATE
+from training.search.space import first_recipes
 from training.search.study import find_study_file
 from training.spec import TrainSpec
 from training.tasks.protocol import Integers, Samples, load_task
@@ -48,7 +48,7 @@ def train(folder: Path, ranks: Ranks) -> dict[str, object]:
         judged=np.zeros(0, np.int64),
         scaling=find_scaling(features, np.arange(count)),
     )
-    recipe = Recipe(input="", learning_rate=FIRST_LEARNING_RATE)
+    recipe = first_recipes(["vectors"], None, choose_batch_size(count))[0]
     fit = Fit(recipe, 0, EPOCHS, EPOCHS, 0.0, tuple(map(str, range(CLASSES))))
     task = load_task("classification")[1]
     ranks.wait()
