@@ -40,14 +40,14 @@ def follow(spec: TrainSpec) -> None:
 def lead(spec: TrainSpec) -> TrainOutcome:
     """Search, train, export, check, track; study and checkpoint go when all is done."""
     meter = Meter()
-    backbones = read_backbones(choose_inputs(spec))
     server = find_server()
-    data, task = load_task(spec.task)
-    # Before joining: what cannot be trained on is then found before ranks wait for one another.
-    material = gather_material(spec, data)
-    ranks = join_ranks(spec.devices)
-    # Importing MLflow takes as long as a training: it happens beside it.
     with ThreadPoolExecutor() as pool:
+        found = pool.submit(read_backbones, choose_inputs(spec))
+        data, task = load_task(spec.task)
+        # Before joining: what cannot be trained on is then found before ranks wait for one another.
+        material, backbones = gather_material(spec, data), found.result()
+        ranks = join_ranks(spec.devices)
+        # Importing MLflow takes as long as a training: it happens beside it.
         probe = pool.submit(data.read_probe, spec)
         opened = pool.submit(open_run, server, spec, ranks)
         try:

@@ -1,6 +1,7 @@
 """Cached features: one matrix for each input."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -64,10 +65,13 @@ class Vectors:
 
     def __init__(self, inputs: tuple[InputFeatures, ...], sha256: tuple[str, ...]) -> None:
         self.inputs = {given.name: given for given in inputs}
-        self._read = {
-            given.name: read_matrix(given.features_uri, sha256, given.backbone.features)
-            for given in inputs
-        }
+
+        def read(given: InputFeatures) -> Floats:
+            return read_matrix(given.features_uri, sha256, given.backbone.features)
+
+        # It is the store's answers that take time.
+        with ThreadPoolExecutor() as pool:
+            self._read = dict(zip(self.inputs, pool.map(read, inputs), strict=True))
 
     def __getitem__(self, name: str) -> Floats:
         """[n, d] of one input."""
