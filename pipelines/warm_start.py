@@ -20,8 +20,8 @@ def find_warm_start(deployment: str) -> WarmStart | None:
 def read_warm_start(bundle_uri: str) -> WarmStart | None:
     """The head that was trained with a bundle; its training's outcome lies beside that.
 
-    None, too, and a sentence in the log, where the backbone's last blocks were trained with it: it
-    reads their features only.
+    None, too, and a sentence in the log, where the backbone was trained with it: it reads
+    that one's features only.
     """
     folder = bundle_uri.rstrip("/").rpartition("/")[0]
     try:
@@ -33,8 +33,9 @@ def read_warm_start(bundle_uri: str) -> WarmStart | None:
         return None
     if outcome.recipe.depth != "head":
         print(
-            "The model in service has last blocks of its own, and its head reads their features "
-            "alone: the training begins from nothing. Models of --deepest head can be gone on from."
+            "The model in service has a backbone of its own, and its head reads the features of "
+            "that one alone: the training begins from nothing. Models of --deepest head can be "
+            "gone on from."
         )
         return None
     if not store.exists(outcome.head_uri):

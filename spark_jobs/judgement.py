@@ -87,7 +87,7 @@ def _choose_thresholds(
 
 def find_chosen_on(spec: EvaluateSpec, task: Task = ONE) -> ChosenOn:
     """What thresholds are chosen on: here, or by the training where there are several labels."""
-    # Where the last blocks were trained, too, scores of heads alone are another network's: they
+    # Where more than the head was trained, scores of heads alone are another network's: they
     # choose only where labels need some threshold, and nothing else is there.
     folds = bool(spec.out_of_fold_uri) and not spec.deepened
     if not spec.val_learned:

@@ -161,7 +161,7 @@ class EvaluateSpec(JobSpec):
     """Score the bundle that would be served, and the deployment's champion, on the test side.
 
     features: those that the bundle was trained on. val_learned: it has learned from val, too.
-    deepened: its last blocks were trained, too, so that out-of-fold scores are another network's.
+    deepened: more than its head was trained, so that out-of-fold scores are another network's.
     snapshots_uri: root of the snapshots, among which is what the champion was trained on.
     search_uri (a file of serving.job.search.Search, or empty), train_cost: for the report.
     out_of_fold_uri: scores of the train and val side by heads that have not learned from the

@@ -29,16 +29,21 @@ class Epoch(Spec):
 
 
 class Progress(Spec):
-    """Everything but the weights: epochs done, and what early stopping knows."""
+    """Everything but the weights: epochs done, and what early stopping knows.
+
+    step: steps done of an epoch that has not ended; lost: sum of its losses so far.
+    """
 
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int = 0
     best_loss: float | None = None
+    step: int = 0
+    lost: float = 0.0
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a training after its last epoch."""
+    """State of a training after its last step."""
 
     progress: Progress
     network: Arrays

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from serving.job.spec import Spec
 from training.checkpoint import Progress
 
-CLOCK_FILE, CLOCK_PATTERN = "clock.json", "clock.*"
+CLOCK_PATTERN = "clock-*"
 
 
 class Used(Spec):
@@ -59,13 +59,23 @@ class Clock:
         self._started, self._each = time.monotonic(), each
         return self._horizon
 
+    def begin(self) -> None:
+        """Another training like the planned one starts."""
+        self._started = time.monotonic()
+
+    def has_room(self, epochs: int) -> bool:
+        """Whether another training of so many epochs, and the final one, keep the limit."""
+        still = self._each * epochs * (1 + self._again)
+        return self.limited and not self.over and self.used + still <= self._seconds
+
     def is_over(self, progress: Progress, trained: int) -> bool:
         """Whether one more epoch would leave too little for the final training.
 
         trained: epochs of this attempt alone; 0 before the first one of a retry.
         """
-        each = (time.monotonic() - self._started) / trained if trained else self._each
-        still = each * (1 + self._again * (len(progress.epochs) + 1))
+        if trained:
+            self._each = (time.monotonic() - self._started) / trained
+        still = self._each * (1 + self._again * (len(progress.epochs) + 1))
         self.over = self.over or (self.limited and self.used + still > self._seconds)
         self._write()
         return self.over
@@ -76,6 +86,11 @@ class Clock:
         draft = self._path.with_suffix(f".{os.getpid()}.draft")
         draft.write_text(used.model_dump_json(), encoding="utf-8")
         draft.replace(self._path)
+
+
+def find_clock_file(scratch: Path, depth: str) -> Path:
+    """Path of a depth's clock."""
+    return scratch / f"clock-{depth}.json"
 
 
 def _read(path: Path, key: str) -> Used:

@@ -24,12 +24,11 @@ from serving.job import store
 from serving.job.errors import UserError
 from serving.job.inputs import BackboneFile, Input, InputFeatures
 from training.backbones.catalogue import find_backbone
-from training.backbones.efficientnet_lite import FeatureExtractor
 from training.backbones.extractors import load_extractor
-from training.backbones.tail import put_back
+from training.backbones.put_back import Body, put_back
 from training.paddle_files import load_network, save_network
 from training.spec import TrainSpec
-from training.tasks.protocol import Arrays, Measured, Probe, TaskModel
+from training.tasks.protocol import Measured, Probe, TaskModel
 
 TOLERANCE = 1e-4
 RANDOM_PROBES = 1
@@ -118,19 +117,17 @@ def export_bundle(
     backbone: onnx.ModelProto,
     probe: Probe,
     folder: Path,
-    tail: Arrays | None = None,
+    body: Body | None = None,
     thresholds: tuple[float, ...] = (),
 ) -> Bundle:
     """Write a bundle into an empty local folder and check it; fails where the forms differ.
 
-    tail: weights of the backbone's last blocks, where these were trained, too. Its scores are
-    those at the temperature that was measured; thresholds: of them, where the task has any.
+    body: what of the backbone was trained, too. Its scores are those at the temperature that was
+    measured; thresholds: of them, where the task has any.
     """
     extractor = load_extractor(chosen.backbone)
-    if tail is not None:
-        if not isinstance(extractor, FeatureExtractor):
-            raise RuntimeError(f"{chosen.backbone.name} has no last blocks that could be trained")
-        backbone = put_back(backbone, extractor, tail)
+    if body is not None:
+        backbone = put_back(backbone, extractor, body, chosen.preprocessing.size)
     network = task.join(extractor, head, measured.temperature)
     (folder / PADDLE_FOLDER).mkdir(parents=True)
     save_network(network, folder / PADDLE_FOLDER, chosen.preprocessing.size)

@@ -3,13 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 
-import numpy as np
 import paddle
 
 from serving.job.search import Recipe
 from training.checkpoint import Progress
 from training.head_weights import Start, hash_weights
 from training.ranks import Ranks
+from training.sources import Source
 from training.tasks.protocol import Floats, Integers, Measured, Scaling, Targets
 
 
@@ -35,12 +35,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class Rows:
-    """Features [n, d], or maps [n, c, h, w] on disk, targets and weights of the loss, of n samples.
+    """Inputs, targets and weights of the loss, of n samples.
 
     learned: rows to train on, each as often as an epoch meets it; judged: rows to stop by, or none.
     """
 
-    features: Floats
+    inputs: Source
     targets: Targets
     weights: Floats
     learned: Integers
@@ -69,11 +69,7 @@ def checkpoint_key(
     digest = hashlib.sha256(f"{fit}/{ranks.size}/{ranks.device}".encode())
     if network is not None:
         digest.update(hash_weights(network).encode())
-    features = rows.features
-    # Gigabytes, perhaps; their file's name tells what is in it.
-    digest.update(
-        str(features.filename).encode() if isinstance(features, np.memmap) else features.tobytes()
-    )
+    digest.update(rows.inputs.describe())
     for array in (rows.targets, rows.weights, rows.learned, rows.judged):
         digest.update(array.tobytes())
     return digest.hexdigest()

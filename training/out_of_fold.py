@@ -3,7 +3,7 @@
 The search's best head is fitted once more on all but one of up to five grouped, stratified folds of
 the train and val side, and answers the one left out. All folds are fitted side by side, so with few
 classes it costs about what a trial does; above MOST_OUTPUTS or MOST_SCORES it is left out. Where
-the last blocks were trained, too, the head that they began with stands for them.
+more was trained, too, the head that it began with stands for it.
 
 By the same scores thresholds are chosen, where the task has any.
 """
@@ -139,7 +139,7 @@ def write_out_of_fold(
     """
     try:
         found = _write(spec, winner.found.search, material, task)
-        # Where the last blocks were trained, too, scores of a head alone are another network's.
+        # Where more was trained, too, scores of a head alone are another network's.
         if winner.found.search.chosen.recipe.depth == "head" or winner.trained.outputs is None:
             return found
         return replace(found, thresholds=_choose_by_val(spec, winner, material, task))

@@ -1,6 +1,8 @@
 """The job replay: a run's final training once more, and whether its weights are the same."""
 
-from training.deepen import move_to_maps, train_deep
+from dataclasses import replace
+
+from training.depths import WAYS, Setting, train_deep
 from training.fit import Fit
 from training.head_weights import hash_weights, read_start
 from training.loop import train_head
@@ -22,10 +24,11 @@ def replay(spec: ReplaySpec) -> ReplayOutcome:
     rows = select_rows(material, fit.recipe)
     trained = train_head(fit, ranks, rows, task, spec.train.scratch_uri)
     if then.base is not None:
-        given = material.vectors.inputs[then.recipe.input]
+        given, way = material.vectors.inputs[then.recipe.input], WAYS[then.recipe.depth]
+        setting = Setting(spec.train, ranks, material, task, given)
         fit = _read_fit(spec, then)
-        rows = move_to_maps(spec.train, ranks, material, given, rows)
-        trained = train_deep(spec.train, fit, ranks, rows, task, head=trained)
+        rows = replace(rows, inputs=way.open_inputs(setting))
+        trained = train_deep(setting, way, fit, rows, head=trained)
     return _compare(spec, fit, ranks, hash_weights(trained.head))
 
 

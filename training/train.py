@@ -9,7 +9,8 @@ from serving.job import store
 from serving.job.search import SEARCH_FILE, Cost, Search
 from training import checkpoint
 from training.cost import Meter
-from training.deepen import clear_scratch, find_deepest, split_network
+from training.deepen import clear_scratch, find_deepest
+from training.depths import split_network
 from training.export import export_bundle, read_backbones, upload
 from training.head_weights import HEAD_FILE, hash_weights, write_head
 from training.out_of_fold import write_out_of_fold
@@ -52,7 +53,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         opened = pool.submit(open_run, server, spec, ranks)
         try:
             winner = find_deepest(spec, ranks, material, task)
-            head, tail = split_network(winner.trained.head)
+            head, body = split_network(winner.trained.head)
             out_of_fold = write_out_of_fold(spec, winner, material, task)
             cost = meter.read(ranks)
             # Many small requests, which MLflow answers beside the export.
@@ -67,7 +68,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
                     backbone=backbones[winner.given.backbone.name],
                     probe=probe.result(),
                     folder=Path(folder),
-                    tail=tail,
+                    body=body,
                     thresholds=out_of_fold.thresholds,
                 )
                 bundle_uri = store.join(spec.output_uri, BUNDLE_FOLDER)

@@ -15,6 +15,7 @@ from training.ranks import Ranks
 from training.resolved import resolve
 from training.search.search import Found, Material, Searcher, find_earlier
 from training.search.study import find_study_file
+from training.sources import Features
 from training.spec import Resolved, TrainSpec, WarmStart
 from training.tasks.protocol import Measured, TaskModel
 
@@ -108,7 +109,7 @@ def select_rows(material: Material, recipe: Recipe) -> Rows:
     folds = material.folds
     none = np.zeros(0, np.int64)
     return Rows(
-        features=material.vectors[recipe.input],
+        inputs=Features(material.vectors[recipe.input]),
         targets=material.samples.targets,
         weights=folds.weights,
         learned=folds.learned,

@@ -38,9 +38,9 @@ class Recipe(Spec):
 class Trial(Spec):
     """One attempt. loss: cross-entropy of samples it did not learn from; None if not finished.
 
-    Last blocks are trained on the first fold alone: theirs are the head's over all folds and what
-    was gained on that one. latency_ms: of one picture, without decoding; model_mb: size of the ONNX
-    file, 10⁶ bytes.
+    What is deeper than a head is trained on the first fold alone: its loss and accuracy are the
+    head's over all folds and what was gained on that one. latency_ms: of one picture, without
+    decoding; model_mb: size of the ONNX file, 10⁶ bytes.
     """
 
     number: int

@@ -154,7 +154,11 @@ def draw_search(search: Search) -> Scatter | None:
 
 def describe_recipe(trial: Trial) -> str:
     """Network and kind of head."""
-    deeper = ", last blocks trained, too" if trial.recipe.depth == "last_blocks" else ""
+    deeper = {
+        "head": "",
+        "last_blocks": ", last blocks trained, too",
+        "network": ", whole network trained, too",
+    }[trial.recipe.depth]
     return f"{trial.recipe.input}, {trial.recipe.head} head{deeper}"
 
 

@@ -132,6 +132,14 @@ def several_labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"task": "multilabel", "labels_uri": uri, "inputs": (given,)}
 
 
+@pytest.fixture(scope="session")
+def tiny(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> InputFeatures:
+    """A backbone whose pictures are so small that all of it trains in seconds."""
+    from tests.training.tiny_network import make_tiny
+
+    return make_tiny(tmp_path_factory.mktemp("tiny"), snapshot, "mobilenet-v3-small")
+
+
 @pytest.fixture
 def make_spec(snapshot: Path, tmp_path: Path) -> MakeSpec:
     def make(**changes: Any) -> TrainSpec:

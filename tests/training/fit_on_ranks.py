@@ -1,4 +1,4 @@
-"""Script for the launcher: the final training only; last blocks, too, where the spec asks for them.
+"""Script for the launcher: the final training only; and deeper where the spec asks for it.
 
 Leaves curves and weights in the output.
 """
@@ -18,6 +18,8 @@ from training.tasks.protocol import load_task
 from training.winner import select_rows
 
 DEEP_EPOCHS = 6
+# Of the whole network; in larger steps, what is rounding would grow.
+WHOLE = {"mixup": 0.2, "learning_rate": 2e-5}
 
 
 def main() -> None:
@@ -27,10 +29,11 @@ def main() -> None:
     rows = select_rows(material_of(spec), fit.recipe)
     ranks = join_ranks(spec.devices)
     trained = train_head(fit, ranks, rows, load_task(spec.task)[1], spec.scratch_uri)
-    if spec.deepest == "last_blocks":
+    if spec.deepest != "head":
         # On a fast machine, all epochs would fit between two checkpoints.
-        with patch.object(loop, "CHECKPOINT_INTERVAL_S", 0.0):
-            trained = fit_deep_too(spec, ranks, trained, DEEP_EPOCHS)
+        with patch.multiple(loop, CHECKPOINT_INTERVAL_S=0.0, STEP_INTERVAL_S=0.0):
+            changes = WHOLE if spec.deepest == "network" else {}
+            trained = fit_deep_too(spec, ranks, trained, DEEP_EPOCHS, **changes)
     weights = {name: value.numpy() for name, value in trained.head.state_dict().items()}
     target = Path(spec.output_uri.removeprefix("file://"))
     target.mkdir(parents=True, exist_ok=True)

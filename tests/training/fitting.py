@@ -11,7 +11,7 @@ from serving.job.search import Recipe
 from tests.training.conftest import start_ranks
 from training import checkpoint
 from training.checkpoint import Checkpoint
-from training.deepen import fit_deep, move_to_maps, train_deep
+from training.depths import WAYS, Setting, fit_deep, train_deep
 from training.fit import Fit, Rows, Trained
 from training.loop import train_head
 from training.ranks import Ranks
@@ -49,13 +49,20 @@ def fit_alone(spec: TrainSpec, rows: Rows | None = None, **changes: Any) -> Trai
     return train_head(fit_of(spec, **changes), ALONE, chosen, task, spec.scratch_uri)
 
 
-def fit_deep_too(spec: TrainSpec, ranks: Ranks, head: Trained, epochs: int) -> Trained:
-    """Train last blocks with a head that was trained on all of a snapshot."""
-    material, task = material_of(spec), load_task(spec.task)[1]
-    fit = fit_deep(spec, fit_of(spec).recipe, epochs)
-    rows = select_rows(material, fit.recipe)
-    rows = move_to_maps(spec, ranks, material, spec.inputs[0], rows)
-    return train_deep(spec, fit, ranks, rows, task, head=head)
+def set_up(spec: TrainSpec, ranks: Ranks) -> Setting:
+    """What deeper trainings on the first input share."""
+    return Setting(spec, ranks, material_of(spec), load_task(spec.task)[1], spec.inputs[0])
+
+
+def fit_deep_too(
+    spec: TrainSpec, ranks: Ranks, head: Trained, epochs: int, **changes: float
+) -> Trained:
+    """Train as deep as the spec says with a head that was trained on all of a snapshot."""
+    setting, way = set_up(spec, ranks), WAYS[spec.deepest]
+    recipe = way.choose_first(fit_of(spec).recipe, setting.given)
+    fit = fit_deep(spec, way.change(recipe, changes), epochs)
+    rows = replace(select_rows(setting.material, recipe), inputs=way.open_inputs(setting))
+    return train_deep(setting, way, fit, rows, head=head)
 
 
 def start_fit(spec: TrainSpec, ranks: int, folder: Path) -> tuple[subprocess.Popen[str], TrainSpec]:

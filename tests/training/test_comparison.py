@@ -3,15 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from paddle import nn
 
 from serving.job.search import Recipe, Search, Trial
 from training.checkpoint import Epoch, Progress
 from training.comparison import add_trial, is_better
-from training.fit import Trained
+from training.search.deeper import Tried
 from training.search.search import Found
 from training.search.trial import Fitted
-from training.tasks.protocol import Measured, Scaling
+from training.tasks.protocol import Measured
 
 OF_ALL = Measured(loss=0.40, error=0.02, accuracy=0.90, temperature=1.0)
 ON_FOLD = Measured(loss=0.20, error=0.02, accuracy=0.96, temperature=1.0)
@@ -38,14 +37,10 @@ def make_found() -> Found:
     return Found(search=search, fitted=fitted)
 
 
-def make_trained(measured: Measured) -> Trained:
-    return Trained(nn.Linear(1, 1), Scaling(nn.Linear(1, 1).bias.numpy(), 1.0), PROGRESS, measured)
-
-
-def add(now: Measured) -> Found:
+def add(now: Measured | None) -> Found:
     recipe = Recipe(input="small crop", depth="last_blocks")
-    head, deep = make_trained(ON_FOLD), make_trained(now)
-    return add_trial(make_found(), recipe, head, deep, seconds=30, cut=False)
+    tried = Tried(recipe=recipe, measured=now, progress=PROGRESS, seconds=30, cut=False)
+    return add_trial(make_found(), ON_FOLD, tried)
 
 
 def test_an_easy_fold_makes_no_deeper_trial_better() -> None:
@@ -66,6 +61,13 @@ def test_a_gain_stands_beside_all_folds() -> None:
     assert (found.fitted.best.accuracy, found.fitted.best.temperature) == (chosen.accuracy, 0.8)
     assert [trial.number for trial in found.search.front] == [4]
     assert (found.search.seconds, found.search.repeats) == (39, True)
+
+
+def test_a_diverged_trial_is_told_and_changes_nothing() -> None:
+    found = add(None)
+    last = found.search.trials[-1]
+    assert (last.state, last.loss, last.accuracy, last.seconds) == ("failed", None, None, 30)
+    assert (found.search.best, found.fitted) == (3, make_found().fitted)
 
 
 @pytest.mark.parametrize(

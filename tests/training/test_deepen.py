@@ -11,9 +11,10 @@ import pytest
 from serving.bundle.predictor import Predictor
 from serving.job.search import Search
 from tests.training.conftest import CLASSES, REPO, make_input, start_ranks
-from tests.training.fitting import ALONE, fit_of, material_of, rows_of
+from tests.training.fitting import ALONE, fit_of, material_of, rows_of, set_up
 from training import deepen
 from training.checkpoint import Progress
+from training.depths import LAST_BLOCKS, fit_deep, train_deep
 from training.fit import Fit, Rows, Trained
 from training.head_weights import hash_weights
 from training.loop import train_head
@@ -37,10 +38,11 @@ def deep_spec(make_spec: MakeSpec, snapshot: Path, backbone: ExportBackboneOutco
 
 
 def prepare(spec: TrainSpec, epochs: int) -> tuple[Fit, Rows, Trained]:
-    task = load_task(spec.task)[1]
-    head = train_head(fit_of(spec), ALONE, rows_of(spec), task, spec.scratch_uri)
-    rows = deepen.move_to_maps(spec, ALONE, material_of(spec), spec.inputs[0], rows_of(spec))
-    return deepen.fit_deep(spec, fit_of(spec).recipe, epochs), rows, head
+    setting = set_up(spec, ALONE)
+    head = train_head(fit_of(spec), ALONE, rows_of(spec), setting.task, spec.scratch_uri)
+    rows = replace(rows_of(spec), inputs=LAST_BLOCKS.open_inputs(setting))
+    recipe = LAST_BLOCKS.choose_first(fit_of(spec).recipe, setting.given)
+    return fit_deep(spec, recipe, epochs), rows, head
 
 
 class KilledError(Exception):
@@ -58,27 +60,26 @@ def test_resumed_is_as_uninterrupted(
     deep_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = deep_spec()
-    task = load_task(spec.task)[1]
     fit, rows, head = prepare(spec, 4)
-    whole = deepen.train_deep(spec, fit, ALONE, rows, task, head=head)
+    whole = train_deep(set_up(spec, ALONE), LAST_BLOCKS, fit, rows, head=head)
     assert len(whole.progress.epochs) == 4
     # It learns, and what it was given stays as it was: the head is trained as a copy.
     losses = [epoch.train_loss for epoch in whole.progress.epochs]
     assert losses[-1] < losses[0]
     monkeypatch.setattr("training.loop.CHECKPOINT_INTERVAL_S", 0.0)
-    other = spec.model_copy(update={"scratch_uri": (tmp_path / "other").as_uri()})
+    other = set_up(spec.model_copy(update={"scratch_uri": (tmp_path / "other").as_uri()}), ALONE)
     with pytest.raises(KilledError):
-        deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=kill)
+        train_deep(other, LAST_BLOCKS, fit, rows, head=head, is_over=kill)
     asked = []
 
     def end(progress: Progress, trained: int) -> bool:
         asked.append(trained)
         return True
 
-    early = deepen.train_deep(other, fit, ALONE, rows, task, head=head, is_over=end)
+    early = train_deep(other, LAST_BLOCKS, fit, rows, head=head, is_over=end)
     assert len(early.progress.epochs) == 2
     assert asked == [0]
-    resumed = deepen.train_deep(other, fit, ALONE, rows, task, head=head)
+    resumed = train_deep(other, LAST_BLOCKS, fit, rows, head=head)
     assert hash_weights(resumed.head) == hash_weights(whole.head)
     assert resumed.progress == whole.progress
 
@@ -135,7 +136,7 @@ def make_samples(count: int, val: int) -> Samples:
 
 def test_no_time_no_maps(deep_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deepen, "LEAST_MISTAKES", 0)
-    monkeypatch.setattr(deepen, "LEAST_PASSES", 1e9)
+    monkeypatch.setitem(deepen.LEAST_PASSES, "last_blocks", 1e9)
     spec = deep_spec(search_seconds=600)
     material = replace(material_of(spec), contents=refuse)
     winner = deepen.find_deepest(spec, ALONE, material, load_task(spec.task)[1])

@@ -19,13 +19,18 @@ from training import checkpoint
 from training.batches import choose_batch_size, make_batches
 from training.fit import checkpoint_key
 from training.head_weights import hash_weights
-from training.loop import Trainer
 from training.ranks import Ranks, join_ranks
+from training.sources import Features
 from training.spec import TrainSpec
 from training.tasks.protocol import load_task
+from training.trainer import Trainer
 from training.winner import select_rows
 
 MakeSpec = Callable[..., TrainSpec]
+
+
+class KilledError(Exception):
+    """As if the process had ended here."""
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -102,9 +107,37 @@ def test_a_training_goes_on_from_its_checkpoint(make_spec: MakeSpec, head: HeadK
     assert hash_weights(second.head) == hash_weights(whole.head)
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_training_goes_on_within_an_epoch(make_spec: MakeSpec, step: int) -> None:
+    spec = make_spec(max_epochs=3, patience=6)
+    fit = fit_of(spec, head="mlp", hidden=8, dropout=0.5)
+    rows, task = rows_of(spec), load_task(spec.task)[1]
+    whole, killed = (Trainer(fit, ALONE, rows, task) for _ in range(2))
+    left = []
+
+    def kill() -> None:
+        if killed.step == step and len(killed.epochs) == 1:
+            left.append(checkpoint.to_bytes(killed.save()))
+            raise KilledError
+
+    for _ in range(3):
+        whole.run_epoch()
+    with pytest.raises(KilledError):
+        for _ in range(3):
+            killed.run_epoch(kill)
+    resumed = Trainer(fit, ALONE, rows, task)
+    resumed.restore(checkpoint.from_bytes(left[0]))
+    assert resumed.step == step
+    while not resumed.ended:
+        resumed.run_epoch()
+    assert resumed.progress() == whole.progress()
+    assert hash_weights(resumed.head) == hash_weights(whole.head)
+
+
 def test_a_diverged_loss_is_a_sentence(make_spec: MakeSpec) -> None:
     rows = rows_of(make_spec())
-    broken = replace(rows, features=np.full_like(rows.features, np.nan))
+    nothing = np.full_like(rows.inputs.pick(np.arange(len(rows.targets))).numpy(), np.nan)
+    broken = replace(rows, inputs=Features(nothing))
     with pytest.raises(UserError, match=r"no number any more in epoch 1, .*another seed"):
         fit_alone(make_spec(), broken)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import paddle
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,12 +13,14 @@ import pytest
 from tests.training.conftest import CLASSES
 from tests.training.fitting import ALONE, fit_of
 from training.fit import Rows
-from training.loop import Trainer, train_head
+from training.loop import train_head
 from training.search.folds import make_folds
+from training.sources import Features
 from training.spec import TrainSpec
 from training.tasks.classification import model
 from training.tasks.classification.data import read_samples
 from training.tasks.protocol import load_task
+from training.trainer import Trainer
 from training.vectors import find_scaling
 
 MakeSpec = Callable[..., TrainSpec]
@@ -54,7 +55,7 @@ def make_rows(
     learned = np.arange(len(targets))
     features = np.concatenate([inputs, others])
     return Rows(
-        features=features,
+        inputs=Features(features),
         targets=np.concatenate([targets, wanted]),
         weights=np.concatenate([np.repeat(weights, counts), np.ones(len(wanted))]).astype(
             np.float32
@@ -96,7 +97,7 @@ def test_columns_are_read_in_the_samples_order(make_spec: MakeSpec, tmp_path: Pa
 
 def expect_gradient(rows: Rows, smoothing: float) -> npt.NDArray[np.float64]:
     """Of mean(weight * cross-entropy against smoothed labels), where the head begins: at zero."""
-    inputs = rows.features[rows.learned].astype(np.float64)
+    inputs = rows.inputs.pick(rows.learned).numpy().astype(np.float64)
     scaled = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0).mean()
     wanted = (1 - smoothing) * np.eye(2)[rows.targets[rows.learned]] + smoothing / 2
     gradients = scaled[:, :, None] * (0.5 - wanted)[:, None, :]
@@ -148,7 +149,7 @@ def measure_recall(spec: TrainSpec, rows: Rows) -> float:
         spec.scratch_uri,
     )
     rare = rows.judged[rows.targets[rows.judged] == 1]
-    answers = trained.head(paddle.to_tensor(rows.features[rare])).argmax(axis=1).numpy()
+    answers = trained.head(rows.inputs.pick(rare)).argmax(axis=1).numpy()
     return float((answers == 1).mean())
 
 

@@ -10,11 +10,11 @@ from paddle import nn
 
 from training.backbones.efficientnet_lite import ConvNorm, FeatureExtractor, InvertedResidual
 from training.backbones.products import run_block, run_pointwise, to_columns
-from training.head_weights import set_weights
-from training.tasks.protocol import Arrays
 
 # On a CPU one block is trained twenty times as fast as all of them.
 LAST_BLOCKS = 1
+# In the order of ONNX's inputs.
+NORM = ("weight", "bias", "_mean", "_variance")
 
 
 class Tail(nn.Layer):
@@ -48,7 +48,7 @@ class Tail(nn.Layer):
 
 def cut_tail(backbone: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
     """The backbone's ONNX network up to what the tail is given."""
-    name = _find_nodes(backbone, tail)[0].input[0]
+    name = _find_nodes(backbone, tail.convolutions)[0].input[0]
     model = onnx.ModelProto()
     model.CopyFrom(backbone)
     graph = model.graph
@@ -70,8 +70,10 @@ def cut_tail(backbone: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
     return model
 
 
-def replace_tail(backbone: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
-    """The backbone's ONNX network with a trained tail's weights."""
+def replace_convolutions(
+    backbone: onnx.ModelProto, convolutions: list[ConvNorm]
+) -> onnx.ModelProto:
+    """The backbone's ONNX network with the weights of its last trained convolutions, or of all."""
     model = onnx.ModelProto()
     model.CopyFrom(backbone)
     weights = {one.name: one for one in model.graph.initializer}
@@ -80,25 +82,16 @@ def replace_tail(backbone: onnx.ModelProto, tail: Tail) -> onnx.ModelProto:
         if node.op_type == "Constant":
             weights[node.output[0]] = node.attribute[0].t
     norms = {n.input[0]: n for n in model.graph.node if n.op_type == "BatchNormalization"}
-    for node, layer in zip(_find_nodes(model, tail), tail.convolutions, strict=True):
+    for node, layer in zip(_find_nodes(model, convolutions), convolutions, strict=True):
         norm = norms[node.output[0]]
         state = layer.state_dict()
-        given = [state[name].numpy() for name in ("conv.weight", "norm.weight", "norm.bias")]
-        for name, array in zip((node.input[1], *norm.input[1:3]), given, strict=True):
+        given = [state[name].numpy() for name in ("conv.weight", *(f"norm.{n}" for n in NORM))]
+        for name, array in zip((node.input[1], *norm.input[1:]), given, strict=True):
             weights[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), name))
     onnx.checker.check_model(model)
     return model
 
 
-def put_back(
-    backbone: onnx.ModelProto, extractor: FeatureExtractor, weights: Arrays
-) -> onnx.ModelProto:
-    """Give the extractor trained last blocks, and return the ONNX network that has them, too."""
-    tail = Tail(extractor)
-    set_weights(tail, weights)
-    return replace_tail(backbone, tail)
-
-
-def _find_nodes(model: onnx.ModelProto, tail: Tail) -> list[onnx.NodeProto]:
+def _find_nodes(model: onnx.ModelProto, convolutions: list[ConvNorm]) -> list[onnx.NodeProto]:
     every = [node for node in model.graph.node if node.op_type == "Conv"]
-    return every[-len(tail.convolutions) :]
+    return every[-len(convolutions) :]

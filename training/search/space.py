@@ -18,6 +18,14 @@ FIRST_LEARNING_RATE = 5e-4
 MOST_SMOOTHING = 0.2
 HIDDEN = (32, 64, 128)
 MOST_DROPOUT = 0.6
+# Of each name the least and the most.
+Space = dict[str, tuple[float, float]]
+LAST_BLOCKS_SPACE: Space = {"learning_rate": (1e-4, 3e-3)}
+NETWORK_SPACE: Space = {
+    "learning_rate": (1e-4, 3e-3),
+    "augmentation": (0.0, 1.0),
+    "mixup": (0.0, 0.4),
+}
 # Of the recipes near one that did well: larger, or smaller, by this factor.
 NEAR = 2.0
 
@@ -70,3 +78,11 @@ def name_choices(recipe: Recipe) -> dict[str, Any]:
     """As `suggest` draws them."""
     own = {"input", "head", "learning_rate", "weight_decay", "smoothing"}
     return recipe.model_dump(include=own | ({"hidden", "dropout"} if recipe.hidden else set()))
+
+
+def suggest_deeper(trial: BaseTrial, space: Space) -> dict[str, float]:
+    """Draw what is searched below a head."""
+    return {
+        name: trial.suggest_float(name, *bounds, log=name == "learning_rate")
+        for name, bounds in space.items()
+    }

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,16 @@ def open_study(path: Path) -> optuna.Study:
         )
 
 
-def begin(path: Path, key: str, first: Sequence[Recipe]) -> optuna.Study:
+def begin(
+    path: Path,
+    key: str,
+    first: Sequence[Recipe],
+    name: Callable[[Recipe], dict[str, Any]] = name_choices,
+) -> optuna.Study:
     """Ask for the first recipes, and again for what a killed attempt left unfinished.
 
     One process does this before the others join. A study of another key, which is the hash of all
-    that decides the search, is begun anew.
+    that decides the search, is begun anew. name: a recipe's values as they are drawn.
     """
     _drop_damaged(path)
     study = open_study(path)
@@ -95,7 +100,7 @@ def begin(path: Path, key: str, first: Sequence[Recipe]) -> optuna.Study:
     trials = study.get_trials(deepcopy=False)
     if not trials:
         for recipe in first:
-            study.enqueue_trial(name_choices(recipe))
+            study.enqueue_trial(name(recipe))
     for trial in trials:
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)

@@ -25,6 +25,7 @@ from training.backbones.export import convert_to_onnx
 from training.fit import Fit, Rows, Trained
 from training.loop import train_head
 from training.ranks import Ranks
+from training.sources import Features
 from training.tasks.protocol import load_task
 from training.vectors import find_scaling
 
@@ -61,7 +62,7 @@ def train_known(
     classes = tuple(map(str, range(8)))
     fit = Fit(Recipe(input=""), seed=0, epochs=100, patience=15, min_delta=1e-4, classes=classes)
     rows = Rows(
-        features=features,
+        inputs=Features(features),
         targets=targets,
         weights=np.ones(len(targets), np.float32),
         learned=learned,

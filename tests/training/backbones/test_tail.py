@@ -7,9 +7,11 @@ import pytest
 
 from serving.bundle.predictor import OnnxNetwork
 from serving.job import store
+from serving.job.search import Depth
 from training.backbones.catalogue import CATALOGUE, load_pretrained
 from training.backbones.efficientnet_lite import LITE0, LITE1, LITE2, FeatureExtractor
-from training.backbones.tail import Tail, cut_tail, put_back
+from training.backbones.put_back import Body, put_back
+from training.backbones.tail import Tail, cut_tail
 from training.head_weights import copy_weights
 from training.spec import ExportBackboneOutcome
 from training.tasks.protocol import Arrays
@@ -60,20 +62,21 @@ def test_blocks_on_maps_of_one_size() -> None:
         assert len(Tail(FeatureExtractor(variant), 3).blocks) == 3
 
 
-def test_changed_weights_reach_onnx(backbone: ExportBackboneOutcome) -> None:
+@pytest.mark.parametrize("depth", ["last_blocks", "network"])
+def test_changed_weights_reach_onnx(backbone: ExportBackboneOutcome, depth: Depth) -> None:
     whole = onnx.load_from_string(store.read_bytes(backbone.file.onnx_uri))
     extractor = load_pretrained(CATALOGUE[0]).extractor
-    tail = Tail(extractor)
+    part = Tail(extractor) if depth == "last_blocks" else extractor
     chance = np.random.default_rng(1)
-    # The norms' statistics are parameters, too, which nothing trains.
-    for parameter in (one for one in tail.parameters() if not one.stop_gradient):
+    # The norms' statistics are parameters, too, which are trained on cards.
+    for parameter in part.parameters():
         values = parameter.numpy()
         parameter.set_value(values * chance.uniform(0.9, 1.1, values.shape).astype(np.float32))
     noise = chance.uniform(-1, 1, (2, 3, 224, 224)).astype(np.float32)
     with paddle.no_grad():
         expected = extractor(paddle.to_tensor(noise)).numpy()
     other = load_pretrained(CATALOGUE[0]).extractor
-    replaced = put_back(whole, other, copy_weights(tail)).SerializeToString()
+    replaced = put_back(whole, other, Body(depth, copy_weights(part)), 224).SerializeToString()
     with paddle.no_grad():
         np.testing.assert_array_equal(other(paddle.to_tensor(noise)).numpy(), expected)
     np.testing.assert_allclose(OnnxNetwork(replaced).run(noise), expected, atol=1e-4)

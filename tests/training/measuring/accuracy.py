@@ -27,7 +27,8 @@ from tests.training.measuring.baselines import (
 from tests.training.measuring.features import Table, compute_features, make_table
 from tests.training.measuring.heads_on_ranks import make_samples
 from tests.training.measuring.pictures import read_cells, read_digits, read_photos
-from training.deepen import find_deepest, split_network
+from training.deepen import find_deepest
+from training.depths import split_network
 from training.ranks import Ranks
 from training.search.folds import make_folds
 from training.search.search import Material
@@ -114,10 +115,10 @@ def compare(
 
 def ask(winner: Winner, table: Table, rows: Integers, test: Integers) -> Answers:
     """What the trained model says of the test pictures."""
-    head, tail = split_network(winner.trained.head)
+    head, body = split_network(winner.trained.head)
     features = table.matrices[winner.given.name][test]
-    if tail is not None:
-        features = compute_features([table.pictures[row] for row in test], winner.given, tail)
+    if body is not None:
+        features = compute_features([table.pictures[row] for row in test], winner.given, body)
     labels = np.array([one.label for one in table.pictures])
     outputs = head(paddle.to_tensor(features)).numpy()
     return Answers(labels[test], np.unique(labels[rows])[outputs.argmax(axis=1)])

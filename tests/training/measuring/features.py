@@ -16,9 +16,9 @@ from serving.job.inputs import InputFeatures
 from tests.training.measuring.pictures import Picture
 from training.backbones.catalogue import find_backbone, load_pretrained
 from training.backbones.export import export_backbone
-from training.backbones.tail import put_back
+from training.backbones.put_back import Body, put_back
 from training.spec import ExportBackboneOutcome, ExportBackboneSpec
-from training.tasks.protocol import Arrays, Floats
+from training.tasks.protocol import Floats
 
 # What a run of five minutes offers.
 OFFERED: tuple[tuple[str, Resize], ...] = (
@@ -67,13 +67,15 @@ def _find_input(name: str, resize: Resize, work: Path) -> InputFeatures:
 
 
 def compute_features(
-    pictures: Sequence[Picture], given: InputFeatures, tail: Arrays | None = None
+    pictures: Sequence[Picture], given: InputFeatures, body: Body | None = None
 ) -> Floats:
-    """[n, d]; tail: weights of last blocks that were trained."""
+    """[n, d]; body: what was trained of the backbone."""
     content = Path(urlsplit(given.backbone.onnx_uri).path).read_bytes()
-    if tail is not None:
+    if body is not None:
         extractor = load_pretrained(find_backbone(given.backbone.name)).extractor
-        content = put_back(onnx.load_from_string(content), extractor, tail).SerializeToString()
+        content = put_back(
+            onnx.load_from_string(content), extractor, body, given.preprocessing.size
+        ).SerializeToString()
     network = OnnxNetwork(content)
     rows = []
     for start in range(0, len(pictures), BATCH):

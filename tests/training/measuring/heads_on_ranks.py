@@ -20,6 +20,7 @@ from training.search.folds import make_folds
 from training.search.search import Material
 from training.search.space import first_recipes
 from training.search.study import find_study_file
+from training.sources import Features
 from training.spec import TrainSpec
 from training.tasks.protocol import Integers, Samples, load_task
 from training.vectors import Vectors, find_scaling
@@ -41,7 +42,7 @@ def train(folder: Path, ranks: Ranks) -> dict[str, object]:
     features, targets = np.load(folder / "vectors.npy"), np.load(folder / "targets.npy")
     count = len(targets)
     rows = Rows(
-        features=features,
+        inputs=Features(features),
         targets=targets,
         weights=np.ones(count, np.float32),
         learned=np.arange(count),

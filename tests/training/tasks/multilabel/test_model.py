@@ -13,6 +13,7 @@ from tests.training.fitting import ALONE, fit_of
 from tests.training.tasks.pooling import KINDS, Pooling, draw_head, draw_pictures, pooling_onnx
 from training.fit import Rows
 from training.loop import train_head
+from training.sources import Features
 from training.spec import TrainSpec
 from training.tasks.multilabel.model import append_head, find_losses, join, make_head, measure
 from training.tasks.protocol import load_task
@@ -81,7 +82,7 @@ def test_a_rare_class_is_thought_rare(make_spec: Callable[..., TrainSpec], kind:
     targets = (chance.random((200, 3)) < [0.05, 0.1, 0.9]).astype(np.float32)
     learned = np.arange(200)
     rows = Rows(
-        features=features,
+        inputs=Features(features),
         targets=targets,
         weights=np.ones(200, np.float32),
         learned=learned,
