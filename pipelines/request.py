@@ -206,8 +206,8 @@ class RunRequest(Form):
         default="last_blocks",
         title="Train",
         description=(
-            "The head alone takes seconds. EfficientNet-Lite's last block is tried after it where "
-            "mistakes and minutes are left (CPU only), and kept where held-out pictures say so."
+            "The head takes seconds. Where mistakes and minutes are left, EfficientNet-Lite's last "
+            "block follows (CPU only), then the whole network; kept where held-out pictures say so."
         ),
         json_schema_extra={
             "section": _DETAILS,

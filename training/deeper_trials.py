@@ -133,8 +133,12 @@ class DeeperTrials:
         self._found = add_trial(self._found, self._measured, tried)
         self._tried.append(tried)
         self._better.append(is_better(self._measured, tried.measured))
+        worse = deep
         if self._better[-1]:
-            self._measured, self._chosen = _know(tried.measured), deep
+            self._measured, self._chosen, worse = _know(tried.measured), deep, self._chosen
+        if worse is not None and self._setting.ranks.leads:
+            # A network's checkpoint is four times as large as the network.
+            checkpoint.find_file(self._setting.spec.scratch_uri, worse.key).unlink(missing_ok=True)
 
     def _finish(self) -> Winner:
         """Where the folds are of all samples, the best trial once more on all of them."""

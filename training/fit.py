@@ -52,7 +52,8 @@ class Rows:
 class Trained:
     """A head with its best weights, what it divides features by, and how it came to them.
 
-    measured, outputs: at the best epoch, of the rows to stop by; None where there were none.
+    measured, outputs: at the best epoch, of the rows to stop by; None where there were none. key:
+    see checkpoint_key.
     """
 
     head: paddle.nn.Layer
@@ -60,6 +61,7 @@ class Trained:
     progress: Progress
     measured: Measured | None
     outputs: Floats | None = None
+    key: str = ""
 
 
 def checkpoint_key(

@@ -84,7 +84,7 @@ def train_head(
     outputs = trainer.predict()
     measured = None if outputs is None else task.measure(outputs, rows.targets[rows.judged])
     trainer.head.eval()
-    return Trained(trainer.head, trainer.scaling, trainer.progress(), measured, outputs)
+    return Trained(trainer.head, trainer.scaling, trainer.progress(), measured, outputs, key)
 
 
 def _is_over(is_over: IsOver | None, ranks: Ranks, trainer: Trainer, first: int) -> bool:

@@ -1,6 +1,6 @@
 """RunRequest → RunPlan → one spec per job."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +21,7 @@ from pipelines.plan import (
 from pipelines.request import DEFAULT_STAGES, RunRequest
 from pipelines.search_plan import BACKBONES, choose_inputs
 from serving.bundle.manifest import SEVERAL
+from serving.job.search import Depth
 from serving.job.spec import NAME_PATTERN, JobSpec
 from serving.spec import SERVING_SPEC
 from spark_jobs.spec import SPARK_SPEC
@@ -71,7 +72,7 @@ REQUESTS = st.builds(
     resize=st.sampled_from(["auto", "crop", "squash", "letterbox"]),
     budget_minutes=st.floats(0.01, 10_080),
     max_trials=st.integers(0, 10_000),
-    deepest=st.sampled_from(["head", "last_blocks"]),
+    deepest=st.sampled_from(get_args(Depth)),
     backbones=st.sampled_from([("auto",), BACKBONES[:1], BACKBONES[1:]]),
     seed=st.integers(0, 2**31 - 1),
 )

@@ -23,7 +23,7 @@ from tests.training.fitting import (
     set_up,
 )
 from tests.training.tiny_network import SIDE, forget
-from training import deepen, depths
+from training import checkpoint, deepen, depths
 from training.batches import make_batches
 from training.checkpoint import Progress
 from training.clock import Clock
@@ -134,6 +134,10 @@ def test_a_killed_search_goes_on(
         return deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
 
     whole = find("whole")
+    left = [checkpoint.from_bytes(p.read_bytes()) for p in (tmp_path / "whole").glob("*.npz")]
+    networks = [one for one in left if any(name.startswith("extractor.") for name in one.network)]
+    # Of all trials the best one alone, and the final training.
+    assert len(networks) == 2
     trials = [t for t in whole.found.search.trials if t.recipe.depth == "network"]
     assert len({trial.recipe.learning_rate for trial in trials}) == 2
     assert {name: getattr(trials[0].recipe, name) for name in NETWORK.first} == NETWORK.first

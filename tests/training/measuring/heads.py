@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.training.measuring.features import make_table
-from tests.training.measuring.heads_on_ranks import CLASSES, EPOCHS, Asked
+from tests.training.measuring.heads_on_ranks import CLASSES, EPOCHS
 from tests.training.measuring.pictures import read_photos
 
 SCRIPT = Path(__file__).with_name("heads_on_ranks.py")
@@ -43,13 +43,13 @@ def write_photos(photos: Path, folder: Path, work: Path) -> None:
         np.save(folder / f"{given.name}.npy", table.matrices[given.name])
 
 
-def run_ranks(asked: Asked, folder: Path, ranks: int) -> dict[str, object]:
-    """What rank 0 found, and how long the launcher took in all."""
+def run_ranks(asked: str, folder: Path, ranks: int, script: Path = SCRIPT) -> dict[str, object]:
+    """What rank 0 of a script found, and how long the launcher took in all."""
     command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(ranks)]
     command += ["--log_dir", str(folder / "logs"), "--log_level", "WARNING"]
     environment = {**os.environ, "POD_IP": "127.0.0.1"}
     started = time.monotonic()
-    argv = [*command, str(SCRIPT), asked, str(folder)]
+    argv = [*command, str(script), asked, str(folder)]
     subprocess.run(argv, env=environment, stdout=sys.stderr, check=True)
     taken = time.monotonic() - started
     found: dict[str, object] = json.loads((folder / "found.json").read_text())
