@@ -142,7 +142,9 @@ class Deepener:
         ranks, most = self._setting.ranks, self._most_epochs
         first = way.choose_first(self._base.resolved.recipe, self._setting.given)
         fit = fit_deep(self._setting.spec, first, most)
-        each = self._time_epoch(way, fit, rows, head) if clock.limited else 0.0
+        # What is left is each rank's own number: by what all were asked alike, all measure or none.
+        limited = bool(self._setting.spec.search_seconds)
+        each = self._time_epoch(way, fit, rows, head) if limited else 0.0
         told = str(clock.plan(each, most)) if ranks.leads else ""
         epochs = int(ranks.broadcast(told.encode()))
         return replace(fit, epochs=epochs, patience=max(1, epochs), horizon=epochs)

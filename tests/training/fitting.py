@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.local.second_home import find_free_ports
 from serving.job.search import Recipe
 from tests.training.conftest import start_ranks
 from training import checkpoint
@@ -65,12 +66,14 @@ def fit_deep_too(
     return train_deep(setting, way, fit, rows, head=head)
 
 
-def start_fit(spec: TrainSpec, ranks: int, folder: Path) -> tuple[subprocess.Popen[str], TrainSpec]:
+def start_fit(
+    spec: TrainSpec, ranks: int, folder: Path, **environment: str
+) -> tuple[subprocess.Popen[str], TrainSpec]:
     """Start the same by Paddle's launcher; the spec with a folder's output and scratch."""
     changes = {name: (folder / name).as_uri() for name in ("output_uri", "scratch_uri")}
     spec = spec.model_copy(update=changes)
     script = Path(__file__).with_name("fit_on_ranks.py")
-    return start_ranks(script, spec, ranks, folder), spec
+    return start_ranks(script, spec, ranks, folder, **environment), spec
 
 
 def fit_on_ranks(spec: TrainSpec, ranks: int, folder: Path) -> list[Checkpoint]:
@@ -79,4 +82,20 @@ def fit_on_ranks(spec: TrainSpec, ranks: int, folder: Path) -> list[Checkpoint]:
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     files = sorted((folder / "output_uri").glob("rank-*.npz"))
+    return [checkpoint.from_bytes(file.read_bytes()) for file in files]
+
+
+def fit_on_machines(spec: TrainSpec, machines: int, folder: Path) -> list[Checkpoint]:
+    """The same by a launcher a machine, one rank and one disk each."""
+    master = f"127.0.0.1:{find_free_ports(1)[0]}"
+    shared = {"PADDLE_MASTER": master, "PADDLE_NNODES": str(machines)}
+    own = {"POD_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
+    started = [
+        start_fit(spec, 1, folder / str(node), **shared, **own, PADDLE_RANK=str(node))[0]
+        for node in range(machines)
+    ]
+    for process in started:
+        printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, printed
+    files = [folder / str(node) / "output_uri" / f"rank-{node}.npz" for node in range(machines)]
     return [checkpoint.from_bytes(file.read_bytes()) for file in files]

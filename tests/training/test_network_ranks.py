@@ -15,6 +15,7 @@ from tests.training.fitting import (
     fit_alone,
     fit_deep_too,
     fit_of,
+    fit_on_machines,
     fit_on_ranks,
     material_of,
     start_fit,
@@ -46,6 +47,14 @@ def test_two_ranks_are_as_one_and_killed_within_an_epoch_as_a_whole_one(
     assert whole.progress == beside.progress
     for one, two in zip(alone.progress.epochs, whole.progress.epochs, strict=True):
         assert two.train_loss == pytest.approx(one.train_loss, abs=1e-5)
+
+    for state in fit_on_machines(spec, 2, tmp_path / "machines"):
+        assert state.progress == whole.progress
+        for name, array in whole.network.items():
+            assert state.network[name].tobytes() == array.tobytes(), name
+    # Each has decoded all pictures for itself.
+    scratches = [tmp_path / "machines" / str(node) / "scratch_uri" for node in range(2)]
+    assert [len([*one.glob("pictures-*.npy")]) for one in scratches] == [1, 1]
 
     process, killed = start_fit(spec, 2, tmp_path / "killed")
     scratch = checkpoint.find_scratch(killed.scratch_uri)
