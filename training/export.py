@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,14 +32,6 @@ from training.tasks.protocol import Measured, Probe, TaskModel
 
 TOLERANCE = 1e-4
 RANDOM_PROBES = 1
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """A finished bundle in a local folder. agreement: see TrainOutcome."""
-
-    folder: Path
-    agreement: float
 
 
 def read_backbone(file: BackboneFile) -> onnx.ModelProto:
@@ -107,7 +99,7 @@ def measure_agreement(folder: Path, network: paddle.nn.Layer, batch: codec.Batch
     return float(max(np.abs(served - expected).max(), np.abs(stored - expected).max()))
 
 
-def export_bundle(
+def write_bundle(
     spec: TrainSpec,
     head: paddle.nn.Layer,
     task: TaskModel,
@@ -115,12 +107,11 @@ def export_bundle(
     chosen: InputFeatures,
     measured: Measured,
     backbone: onnx.ModelProto,
-    probe: Probe,
     folder: Path,
     body: Body | None = None,
     thresholds: tuple[float, ...] = (),
-) -> Bundle:
-    """Write a bundle into an empty local folder and check it; fails where the forms differ.
+) -> paddle.nn.Layer:
+    """Write a bundle into an empty local folder; returns the network that it holds.
 
     body: what of the backbone was trained, too. Its scores are those at the temperature that was
     measured; thresholds: of them, where the task has any.
@@ -135,7 +126,14 @@ def export_bundle(
     (folder / MODEL_FILE).write_bytes(served.SerializeToString())
     manifest = make_manifest(spec, task, chosen, measured, thresholds)
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
-    batch = make_probe_batch(probe, chosen.preprocessing)
+    return network
+
+
+def check_bundle(
+    folder: Path, network: paddle.nn.Layer, probe: Probe, preprocessing: Preprocessing
+) -> float:
+    """How far the bundle's forms differ (see TrainOutcome); fails where that is too far."""
+    batch = make_probe_batch(probe, preprocessing)
     agreement = measure_agreement(folder, network, batch)
     if not agreement <= TOLERANCE:
         raise RuntimeError(
@@ -143,13 +141,14 @@ def export_bundle(
             f"{len(batch)} pictures; allowed is {TOLERANCE:.0e}. The backbone's ONNX file and its "
             f"weights may be of different versions: export the backbone again."
         )
-    return Bundle(folder, agreement)
+    return agreement
 
 
 def upload(folder: Path, uri: str) -> None:
     """Copy a local folder to a URI."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            store.write_bytes(
-                store.join(uri, path.relative_to(folder).as_posix()), path.read_bytes()
-            )
+
+    def copy(path: Path) -> None:
+        store.write_bytes(store.join(uri, path.relative_to(folder).as_posix()), path.read_bytes())
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(copy, (path for path in folder.rglob("*") if path.is_file())))

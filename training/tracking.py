@@ -163,11 +163,15 @@ class Tracking:
                 tags=[RunTag(*pair) for pair in tags.items()],
             )
 
-    def log_bundle(self, folder: Path, agreement: float) -> None:
+    def log_bundle(self, folder: Path) -> None:
         """Keep the bundle's files."""
         with _explained(self._uri):
-            self._client.log_metric(self.run_id, "agreement", agreement)
             self._client.log_artifacts(self.run_id, str(folder), ARTIFACT_FOLDER)
+
+    def log_agreement(self, agreement: float) -> None:
+        """Log how far the bundle's forms differ."""
+        with _explained(self._uri):
+            self._client.log_metric(self.run_id, "agreement", agreement)
 
     def finish(self, *, failed: bool = False) -> None:
         """Close the run."""

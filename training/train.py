@@ -11,7 +11,7 @@ from training import checkpoint
 from training.cost import Meter
 from training.deepen import clear_scratch, find_deepest
 from training.depths import split_network
-from training.export import export_bundle, read_backbones, upload
+from training.export import check_bundle, read_backbones, upload, write_bundle
 from training.head_weights import HEAD_FILE, hash_weights, write_head
 from training.out_of_fold import write_out_of_fold
 from training.pictures import clear_pictures
@@ -58,26 +58,30 @@ def lead(spec: TrainSpec) -> TrainOutcome:
             cost = meter.read(ranks)
             # Many small requests, which MLflow answers beside the export.
             tracked = pool.submit(_track, opened, winner, cost)
-            with tempfile.TemporaryDirectory() as folder:
-                bundle = export_bundle(
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                network = write_bundle(
                     spec,
                     head,
                     task,
                     chosen=winner.given,
                     measured=winner.measured,
                     backbone=backbones[winner.given.backbone.name],
-                    probe=probe.result(),
-                    folder=Path(folder),
+                    folder=folder,
                     body=body,
                     thresholds=out_of_fold.thresholds,
                 )
+                # Beside the check, too: nothing of an attempt counts before its outcome.
                 bundle_uri = store.join(spec.output_uri, BUNDLE_FOLDER)
-                copied = pool.submit(upload, bundle.folder, bundle_uri)
+                copied = pool.submit(upload, folder, bundle_uri)
+                kept = pool.submit(_keep, tracked, folder)
                 head_uri = store.join(spec.output_uri, HEAD_FILE)
                 write_head(head_uri, head, winner.trained.scaling)
                 search_uri = _write_search(spec, winner.found.search)
-                tracking = tracked.result()
-                tracking.log_bundle(bundle.folder, bundle.agreement)
+                preprocessing = winner.given.preprocessing
+                agreement = check_bundle(folder, network, probe.result(), preprocessing)
+                tracking = kept.result()
+                tracking.log_agreement(agreement)
                 copied.result()
         except BaseException:
             # If the run was never opened, the first error is still the one to show.
@@ -88,7 +92,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         tracking.finish()
     _clear_scratch(spec)
     search, measured = winner.found.search, winner.measured
-    print(_describe(winner, bundle.agreement, cost), flush=True)
+    print(_describe(winner, agreement, cost), flush=True)
     return TrainOutcome(
         bundle_uri=bundle_uri,
         search_uri=search_uri,
@@ -102,7 +106,7 @@ def lead(spec: TrainSpec) -> TrainOutcome:
         best_epoch=winner.best_epoch,
         val_accuracy=measured.accuracy,
         val_loss=measured.loss,
-        agreement=bundle.agreement,
+        agreement=agreement,
         weights_sha256=hash_weights(winner.trained.head),
         cost=cost,
         resolved=winner.resolved,
@@ -125,6 +129,12 @@ def _track(opened: "Future[Tracking]", winner: Winner, cost: Cost) -> Tracking:
     tracking = opened.result()
     tracking.log_search(winner.found.search)
     tracking.log_winner(winner, cost)
+    return tracking
+
+
+def _keep(tracked: "Future[Tracking]", folder: Path) -> Tracking:
+    tracking = tracked.result()
+    tracking.log_bundle(folder)
     return tracking
 
 
