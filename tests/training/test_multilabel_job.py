@@ -183,7 +183,8 @@ def test_it_is_gone_on_from_by_its_own_task_only(job: Job, tmp_path: Path) -> No
 
 
 def test_last_blocks_learn_from_several_labels(job: Job, tmp_path: Path) -> None:
-    spec = job.spec.model_copy(update={"scratch_uri": tmp_path.as_uri()})
+    changes = {"scratch_uri": tmp_path.as_uri(), "deepest": "last_blocks"}
+    spec = job.spec.model_copy(update=changes)
     recipe = job.outcome.recipe
     rows = select_rows(material_of(spec), recipe)
     fit = Fit(recipe, 3, 4, 4, 1e-4, CLASSES)
