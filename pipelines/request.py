@@ -203,7 +203,7 @@ class RunRequest(Form):
         },
     )
     deepest: Depth = Field(
-        default="last_blocks",
+        default="network",
         title="Train",
         description=(
             "The head takes seconds. Where mistakes and minutes are left, EfficientNet-Lite's last "

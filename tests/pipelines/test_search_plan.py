@@ -140,7 +140,7 @@ SCRATCH = CARDS[0].model_copy(
     ("fields", "sentence"),
     [
         ({"deepest": "head"}, "ours has learned nothing yet, and deepest was head"),
-        ({}, "Allowed with it: deepest=network"),
+        ({"deepest": "last_blocks"}, "Allowed with it: deepest=network"),
         ({"deepest": "network", "backbones": ("auto", "ours")}, "from scratch alone, or none"),
         ({"deepest": "network", "backbones": ("ours", "squeezed")}, "was ours, squeezed, but ours"),
     ],
