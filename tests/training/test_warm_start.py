@@ -110,7 +110,7 @@ def test_two_digits_more_do_not_forget_the_others(make_spec: MakeSpec, tmp_path:
             **given,
             classes=tuple(map(str, range(classes))),
             scratch_uri=(tmp_path / name / "scratch").as_uri(),
-            **{"max_trials": 12, "max_epochs": 15} | changes,
+            **{"max_trials": 12, "max_epochs": 40} | changes,
         )
 
     begun = time.process_time()
