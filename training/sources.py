@@ -63,7 +63,7 @@ class Features:
 
     def pick(self, rows: Integers) -> paddle.Tensor:
         """See Source."""
-        picked: paddle.Tensor = self._tensor[paddle.to_tensor(rows)]
+        picked: paddle.Tensor = paddle.gather(self._tensor, paddle.to_tensor(rows))
         return picked
 
     def draw(self, batch: Batch, *_: object) -> Given:
