@@ -31,11 +31,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Failure:
-    """A check that ended with another code than 0, and what it said of that."""
+    """A check that ended with another code than 0, and what it said of that.
+
+    passed_alone: its tests passed when they were repeated with no others beside them.
+    """
 
     check: Check
     code: int
     told: tuple[str, ...]
+    passed_alone: bool = False
 
 
 def run_checks(checks: Sequence[Check], environment: Mapping[str, str]) -> list[Failure]:
@@ -58,26 +62,21 @@ def run_side_by_side(
     """Run the streams at the same time: most tests wait for an engine more than they compute.
 
     Tests that wait for real engines beside others have time limits, which a busy machine may break:
-    what failed is repeated alone, and only what fails again counts. It says so.
+    what failed is repeated alone.
     """
     with ThreadPoolExecutor(len(streams)) as pool:
         found = pool.map(lambda checks: run_checks(checks, environment), streams)
         failures = [failure for failures in found for failure in failures]
-    return [one for failure in failures for one in _try_again(failure, environment)]
+    return [_try_again(failure, environment) for failure in failures]
 
 
-def _try_again(failure: Failure, environment: Mapping[str, str]) -> list[Failure]:
+def _try_again(failure: Failure, environment: Mapping[str, str]) -> Failure:
     check = failure.check
     if failure.code != TESTS_FAILED or not check.again:
-        return [failure]
-    tell([failure])
-    alone = replace(
-        check, title=f"{check.title}, once more", argv=(*check.argv, *check.again), again=()
-    )
-    left = run_checks([alone], environment)
-    if not left:
-        say(f"== {check.title}: passed when it ran alone; what is above failed beside others")
-    return left
+        return failure
+    argv = (*check.argv, *check.again)
+    left = run_checks([replace(check, title=f"{check.title}, once more", argv=argv)], environment)
+    return left[0] if left else replace(failure, passed_alone=True)
 
 
 def _run(check: Check, environment: Mapping[str, str]) -> tuple[int, tuple[str, ...]]:
@@ -104,6 +103,7 @@ def _run(check: Check, environment: Mapping[str, str]) -> tuple[int, tuple[str, 
 def tell(failures: Sequence[Failure]) -> None:
     """What failed, in short: the output of the others lies between it and the end."""
     for failure in failures:
-        say(f"== {failure.check.title} failed ({failure.code}):")
+        alone = ", and passed when it ran alone" if failure.passed_alone else ""
+        say(f"== {failure.check.title} failed ({failure.code}){alone}:")
         for line in failure.told[-MOST_TOLD:]:
             say(f"   {line}")

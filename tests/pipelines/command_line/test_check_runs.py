@@ -34,10 +34,13 @@ def make_check(folder: Path, body: str) -> Check:
 def test_what_failed_beside_others_is_repeated_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_side_by_side([[make_check(tmp_path, FAILS_ONCE)]], os.environ) == []
+    (failure,) = run_side_by_side([[make_check(tmp_path, FAILS_ONCE)]], os.environ)
+    assert failure.passed_alone
+    capsys.readouterr()
+    tell([failure])
     said = capsys.readouterr().err
+    assert "== one failed (1), and passed when it ran alone:" in said
     assert "AssertionError: too slow" in said
-    assert "== one: passed when it ran alone; what is above failed beside others" in said
     assert (tmp_path / "sound").read_text() == "x"
 
 
@@ -46,7 +49,7 @@ def test_what_fails_twice_has_failed_and_is_told_at_the_end(
 ) -> None:
     check = make_check(tmp_path, "def test_bad():\n    assert 1 == 2\n")
     (failure,) = run_side_by_side([[check]], os.environ)
-    assert failure.check.title == "one, once more"
+    assert (failure.check.title, failure.passed_alone) == ("one, once more", False)
     capsys.readouterr()
     tell([failure])
     said = capsys.readouterr().err
@@ -58,4 +61,4 @@ def test_what_could_not_run_is_not_repeated(tmp_path: Path) -> None:
     (failure,) = run_side_by_side(
         [[make_check(tmp_path, "import nonsense_that_is_not")]], os.environ
     )
-    assert (failure.check.title, failure.code) == ("one", 2)
+    assert (failure.check.title, failure.code, failure.passed_alone) == ("one", 2, False)
