@@ -5,6 +5,8 @@ what it would have made of it. So linear heads on the same features stand in for
 some of the classes. Pure.
 """
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +28,7 @@ MOST_STEPS = 60
 def _fit(vectors: Vectors, targets: Integers, known: Truths) -> Vectors:
     """Probabilities of all rows by a head that has learned the known ones, [n, its classes]."""
     # Half a second, which nobody else has to wait for.
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     # As training scales them, by one number: each feature by its own would blow up those in which
@@ -34,7 +37,10 @@ def _fit(vectors: Vectors, targets: Integers, known: Truths) -> Vectors:
     scaled = (vectors - vectors[known].mean(axis=0)) / deviation
     strength = 1 / (PENALTY * max(1, int(known.sum())))
     head = LogisticRegression(C=strength, max_iter=MOST_STEPS, tol=1e-3)
-    head.fit(scaled[known], targets[known])
+    with warnings.catch_warnings():
+        # As near as MOST_STEPS come is near enough, and nobody could do anything about it.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        head.fit(scaled[known], targets[known])
     scores: Vectors = head.predict_proba(scaled).astype(np.float32)
     return scores
 

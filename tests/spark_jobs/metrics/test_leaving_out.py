@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from spark_jobs.metrics import leaving_out
 from spark_jobs.metrics.leaving_out import MOST_CLASSES, Integers, Vectors, leave_classes_out
 
 
@@ -45,6 +46,13 @@ def test_a_twin_is_not_told_and_says_so() -> None:
     assert {one.label for one in worst} == {"a", "twin"}
     assert all(one.roc_auc < 0.75 and one.declined < 0.25 for one in worst)
     assert third.roc_auc > 0.95
+
+
+def test_heads_that_have_not_come_to_their_end_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaving_out, "MOST_STEPS", 1)
+    vectors, targets = make_clouds(4 * np.eye(4, dtype=np.float32))
+    learned = np.arange(len(targets)) % 3 > 0
+    assert leave_classes_out(vectors, targets, learned, ("a", "b", "c", "d"), 0.95) is not None
 
 
 @pytest.mark.parametrize("classes", [2, MOST_CLASSES + 1])
