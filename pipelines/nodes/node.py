@@ -116,7 +116,7 @@ class Node:
 
     def _read_own(self) -> Report | None:
         try:
-            return self._board.read_reports().get(self._node)
+            return self._board.read_reports((self._node,)).get(self._node)
         except SilentError:
             return None
 

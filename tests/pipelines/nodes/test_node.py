@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_said_on_both_machines(
     well, last = serve(installation, launcher, number)
     assert not well
     assert sentence in last
-    report = board.read_reports()[number]
+    report = board.read_reports([number])[number]
     assert report.mendable
     assert sentence in report.problem
 
@@ -100,7 +100,7 @@ def test_a_machine_that_was_started_anew_says_so(
         well, last = serve(installation, launcher)
     assert not well
     assert "started anew" in last
-    report = board.read_reports()[NUMBER]
+    report = board.read_reports([NUMBER])[NUMBER]
     assert not report.mendable
     assert "started anew" in report.problem
 
@@ -137,6 +137,6 @@ def test_another_versions_call_is_refused_once(launcher: str, installation: Inst
         Node(installation, launcher, NUMBER, said.append).serve(once=True)
     assert [line for line in said if "another version of modelmill" in line] == said[1:]
     assert len(said) == 2
-    report = Board(launcher).read_reports()[NUMBER]
+    report = Board(launcher).read_reports([NUMBER])[NUMBER]
     assert report.mendable
     assert "another version of modelmill" in report.problem
