@@ -84,7 +84,7 @@ class Node:
     def _wait(self, seen: str) -> Call:
         """The next call; seen: where the last one's training wrote.
 
-        One that cannot be read is refused, once.
+        One that cannot be read is refused.
         """
         refused = False
         while True:
@@ -96,8 +96,10 @@ class Node:
                 call = None
                 if not refused:
                     self._say(f"This training cannot be joined: {error}")
-                    self._report(Report(token=self._token, problem=str(error), mendable=True))
                     refused = True
+                with suppress(SilentError):
+                    report = Report(token=self._token, problem=str(error), mendable=True)
+                    self._board.write_report(self._node, report)
             if call is not None and call.spec.output_uri != seen:
                 return call
             time.sleep(BEAT_SECONDS)
@@ -214,14 +216,16 @@ class Node:
         if problem and not mendable:
             time.sleep(GRACE_SECONDS)
         report = Report(token=self._token, ended=True, problem=problem, mendable=mendable)
-        try:
-            call = self._board.read_call()
-        except (SilentError, UserError):
-            return
-        if call is not None and call.spec.output_uri == seen:
-            self._report(report)
-
-    def _report(self, report: Report) -> None:
-        """Tell the first machine, if it is still there."""
-        with suppress(SilentError):
-            self._board.write_report(self._node, report)
+        until = time.monotonic() + LOST_SECONDS
+        while time.monotonic() < until:
+            try:
+                call = self._board.read_call()
+                if call is not None and call.spec.output_uri == seen:
+                    self._board.write_report(self._node, report)
+            except SilentError:
+                # Unheard, this machine would count as lost.
+                time.sleep(BEAT_SECONDS)
+            except UserError:
+                return
+            else:
+                return

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,11 +12,12 @@ from unittest import mock
 import httpx
 import pytest
 
+from pipelines.commands import Command
 from pipelines.context import Installation, make_installation
 from pipelines.local.layout import REPO
 from pipelines.local.second_home import find_free_ports
 from pipelines.nodes import node as module
-from pipelines.nodes.board import Board, Call, Report
+from pipelines.nodes.board import Board, Call, Report, SilentError
 from pipelines.nodes.node import Node, TakenError
 from pipelines.settings import Settings
 from tests.pipelines.nodes.conftest import JOBS
@@ -140,3 +142,27 @@ def test_another_versions_call_is_refused_once(launcher: str, installation: Inst
     report = Board(launcher).read_reports([NUMBER])[NUMBER]
     assert report.mendable
     assert "another version of modelmill" in report.problem
+
+
+@pytest.fixture
+def lent(launcher: str, call: Call, installation: Installation) -> Iterator[Node]:
+    """A machine that waits for this call, and starts processes that end well by themselves."""
+    Board(launcher).write_call(call)
+    command = Command(argv=("sleep", "1"))
+    with mock.patch.object(Node, "_prepare", return_value=(command, dict(os.environ))):
+        yield Node(installation, launcher, NUMBER, print)
+
+
+def test_its_last_word_is_said_until_it_is_heard(launcher: str, lent: Node) -> None:
+    write = Board.write_report
+    failures = iter([SilentError("a timeout")] * 2)
+
+    def write_at_last(board: Board, node: int, report: Report) -> None:
+        failure = next(failures, None) if report.ended else None
+        if failure is not None:
+            raise failure
+        write(board, node, report)
+
+    with mock.patch.object(Board, "write_report", write_at_last):
+        assert lent.serve(once=True)
+    assert Board(launcher).read_reports([NUMBER])[NUMBER].ended
