@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import httpx
 
+from pipelines.artifacts import RUN_ID
 from pipelines.code import code_version
 from pipelines.commands import Command, SparkMaster
 from pipelines.context import Installation, make_installation, publish_addresses
@@ -161,6 +162,9 @@ class Node:
 
     def _check(self, call: Call, installation: Installation) -> None:
         """UserError where this machine's part would fail, or be another one's."""
+        # Nobody asked who calls, and it becomes a folder's name here.
+        if not RUN_ID.fullmatch(call.spec.run_id):
+            raise UserError(f"{call.spec.run_id!r} is no id of a run of modelmill.")
         if self._node >= call.nodes:
             raise UserError(
                 f"It was started as --rank {self._node}, but {call.nodes} machines train: allowed "

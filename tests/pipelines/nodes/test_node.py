@@ -20,6 +20,7 @@ from pipelines.nodes import node as module
 from pipelines.nodes.board import Board, Call, Report, SilentError
 from pipelines.nodes.node import Node, TakenError
 from pipelines.settings import Settings
+from serving.job.errors import UserError
 from tests.pipelines.nodes.conftest import JOBS
 
 NUMBER = 1
@@ -166,3 +167,19 @@ def test_its_last_word_is_said_until_it_is_heard(launcher: str, lent: Node) -> N
     with mock.patch.object(Board, "write_report", write_at_last):
         assert lent.serve(once=True)
     assert Board(launcher).read_reports([NUMBER])[NUMBER].ended
+
+
+@pytest.mark.parametrize("run_id", ["../../kept", "a/b", "..", ""])
+def test_nobody_makes_it_write_or_remove_elsewhere(
+    launcher: str, call: Call, installation: Installation, *, run_id: str
+) -> None:
+    kept = installation.layout.scratch / "kept"
+    kept.mkdir(parents=True)
+    before = sorted(installation.layout.home.rglob("*"))
+    spec = call.spec.model_copy(update={"run_id": run_id})
+    Board(launcher).write_call(call.model_copy(update={"spec": spec}))
+    with mock.patch.object(module, "launch_training", side_effect=UserError("it would start")):
+        well, last = serve(installation, launcher)
+    assert not well
+    assert f"{run_id!r} is no id of a run" in last
+    assert sorted(installation.layout.home.rglob("*")) == before
