@@ -75,6 +75,8 @@ class Node:
                     raise
                 except (UserError, DeviceError) as error:
                     problem, mendable = str(error), True
+                except (OSError, ServiceError) as error:
+                    problem = str(error)
                 self._end(seen, problem, mendable=mendable)
                 if once:
                     return not problem

@@ -20,7 +20,7 @@ from pipelines.nodes import node as module
 from pipelines.nodes.board import Board, Call, Report, SilentError
 from pipelines.nodes.node import Node, TakenError
 from pipelines.settings import Settings
-from serving.job.errors import UserError
+from serving.job.errors import ServiceError, UserError
 from tests.pipelines.nodes.conftest import JOBS
 
 NUMBER = 1
@@ -183,3 +183,29 @@ def test_nobody_makes_it_write_or_remove_elsewhere(
     assert not well
     assert f"{run_id!r} is no id of a run" in last
     assert sorted(installation.layout.home.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied", "/disk"), ServiceError("HDFS is down.")]
+)
+def test_what_fails_here_is_said_on_both_machines(
+    launcher: str, call: Call, installation: Installation, *, error: Exception
+) -> None:
+    board = Board(launcher)
+    board.write_call(call)
+    with mock.patch.object(module, "launch_training", side_effect=error):
+        well, last = serve(installation, launcher)
+    assert not well
+    assert last == f"This training is over: {error}"
+    report = board.read_reports([NUMBER])[NUMBER]
+    assert (report.problem, report.mendable) == (str(error), False)
+
+
+@pytest.mark.parametrize("text", [b'["a list"]', b'"a text"'])
+def test_another_programs_answer_is_no_training(launcher: str, text: bytes) -> None:
+    answer = httpx.Response(200, content=text)
+    with (
+        mock.patch.object(httpx.Client, "get", return_value=answer),
+        pytest.raises(UserError, match=f"At {launcher} another program answers"),
+    ):
+        Board(launcher).read_call()
