@@ -40,6 +40,11 @@ LOOK_SECONDS = 3 * BEAT_SECONDS
 class TakenError(UserError):
     """Another machine has this one's number."""
 
+    def __init__(self, node: int) -> None:
+        super().__init__(
+            f"Another machine takes part as --rank {node}: give this one another number."
+        )
+
 
 class Node:
     """This machine, as number `node` of those that train together; the first is 0.
@@ -55,7 +60,9 @@ class Node:
         self._master = find_place(master, nodes=node + 1, node=node, job="").master
         self._board = Board(self._master)
         self._token = uuid.uuid4().hex
-        self._scratch = installation.layout.scratch / "nodes" / str(node)
+        # One installation may be lent to several first machines.
+        name = f"{node}-of-{self._master.replace(':', '-')}"
+        self._scratch = installation.layout.scratch / "nodes" / name
 
     def serve(self, *, once: bool) -> bool:
         """Take part in the first machine's trainings; True where the last one went well.
@@ -115,9 +122,7 @@ class Node:
         time.sleep(LOOK_SECONDS)
         if self._read_own() == earlier:
             return "It was started anew meanwhile."
-        raise TakenError(
-            f"Another machine takes part as --rank {self._node}: give this one another number."
-        )
+        raise TakenError(self._node)
 
     def _read_own(self) -> Report | None:
         try:
@@ -195,13 +200,20 @@ class Node:
             raise UserError(f"HDFS at {address} has no {call.spec.labels_uri}: it is another one.")
 
     def _accompany(self, process: subprocess.Popen[bytes], call: Call) -> str:
-        """Give signs of life until the processes end; why they did, empty where all went well."""
+        """Give signs of life until the processes end; why they did, empty where all went well.
+
+        TakenError where another machine began together with this one, which both then saw free.
+        """
         pulse, beat = Pulse(), 0
         while process.poll() is None:
             try:
                 now = self._board.read_call()
                 if now is None or now.spec.output_uri != call.spec.output_uri:
                     return "The first machine has begun another training."
+                own = self._read_own()
+                # Of two, the one that wrote last stays. One that refuses takes no part.
+                if own is not None and own.token != self._token and not own.problem:
+                    raise TakenError(self._node)
                 self._board.write_report(self._node, Report(token=self._token, beat=beat))
                 beat += 1
             except SilentError:

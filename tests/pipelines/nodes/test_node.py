@@ -109,15 +109,17 @@ def test_a_machine_that_was_started_anew_says_so(
 
 
 def test_whoever_ends_the_command_finds_its_disk_empty(tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch" / "nodes" / "1"
-    (scratch / "a run").mkdir(parents=True)
+    nodes, port = tmp_path / "scratch" / "nodes", find_free_ports(1)[0]
+    scratch, of_another = nodes / f"1-of-127.0.0.1-{port}", nodes / "1-of-10.0.0.1-7100"
+    for folder in (scratch, of_another):
+        (folder / "a run").mkdir(parents=True)
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "pipelines.cli", "node", "--rank", "1"],
         env={
             **{name: value for name, value in os.environ.items() if "MODELMILL" not in name},
             "PYTHONPATH": str(REPO),
             "MODELMILL_HOME": str(tmp_path),
-            "MODELMILL_TRAIN_MASTER": f"127.0.0.1:{find_free_ports(1)[0]}",
+            "MODELMILL_TRAIN_MASTER": f"127.0.0.1:{port}",
         },
         stderr=subprocess.PIPE,
         text=True,
@@ -127,6 +129,8 @@ def test_whoever_ends_the_command_finds_its_disk_empty(tmp_path: Path) -> None:
         process.terminate()
     assert process.returncode == 1
     assert not scratch.exists()
+    # Which may train just now.
+    assert (of_another / "a run").is_dir()
 
 
 def test_another_versions_call_is_refused_once(launcher: str, installation: Installation) -> None:
@@ -209,3 +213,18 @@ def test_another_programs_answer_is_no_training(launcher: str, text: bytes) -> N
         pytest.raises(UserError, match=f"At {launcher} another program answers"),
     ):
         Board(launcher).read_call()
+
+
+def test_of_two_that_begin_together_one_stays(launcher: str, lent: Node) -> None:
+    board = Board(launcher)
+    with mock.patch.object(Node, "_look_back", return_value=""):
+        board.write_report(NUMBER, Report(token="other", beat=3))
+        with pytest.raises(TakenError, match="Another machine takes part as --rank 1"):
+            lent.serve(once=True)
+    assert board.read_reports([NUMBER])[NUMBER].token == "other"
+
+
+def test_one_that_refuses_has_not_taken_its_place(launcher: str, lent: Node) -> None:
+    with mock.patch.object(Node, "_look_back", return_value=""):
+        Board(launcher).write_report(NUMBER, Report(token="other", problem="another version"))
+        assert lent.serve(once=True)
