@@ -31,8 +31,9 @@ from pipelines.steps import Surroundings, launch_training, name_job
 from serving.job import store
 from serving.job.errors import ServiceError, UserError
 
-# Where the first machine has ended the training itself, its launcher is gone by then.
-GRACE_SECONDS = 5.0
+# Where the first machine has ended the training itself, its launcher is gone by then: also where
+# it took longer to meet the same user's error.
+GRACE_SECONDS = 15.0
 # Long enough for a sign of life.
 LOOK_SECONDS = 3 * BEAT_SECONDS
 
