@@ -10,6 +10,7 @@ from pathlib import Path
 
 from serving.job.errors import ServiceError, UserError
 from serving.job.main import SERVICE_ERROR_EXIT_CODE, parse_spec, run_job
+from serving.job.spec import USER_ERROR_EXIT_CODE
 from training.spec import (
     TRAINING_SPEC,
     ExportBackboneOutcome,
@@ -61,12 +62,18 @@ def run_beside(spec: TrainSpec | ReplaySpec | ExportBackboneSpec) -> int:
     """
     if isinstance(spec, TrainSpec):
         with loading():
-            from training.ranks import explain_loss
+            from training.ranks import PLACE_VARIABLE, explain_loss
             from training.train import follow
 
         try:
-            with contextlib.suppress(UserError), explain_loss():
+            with explain_loss():
                 follow(spec)
+        except UserError as error:
+            # Not on another machine, whose ranks are not its places: its launcher ends no rank 0,
+            # and has to hear that this one trains no more.
+            if os.environ[RANK_VARIABLE] != os.environ.get(PLACE_VARIABLE):
+                print(f"ERROR: {error}", file=sys.stderr, flush=True)
+                return USER_ERROR_EXIT_CODE
         except ServiceError as error:
             print(f"ERROR: {error}", file=sys.stderr, flush=True)
             return SERVICE_ERROR_EXIT_CODE

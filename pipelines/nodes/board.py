@@ -5,7 +5,7 @@ one another; the first machine's call and the others' reports lie there, too, an
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import httpx
 from pydantic import ValidationError
@@ -53,9 +53,13 @@ class SilentError(Exception):
 
 
 class Board:
-    """The texts, as every machine reads and writes them; SilentError where there is no answer."""
+    """The texts, as every machine reads and writes them; SilentError where there is no answer.
+
+    UserError where something else answers.
+    """
 
     def __init__(self, master: str) -> None:
+        self._master = master
         # A proxy between the machines of a training is never meant.
         self._client = httpx.Client(
             base_url=f"http://{master}", timeout=ANSWER_SECONDS, trust_env=False
@@ -79,12 +83,23 @@ class Board:
         """Ask the others."""
         self._write(_CALL, call)
 
-    def read_reports(self) -> dict[int, Report]:
-        """Machine's number → what it said last."""
-        return {
-            int(key.removeprefix(_REPORTS)): Report.model_validate_json(text)
-            for key, text in self._read(_REPORTS).items()
-        }
+    def read_reports(self, nodes: Iterable[int]) -> dict[int, Report]:
+        """Number of each of these machines that has said anything → what it said last.
+
+        UserError where another version has said it.
+        """
+        texts, reports = self._read(_REPORTS), dict[int, Report]()
+        for node in nodes:
+            text = texts.get(f"{_REPORTS}{node}")
+            try:
+                if text is not None:
+                    reports[node] = Report.model_validate_json(text)
+            except ValidationError:
+                raise UserError(
+                    f"Machine {node} runs another version of modelmill than this one: bring both "
+                    "to the same one."
+                ) from None
+        return reports
 
     def write_report(self, node: int, report: Report) -> None:
         """Say how a machine is."""
@@ -93,9 +108,14 @@ class Board:
     def _read(self, prefix: str) -> Mapping[str, str]:
         try:
             answer = self._client.get(prefix)
-            found: Mapping[str, str] = answer.json() if answer.status_code == httpx.codes.OK else {}
+            found = answer.json() if answer.status_code == httpx.codes.OK else {}
         except (httpx.HTTPError, ValueError) as error:
             raise SilentError(str(error)) from None
+        if not isinstance(found, dict):
+            raise UserError(
+                f"At {self._master} another program answers than the first machine's training: "
+                "name another port there."
+            )
         return found
 
     def _write(self, key: str, value: Spec) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import httpx
 
+from pipelines.artifacts import RUN_ID
 from pipelines.code import code_version
 from pipelines.commands import Command, SparkMaster
 from pipelines.context import Installation, make_installation, publish_addresses
@@ -30,14 +31,20 @@ from pipelines.steps import Surroundings, launch_training, name_job
 from serving.job import store
 from serving.job.errors import ServiceError, UserError
 
-# Where the first machine has ended the training itself, its launcher is gone by then.
-GRACE_SECONDS = 5.0
+# Where the first machine has ended the training itself, its launcher is gone by then: also where
+# it took longer to meet the same user's error.
+GRACE_SECONDS = 15.0
 # Long enough for a sign of life.
 LOOK_SECONDS = 3 * BEAT_SECONDS
 
 
 class TakenError(UserError):
     """Another machine has this one's number."""
+
+    def __init__(self, node: int) -> None:
+        super().__init__(
+            f"Another machine takes part as --rank {node}: give this one another number."
+        )
 
 
 class Node:
@@ -54,7 +61,9 @@ class Node:
         self._master = find_place(master, nodes=node + 1, node=node, job="").master
         self._board = Board(self._master)
         self._token = uuid.uuid4().hex
-        self._scratch = installation.layout.scratch / "nodes" / str(node)
+        # One installation may be lent to several first machines.
+        name = f"{node}-of-{self._master.replace(':', '-')}"
+        self._scratch = installation.layout.scratch / "nodes" / name
 
     def serve(self, *, once: bool) -> bool:
         """Take part in the first machine's trainings; True where the last one went well.
@@ -74,6 +83,8 @@ class Node:
                     raise
                 except (UserError, DeviceError) as error:
                     problem, mendable = str(error), True
+                except (OSError, ServiceError) as error:
+                    problem = str(error)
                 self._end(seen, problem, mendable=mendable)
                 if once:
                     return not problem
@@ -84,7 +95,7 @@ class Node:
     def _wait(self, seen: str) -> Call:
         """The next call; seen: where the last one's training wrote.
 
-        One that cannot be read is refused, once.
+        One that cannot be read is refused.
         """
         refused = False
         while True:
@@ -96,8 +107,10 @@ class Node:
                 call = None
                 if not refused:
                     self._say(f"This training cannot be joined: {error}")
-                    self._report(Report(token=self._token, problem=str(error), mendable=True))
                     refused = True
+                with suppress(SilentError):
+                    report = Report(token=self._token, problem=str(error), mendable=True)
+                    self._board.write_report(self._node, report)
             if call is not None and call.spec.output_uri != seen:
                 return call
             time.sleep(BEAT_SECONDS)
@@ -110,13 +123,11 @@ class Node:
         time.sleep(LOOK_SECONDS)
         if self._read_own() == earlier:
             return "It was started anew meanwhile."
-        raise TakenError(
-            f"Another machine takes part as --rank {self._node}: give this one another number."
-        )
+        raise TakenError(self._node)
 
     def _read_own(self) -> Report | None:
         try:
-            return self._board.read_reports().get(self._node)
+            return self._board.read_reports((self._node,)).get(self._node)
         except SilentError:
             return None
 
@@ -159,6 +170,9 @@ class Node:
 
     def _check(self, call: Call, installation: Installation) -> None:
         """UserError where this machine's part would fail, or be another one's."""
+        # Nobody asked who calls, and it becomes a folder's name here.
+        if not RUN_ID.fullmatch(call.spec.run_id):
+            raise UserError(f"{call.spec.run_id!r} is no id of a run of modelmill.")
         if self._node >= call.nodes:
             raise UserError(
                 f"It was started as --rank {self._node}, but {call.nodes} machines train: allowed "
@@ -187,13 +201,20 @@ class Node:
             raise UserError(f"HDFS at {address} has no {call.spec.labels_uri}: it is another one.")
 
     def _accompany(self, process: subprocess.Popen[bytes], call: Call) -> str:
-        """Give signs of life until the processes end; why they did, empty where all went well."""
+        """Give signs of life until the processes end; why they did, empty where all went well.
+
+        TakenError where another machine began together with this one, which both then saw free.
+        """
         pulse, beat = Pulse(), 0
         while process.poll() is None:
             try:
                 now = self._board.read_call()
                 if now is None or now.spec.output_uri != call.spec.output_uri:
                     return "The first machine has begun another training."
+                own = self._read_own()
+                # Of two, the one that wrote last stays. One that refuses takes no part.
+                if own is not None and own.token != self._token and not own.problem:
+                    raise TakenError(self._node)
                 self._board.write_report(self._node, Report(token=self._token, beat=beat))
                 beat += 1
             except SilentError:
@@ -214,14 +235,16 @@ class Node:
         if problem and not mendable:
             time.sleep(GRACE_SECONDS)
         report = Report(token=self._token, ended=True, problem=problem, mendable=mendable)
-        try:
-            call = self._board.read_call()
-        except (SilentError, UserError):
-            return
-        if call is not None and call.spec.output_uri == seen:
-            self._report(report)
-
-    def _report(self, report: Report) -> None:
-        """Tell the first machine, if it is still there."""
-        with suppress(SilentError):
-            self._board.write_report(self._node, report)
+        until = time.monotonic() + LOST_SECONDS
+        while time.monotonic() < until:
+            try:
+                call = self._board.read_call()
+                if call is not None and call.spec.output_uri == seen:
+                    self._board.write_report(self._node, report)
+            except SilentError:
+                # Unheard, this machine would count as lost.
+                time.sleep(BEAT_SECONDS)
+            except UserError:
+                return
+            else:
+                return

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import closing
 
 from pipelines.nodes.board import BEAT_SECONDS, LOST_SECONDS, Board, Call, Pulse, SilentError
 from pipelines.nodes.place import MASTER_SETTING, NODES_SETTING
@@ -35,15 +36,17 @@ class Watch(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Watch until the training is over, or has to be."""
-        board = Board(self._master)
+        """Watch until the training is over, or has to be: also where nobody could watch it."""
         try:
-            self._watch(board)
+            with closing(Board(self._master)) as board:
+                self._watch(board)
         except (UserError, ServiceError) as error:
             self.problem = error
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+            self.problem = ServiceError(f"The watch over the other machines failed: {error!r}.")
+            self.problem.__cause__ = error
+        if self.problem is not None:
             self._end()
-        finally:
-            board.close()
 
     def _watch(self, board: Board) -> None:
         others = range(1, self._call.nodes)
@@ -55,7 +58,7 @@ class Watch(threading.Thread):
                     board.write_call(self._call)
                     called = True
                     self._say(f"Calling {len(others)} more of {self._call.nodes} machines.")
-                reports = board.read_reports()
+                reports = board.read_reports(others)
             except SilentError:
                 # It is starting, or has ended, and then so will this thread.
                 reports = {}

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def job_spec(make_spec: MakeSpec, snapshot: Path, backbone: ExportBackboneOutcome) -> TrainSpec:
     given = make_input(snapshot / "features").model_copy(update={"backbone": backbone.file})
-    return make_spec(inputs=(given,), max_trials=30, max_epochs=30)
+    return make_spec(run_id="20260101T000000-abcdef", inputs=(given,), max_trials=30, max_epochs=30)
 
 
 def start(folder: Path, *arguments: str, core: int, **settings: str) -> Process:

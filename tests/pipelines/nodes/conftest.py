@@ -39,7 +39,7 @@ def store_address() -> Iterator[str]:
         end = time.monotonic() + 60
         while True:
             try:
-                Board(master).read_reports()
+                Board(master).read_call()
                 break
             except SilentError:
                 assert time.monotonic() < end
