@@ -111,8 +111,9 @@ def is_untrained(given: InputFeatures) -> bool:
 
 
 def _open_maps(setting: Setting) -> Source:
-    tail = Tail(load_pretrained(find_backbone(setting.given.backbone.name)).extractor)
-    trunk = cut_tail(read_backbone(setting.given.backbone), tail)
+    with setting.ranks.share_errors():
+        tail = Tail(load_pretrained(find_backbone(setting.given.backbone.name)).extractor)
+        trunk = cut_tail(read_backbone(setting.given.backbone), tail)
     maps = open_maps(
         trunk,
         setting.given,
@@ -195,12 +196,15 @@ def build(setting: Setting, way: Way, fit: Fit, head: Trained) -> tuple[nn.Layer
     What a head has learned of features that mean nothing is no help: a new one then, which does not
     scale, for they will be others soon.
     """
-    given = setting.given
-    if not is_untrained(given):
-        return way.build(setting, copy.deepcopy(head.head)), head.scaling
-    scaling = Scaling.leave(given.backbone.features)
-    new = setting.task.make_head(fit.recipe, scaling, len(fit.classes), 0, fit.seed)
-    return way.build(setting, new), scaling
+    if is_untrained(setting.given):
+        scaling = Scaling.leave(setting.given.backbone.features)
+        start = setting.task.make_head(fit.recipe, scaling, len(fit.classes), 0, fit.seed)
+    else:
+        scaling, start = head.scaling, copy.deepcopy(head.head)
+    # Weights come from the store, to some ranks later than to others.
+    with setting.ranks.share_errors():
+        network = way.build(setting, start)
+    return network, scaling
 
 
 def train_deep(

@@ -60,9 +60,15 @@ def train_head(
 
     def write(interval: float) -> None:
         nonlocal written
-        if ranks.leads and time.monotonic() - written >= interval:
+        due = ranks.leads and time.monotonic() - written >= interval
+        # A network's may take the disk so long that the others' next step would give up. A head's
+        # is small, and asking would cost as much as a step.
+        waits = rows.inputs.costly and ranks.broadcast(b"1" if due else b"0") == b"1"
+        if due:
             checkpoint.write(path, trainer.save())
             written = time.monotonic()
+        if waits:
+            ranks.wait()
 
     over = bool(first) and _is_over(is_over, ranks, trainer, first)
     while not (trainer.ended or over):
@@ -80,6 +86,7 @@ def train_head(
         lines.show(len(trainer.epochs), trainer.epochs[-1].train_loss, last=True)
         # A kill between here and the outcome costs no training.
         checkpoint.write(path, trainer.save())
+    ranks.wait()
     set_weights(trainer.head, trainer.best)
     outputs = trainer.predict()
     measured = None if outputs is None else task.measure(outputs, rows.targets[rows.judged])

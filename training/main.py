@@ -57,8 +57,8 @@ def run(
 def run_beside(spec: TrainSpec | ReplaySpec | ExportBackboneSpec) -> int:
     """Do another rank's part.
 
-    A user's error ends with 0: all ranks meet it alike, and a failing rank would make the
-    launcher end rank 0 before it has written the sentence down.
+    A user's error ends with 0: all ranks meet it alike (see Ranks.share_errors), and a failing
+    rank would make the launcher end rank 0 before it has written the sentence down.
     """
     if isinstance(spec, TrainSpec):
         with loading():

@@ -26,6 +26,11 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.25
 # HOST:PORT of rank 0, set by the launcher.
 LEADER_VARIABLE = "PADDLE_MASTER"
 LEADER_LOOK_S, LEADER_LIMIT_S = 0.02, 30.0
+# What is raised on all ranks where one meets it.
+SHARED: dict[str, type[UserError] | type[ServiceError]] = {
+    "user": UserError,
+    "service": ServiceError,
+}
 
 
 @dataclass(frozen=True)
@@ -72,15 +77,41 @@ class Ranks:
 
         Everything else here gives up, on CPU, when another rank comes half a minute later.
         """
+        self.meet("")
+
+    @contextmanager
+    def share_errors(self) -> Iterator[None]:
+        """Around what may fail on one rank alone: what it raises for a person, all raise.
+
+        Ends, as wait does, when every rank is through.
+        """
         if self.size == 1:
+            yield
             return
+        word, own = "", None
+        try:
+            yield
+        except tuple(SHARED.values()) as error:
+            kind = next(name for name, one in SHARED.items() if isinstance(error, one))
+            word, own = f"{kind}:{error}", error
+        if told := self.meet(word):
+            kind, _, text = told.partition(":")
+            raise SHARED[kind](text) from own
+
+    def meet(self, word: str) -> str:
+        """Wait for every rank; the word of one that came with any, the same on all."""
+        if self.size == 1:
+            return word
         name = "all" if self.group is None else f"group-{self.group.id}"
         key = f"meeting/{name}/{next(self._meetings)}"
         store, pause = core.create_or_get_global_tcp_store(), FIRST_PAUSE_S
+        if word and store.add(f"{key}/words", 1) == 1:
+            store.set(f"{key}/word", word)
         store.add(key, 1)
         while store.add(key, 0) < self.size:
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
+        return bytes(store.get(f"{key}/word")).decode() if store.add(f"{key}/words", 0) else ""
 
     def broadcast(self, content: bytes) -> bytes:
         """What rank 0 gave, on every rank; the others' content is ignored."""
@@ -129,8 +160,28 @@ def _await_leader() -> None:
 def join_ranks(devices: Literal["auto", "cpu", "gpu"]) -> Ranks:
     """Join the group that paddle.distributed.launch made; a bare process is a group of one.
 
-    The backend is nccl with one card per rank, gloo on CPU.
+    The backend is nccl with one card per rank, gloo on CPU. A device that one lacks is a UserError
+    on all.
     """
+    place = dist.ParallelEnv()  # type: ignore[no-untyped-call]
+    nodes = int(os.environ.get(NODES_VARIABLE, "1").split(":")[0])
+    ranks = Ranks(rank=place.rank, size=place.world_size, device="cpu", nodes=nodes)
+    if place.rank:
+        _await_leader()
+    with ranks.share_errors():
+        ranks = replace(ranks, device=_choose_device(devices, place))
+    if ranks.device == "cpu":
+        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
+    paddle.set_device(f"gpu:{place.device_id}" if ranks.device == "gpu" else "cpu")
+    if ranks.size > 1:
+        dist.init_parallel_env()
+    return ranks if nodes == 1 else _find_near(ranks, int(os.environ[PLACE_VARIABLE]))
+
+
+def _choose_device(
+    devices: Literal["auto", "cpu", "gpu"], place: dist.ParallelEnv
+) -> Literal["cpu", "gpu"]:
+    """Of this process; UserError where there is none such."""
     cards = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     if devices == "gpu" and cards == 0:
         reason = (
@@ -140,22 +191,12 @@ def join_ranks(devices: Literal["auto", "cpu", "gpu"]) -> Ranks:
         )
         raise UserError(f"devices=gpu, but {reason}. Choose auto or cpu, or install the GPU build.")
     device: Literal["cpu", "gpu"] = "gpu" if cards and devices != "cpu" else "cpu"
-    place = dist.ParallelEnv()  # type: ignore[no-untyped-call]
     if device == "gpu" and place.device_id >= cards:
         raise UserError(
             f"rank {place.rank} was given card {place.device_id}, but {cards} are visible: "
             f"start at most {cards} processes."
         )
-    if device == "cpu":
-        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
-    paddle.set_device(f"gpu:{place.device_id}" if device == "gpu" else "cpu")
-    if place.world_size > 1:
-        if place.rank:
-            _await_leader()
-        dist.init_parallel_env()
-    nodes = int(os.environ.get(NODES_VARIABLE, "1").split(":")[0])
-    ranks = Ranks(rank=place.rank, size=place.world_size, device=device, nodes=nodes)
-    return ranks if nodes == 1 else _find_near(ranks, int(os.environ[PLACE_VARIABLE]))
+    return device
 
 
 def _find_near(ranks: Ranks, place: int) -> Ranks:

@@ -29,13 +29,13 @@ def open_shared(
 ) -> npt.NDArray[Any]:
     """An array [n, …], memory-mapped; made by a machine's ranks where it is not there.
 
-    A killed attempt's finished array is used again. Returns when every machine has it.
+    A killed attempt's finished array is used again. Returns when every machine has it. What fails
+    for one rank's samples, on one machine, is raised on all.
     """
     here = ranks.here
-    if here.broadcast(b"1" if path.is_file() else b"0") == b"0":
-        _fill(path, shape, kind, make=make, ranks=here)
-    if here is not ranks:
-        ranks.wait()
+    with ranks.share_errors():
+        if here.broadcast(b"1" if path.is_file() else b"0") == b"0":
+            _fill(path, shape, kind, make=make, ranks=here)
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
     return array
 
@@ -45,15 +45,15 @@ def _fill(
 ) -> None:
     # Machines that share a disk, against what is usual, do not write one file.
     draft = path.with_suffix(f".{ranks.node}.draft")
-    if ranks.leads:
-        with explain_disk(path.parent):
-            _make_room(draft, shape, kind)
-    ranks.wait()
-    array = np.lib.format.open_memmap(draft, "r+")
-    for place, one in make(range(ranks.rank, shape[0], ranks.size)):
-        array[place] = one
-    array.flush()
-    ranks.wait()
+    with ranks.share_errors():
+        if ranks.leads:
+            with explain_disk(path.parent):
+                _make_room(draft, shape, kind)
+    with ranks.share_errors():
+        array = np.lib.format.open_memmap(draft, "r+")
+        for place, one in make(range(ranks.rank, shape[0], ranks.size)):
+            array[place] = one
+        array.flush()
     if ranks.leads:
         draft.replace(path)
     ranks.wait()

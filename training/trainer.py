@@ -150,6 +150,7 @@ class Trainer:
         for start in range(0, len(mine), self.batch_size):
             some = mine[start : start + self.batch_size]
             outputs[some] = self.head(self.rows.inputs.pick(rows[some])).numpy()
+        self.ranks.wait()
         return self.ranks.sum(outputs).astype(np.float32)
 
     def progress(self) -> Progress:

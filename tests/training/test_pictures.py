@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from serving.bundle import codec
 from serving.bundle.codec import Pixels
 from serving.bundle.manifest import Preprocessing
+from serving.job.errors import UserError
 from serving.job.inputs import InputFeatures
 from tests.training.conftest import MakeSpec, make_input
 from tests.training.fitting import ALONE, material_of
@@ -19,6 +21,7 @@ from training.deepen import clear_scratch
 from training.pictures import clear_pictures, open_pictures
 from training.ranks import Ranks
 from training.search.search import Material
+from training.tasks.protocol import load_task
 
 SMALL = Preprocessing(size=32)
 
@@ -28,9 +31,13 @@ class Beside(Ranks):
     """A rank that is a thread: it waits for the others, who see the same folder."""
 
     barrier: threading.Barrier
+    words: list[str] = field(default_factory=list)
 
-    def wait(self) -> None:
-        self.barrier.wait(timeout=60)
+    def meet(self, word: str) -> str:
+        if word:
+            self.words.append(word)
+        self.barrier.wait(timeout=20)
+        return self.words[0] if self.words else ""
 
     def broadcast(self, content: bytes) -> bytes:
         # That nothing is there yet is all that is ever asked.
@@ -104,6 +111,35 @@ def test_ranks_share_the_work(material: Material, tmp_path: Path) -> None:
     assert shares == [set(range(rank, len(material.samples), 2)) for rank in range(2)]
     for pictures in both:
         np.testing.assert_array_equal(pictures, open_all(Reader(material), tmp_path / "one"))
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_a_picture_that_one_rank_misses_is_an_error_on_all(
+    make_spec: MakeSpec, tmp_path: Path, machines: int
+) -> None:
+    barrier, words, spec = threading.Barrier(2), list[str](), make_spec()
+    data = load_task(spec.task)[0]
+    sha256 = data.read_samples(spec).sha256
+
+    def open_one(rank: int) -> str:
+        near = None if machines == 1 else replace(ALONE, node=rank)
+        ranks = Beside(rank, 2, "cpu", near=near, barrier=barrier, words=words)
+        # The second sample is the second rank's.
+        lost = (sha256[0], "0" * 64, *sha256[2:]) if rank else sha256
+        with pytest.raises(UserError) as raised:
+            open_pictures(
+                make_input(tmp_path).model_copy(update={"preprocessing": SMALL}),
+                sha256=sha256,
+                contents=partial(data.read_contents, spec, lost),
+                ranks=ranks,
+                folder=tmp_path / str(rank % machines),
+            )
+        return str(raised.value)
+
+    with ThreadPoolExecutor() as pool:
+        said = set(pool.map(open_one, range(2)))
+    assert len(said) == 1
+    assert "are not in their segments (first: 000" in said.pop()
 
 
 def test_each_machine_decodes_for_its_own_disk_and_waits_for_the_others(

@@ -1,6 +1,7 @@
 """Ranks that wait for one another, and what they say of one that is gone."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import pytest
@@ -28,6 +29,31 @@ def test_waiting_ends_when_the_last_rank_has_come_each_time() -> None:
             late.wait()
             assert through.wait(10)
             thread.join()
+
+
+@pytest.mark.parametrize("kind", [UserError, ServiceError])
+def test_what_one_raises_for_a_person_all_raise(kind: type[UserError] | type[ServiceError]) -> None:
+    port = find_free_ports(1)[0]
+    stores = [core.TCPStore("127.0.0.1", port, not rank, 1) for rank in range(2)]
+    mine = threading.local()
+
+    def work(rank: int) -> tuple[list[type[Exception]], list[str]]:
+        mine.store, met = stores[rank], list[Exception]()
+        ranks = Ranks(rank, 2, "cpu")
+        for failing in (1, -1, 0):
+            try:
+                with ranks.share_errors():
+                    if rank == failing:
+                        raise kind(f"rank {rank}: no samples")
+            except (UserError, ServiceError) as error:
+                met.append(error)
+        return [type(one) for one in met], [str(one) for one in met]
+
+    find_store = mock.patch.object(core, "create_or_get_global_tcp_store", lambda: mine.store)
+    with find_store, ThreadPoolExecutor() as pool:
+        for kinds, said in pool.map(work, range(2)):
+            assert kinds == [kind, kind]
+            assert said == ["rank 1: no samples", "rank 0: no samples"]
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, ValueError])

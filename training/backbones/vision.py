@@ -1,5 +1,6 @@
 """Networks of paddle.vision.models as feature extractors, with weights that a user brought."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,9 +74,15 @@ class VisionExtractor(nn.Layer):
 
 def load_given(given: GivenWeights) -> VisionExtractor:
     """Build the network in evaluation mode with weights that lie in our store; UserError."""
-    content = store.read_bytes(given.uri)
-    check_sum(content, given.sha256, given.uri)
-    return build_extractor(given.network, content)
+    return build_extractor(given.network, _read_weights(given.uri, given.sha256))
+
+
+@functools.lru_cache(maxsize=1)
+def _read_weights(uri: str, sha256: str) -> bytes:
+    """Read once what every trial begins with; UserError where it is another file."""
+    content = store.read_bytes(uri)
+    check_sum(content, sha256, uri)
+    return content
 
 
 def check_sum(content: bytes, sha256: str, place: str) -> None:
