@@ -23,13 +23,14 @@ from tests.training.fitting import (
     set_up,
 )
 from tests.training.tiny_network import SIDE, forget
-from training import checkpoint, deepen, depths
+from training import checkpoint, deepen, deeper_trials, depths
 from training.batches import make_batches
 from training.checkpoint import Progress
 from training.clock import Clock
-from training.depths import NETWORK, fit_deep, train_deep
+from training.depths import NETWORK, Setting, fit_deep, train_deep
 from training.head_weights import hash_weights
 from training.ranks import Ranks
+from training.search import folds
 from training.spec import TrainOutcome, TrainSpec
 from training.tasks.protocol import load_task
 from training.winner import Winner
@@ -162,6 +163,43 @@ def test_a_killed_search_goes_on(
         t.loss for t in whole.found.search.trials
     ]
     assert hash_weights(resumed.trained.head) == hash_weights(whole.trained.head)
+
+
+def test_a_lost_checkpoint_is_trained_again_whatever_the_clock_says(
+    whole_spec: MakeSpec, two_trials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deepen, "MOST_EPOCHS", 2)
+    # As many samples as may judge by themselves: the best trial is the model.
+    monkeypatch.setattr(folds, "LEAST_VAL", 1)
+    monkeypatch.setattr(deeper_trials, "is_better", lambda _, now: now is not None)
+    spec = whole_spec(search_seconds=600)
+
+    def find() -> Winner:
+        return deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
+
+    whole = find()
+    assert whole.resolved.epochs == len(whole.trained.progress.epochs) == 2
+    (path,) = (tmp_path / "scratch").glob("clock-*")
+    path.write_text(path.read_text().replace('"over":false', '"over":true'))
+    for file in (tmp_path / "scratch").glob("*.npz"):
+        file.write_bytes(b"damaged")
+    again = find()
+    assert again.resolved.epochs == len(again.trained.progress.epochs) == 2
+    assert hash_weights(again.trained.head) == hash_weights(whole.trained.head)
+
+
+def test_other_ranks_begin_anew(whole_spec: MakeSpec) -> None:
+    setting = set_up(whole_spec(search_seconds=600), ALONE)
+    deepen.make_clock(setting, "network", 100.0).plan(10.0, most=9)
+
+    def plan(setting: Setting) -> int:
+        """A retry's, which keeps what the first attempt has planned."""
+        return deepen.make_clock(setting, "network", 100.0).plan(1e9, most=9)
+
+    elsewhere = setting.spec.model_copy(update={"output_uri": "file:///elsewhere"})
+    assert plan(replace(setting, spec=elsewhere)) > 0
+    assert plan(replace(setting, ranks=Ranks(0, 1, "gpu"))) == 0
+    assert plan(replace(setting, ranks=Ranks(0, 2, "cpu"))) == 0
 
 
 def test_without_a_clock_one_trial_of_each_depth(
