@@ -60,7 +60,9 @@ class DeeperTrials:
         self._tried: list[Tried] = []
         # Whether each trial was better than all before it.
         self._better: list[bool] = []
+        # The best of them, if it is better than what was before; None of an earlier attempt's.
         self._chosen: Trained | None = None
+        self._best_key = ""
 
     def run(self, has_gain: Callable[[Found], bool]) -> Best:
         """Try until time is over or nothing more is to be gained.
@@ -105,14 +107,16 @@ class DeeperTrials:
         clock.begin()
         try:
             deep = self._fit_rows(fit, self._ground.rows, self._ground.head, clock.is_over)
-        except DivergedError:
-            deep = None
+            key = deep.key
+        except DivergedError as error:
+            deep, key = None, error.key
         tried = Tried(
             recipe=recipe,
             measured=None if deep is None else find_measured(deep),
             progress=checkpoint.Progress() if deep is None else deep.progress,
             seconds=max(0.0, clock.used - sum(one.seconds for one in self._tried)),
             cut=clock.over or self._ground.planned_less,
+            key=key,
         )
         # The leading rank's seconds, as of all else in the account.
         told = ranks.broadcast(tried.model_dump_json().encode())
@@ -126,12 +130,13 @@ class DeeperTrials:
         self._found = add_trial(self._found, self._measured, tried)
         self._tried.append(tried)
         self._better.append(is_better(self._measured, tried.measured))
-        worse = deep
+        worse = tried.key
         if self._better[-1]:
-            self._measured, self._chosen, worse = _know(tried.measured), deep, self._chosen
-        if worse is not None and self._setting.ranks.leads:
+            self._measured, self._chosen = _know(tried.measured), deep
+            worse, self._best_key = self._best_key, tried.key
+        if worse not in ("", self._best_key) and self._setting.ranks.leads:
             # A network's checkpoint is four times as large as the network.
-            checkpoint.find_file(self._setting.spec.scratch_uri, worse.key).unlink(missing_ok=True)
+            checkpoint.find_file(self._setting.spec.scratch_uri, worse).unlink(missing_ok=True)
 
     def _finish(self) -> Winner:
         """Where the folds are of all samples, the best trial once more on all of them."""
