@@ -12,7 +12,7 @@ from training import checkpoint
 from training.batches import SMALLEST
 from training.clock import CLOCK_PATTERN, Clock, find_clock_file
 from training.comparison import find_measured
-from training.deeper_trials import Best, DeeperTrials, Ground, find_key
+from training.deeper_trials import Best, DeeperTrials, Ground
 from training.depths import WAYS, Setting, Way, build, fit_deep, is_untrained
 from training.fit import Fit, Rows, Trained
 from training.loop import train_head
@@ -81,7 +81,7 @@ class Deepener:
             self.best = self.best.keep_for_time()
             return
         setting.say(f"Training {way.words}, too, from that head.")
-        clock = make_clock(setting.spec, way.depth, setting.material.folds, self._left)
+        clock = make_clock(setting, way.depth, self._left)
         rows, head = self._find_ground()
         rows = replace(rows, inputs=way.open_inputs(setting))
         fit = self._plan(way, clock, rows, head)
@@ -164,11 +164,12 @@ class Deepener:
         return (time.monotonic() - started) * learned / len(few)
 
 
-def make_clock(spec: TrainSpec, depth: Depth, folds: Folds, left: float) -> Clock:
+def make_clock(setting: Setting, depth: Depth, left: float) -> Clock:
     """The clock of a depth's trainings; without joined folds a trial is the final one, too."""
-    path = find_clock_file(checkpoint.find_scratch(spec.scratch_uri), depth)
+    folds = setting.material.folds
+    path = find_clock_file(checkpoint.find_scratch(setting.spec.scratch_uri), depth)
     again = len(folds) / (len(folds) - 1) if folds.joined else 0.0
-    return Clock(path, find_key(spec), left, again)
+    return Clock(path, setting.key, left, again)
 
 
 def _fit_head(spec: TrainSpec, recipe: Recipe) -> Fit:

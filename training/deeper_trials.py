@@ -10,11 +10,10 @@ from training.clock import Clock
 from training.comparison import add_trial, describe, find_measured, is_better
 from training.depths import Setting, Way, train_deep
 from training.fit import Fit, Rows, Trained
-from training.loop import DivergedError
+from training.loop import DivergedError, IsOver
 from training.resolved import resolve
 from training.search.deeper import DeeperStudy, Tried, find_deeper_file
 from training.search.search import Found
-from training.spec import TrainSpec
 from training.tasks.protocol import Measured
 from training.winner import Winner, select_rows
 
@@ -51,11 +50,6 @@ class Ground:
     planned_less: bool
 
 
-def find_key(spec: TrainSpec) -> str:
-    """Hash of all that decides a training."""
-    return spec.model_copy(update={"output_uri": ""}).fingerprint()
-
-
 class DeeperTrials:
     """Trials of one depth, the same on every rank. fit: of the first one."""
 
@@ -66,7 +60,9 @@ class DeeperTrials:
         self._tried: list[Tried] = []
         # Whether each trial was better than all before it.
         self._better: list[bool] = []
+        # The best of them, if it is better than what was before; None of an earlier attempt's.
         self._chosen: Trained | None = None
+        self._best_key = ""
 
     def run(self, has_gain: Callable[[Found], bool]) -> Best:
         """Try until time is over or nothing more is to be gained.
@@ -94,7 +90,7 @@ class DeeperTrials:
     def _open_study(self) -> DeeperStudy:
         spec, way = self._setting.spec, self._way
         path = find_deeper_file(checkpoint.find_scratch(spec.scratch_uri), way.depth)
-        return DeeperStudy(path, find_key(spec), spec.seed, way.space, self._fit.recipe)
+        return DeeperStudy(path, self._setting.key, spec.seed, way.space, self._fit.recipe)
 
     def _goes_on(self, has_gain: Callable[[Found], bool]) -> bool:
         done = len(self._tried)
@@ -110,22 +106,23 @@ class DeeperTrials:
         fit = replace(self._fit, recipe=recipe)
         clock.begin()
         try:
-            deep = self._fit_rows(fit, self._ground.rows, self._ground.head, clock)
-        except DivergedError:
-            deep = None
+            deep = self._fit_rows(fit, self._ground.rows, self._ground.head, clock.is_over)
+            key = deep.key
+        except DivergedError as error:
+            deep, key = None, error.key
         tried = Tried(
             recipe=recipe,
             measured=None if deep is None else find_measured(deep),
             progress=checkpoint.Progress() if deep is None else deep.progress,
             seconds=max(0.0, clock.used - sum(one.seconds for one in self._tried)),
             cut=clock.over or self._ground.planned_less,
+            key=key,
         )
         # The leading rank's seconds, as of all else in the account.
         told = ranks.broadcast(tried.model_dump_json().encode())
         return Tried.model_validate_json(told), deep
 
-    def _fit_rows(self, fit: Fit, rows: Rows, head: Trained, clock: Clock | None) -> Trained:
-        is_over = None if clock is None else clock.is_over
+    def _fit_rows(self, fit: Fit, rows: Rows, head: Trained, is_over: IsOver | None) -> Trained:
         return train_deep(self._setting, self._way, fit, rows, head=head, is_over=is_over)
 
     def _count(self, tried: Tried, deep: Trained | None) -> None:
@@ -133,16 +130,17 @@ class DeeperTrials:
         self._found = add_trial(self._found, self._measured, tried)
         self._tried.append(tried)
         self._better.append(is_better(self._measured, tried.measured))
-        worse = deep
+        worse = tried.key
         if self._better[-1]:
-            self._measured, self._chosen, worse = _know(tried.measured), deep, self._chosen
-        if worse is not None and self._setting.ranks.leads:
+            self._measured, self._chosen = _know(tried.measured), deep
+            worse, self._best_key = self._best_key, tried.key
+        if worse not in ("", self._best_key) and self._setting.ranks.leads:
             # A network's checkpoint is four times as large as the network.
-            checkpoint.find_file(self._setting.spec.scratch_uri, worse.key).unlink(missing_ok=True)
+            checkpoint.find_file(self._setting.spec.scratch_uri, worse).unlink(missing_ok=True)
 
     def _finish(self) -> Winner:
         """Where the folds are of all samples, the best trial once more on all of them."""
-        setting, spec = self._setting, self._setting.spec
+        setting, spec, ground = self._setting, self._setting.spec, self._ground
         tried = next(
             one for one, better in zip(self._tried[::-1], self._better[::-1], strict=True) if better
         )
@@ -150,18 +148,18 @@ class DeeperTrials:
         epochs = len(tried.progress.epochs)
         if setting.material.folds.joined:
             epochs = tried.progress.best_epoch
-            base = self._ground.base
-            rows = select_rows(setting.material, base.resolved.recipe)
-            rows = replace(rows, inputs=self._ground.rows.inputs)
-            deep = self._fit_rows(
-                replace(fit, epochs=epochs), rows, self._ground.base.trained, None
-            )
+            rows = select_rows(setting.material, ground.base.resolved.recipe)
+            rows = replace(rows, inputs=ground.rows.inputs)
+            deep = self._fit_rows(replace(fit, epochs=epochs), rows, ground.base.trained, None)
         elif deep is None:
-            # An earlier attempt has trained it: it lies in its checkpoint.
-            deep = self._fit_rows(fit, self._ground.rows, self._ground.head, self._clock)
+            # An earlier attempt has trained it: it lies in its checkpoint. Where that is damaged,
+            # as many epochs again, whatever the clock says now.
+            deep = self._fit_rows(
+                fit, ground.rows, ground.head, lambda progress, _: len(progress.epochs) >= epochs
+            )
         fit = replace(fit, epochs=epochs)
         resolved = resolve(fit, setting.ranks, spec.code_version, None)
-        resolved = resolved.model_copy(update={"base": self._ground.base.resolved})
+        resolved = resolved.model_copy(update={"base": ground.base.resolved})
         return Winner(self._found, setting.given, deep, resolved)
 
 

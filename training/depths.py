@@ -66,6 +66,12 @@ class Setting:
     task: TaskModel
     given: InputFeatures
 
+    @property
+    def key(self) -> str:
+        """All that decides a deeper training beside its recipe; another attempt shares it."""
+        spec = self.spec.model_copy(update={"output_uri": ""})
+        return f"{spec.fingerprint()}/{self.ranks.size}/{self.ranks.device}"
+
     def agrees(self, ask: Callable[[], bool]) -> bool:
         """The leading rank's answer, on all."""
         return self.ranks.broadcast(b"1" if self.ranks.leads and ask() else b"0") == b"1"

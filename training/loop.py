@@ -24,7 +24,11 @@ IsOver = Callable[[Progress, int], bool]
 
 
 class DivergedError(UserError):
-    """The loss has grown beyond all bounds."""
+    """The loss has grown beyond all bounds. key: of the training's checkpoint."""
+
+    def __init__(self, text: str, key: str) -> None:
+        super().__init__(text)
+        self.key = key
 
 
 def train_head(
@@ -76,7 +80,8 @@ def train_head(
         if not math.isfinite(epoch.train_loss + (epoch.val_loss or 0.0)):
             raise DivergedError(
                 f"The loss is no number any more in epoch {len(trainer.epochs)}, with learning "
-                f"rate {fit.recipe.learning_rate:g}. Run the training again with another seed."
+                f"rate {fit.recipe.learning_rate:g}. Run the training again with another seed.",
+                key,
             )
         if ranks.leads:
             lines.show(len(trainer.epochs), epoch.train_loss)

@@ -30,9 +30,10 @@ class Recipe(Spec):
     hidden: int = 0
     dropout: float = 0.0
     depth: Depth = "head"
-    # Left out where they decide nothing: what was trained before they existed is still found.
-    augmentation: float = Field(default=0, ge=0, le=1, exclude_if=lambda value: not value)
-    mixup: float = Field(default=0, ge=0, exclude_if=lambda value: not value)
+    # Left out where they decide nothing: what was trained before they existed is still found. Read
+    # back, they are the same floats: checkpoints are found by how a recipe reads.
+    augmentation: float = Field(default=0.0, ge=0, le=1, exclude_if=lambda value: not value)
+    mixup: float = Field(default=0.0, ge=0, exclude_if=lambda value: not value)
 
 
 class Trial(Spec):

@@ -162,6 +162,15 @@ def make_spec(snapshot: Path, tmp_path: Path) -> MakeSpec:
     return make
 
 
+@pytest.fixture
+def whole_spec(make_spec: MakeSpec, tiny: InputFeatures) -> MakeSpec:
+    def make(**changes: Any) -> TrainSpec:
+        fields: dict[str, Any] = {"inputs": (tiny,), "deepest": "network", "max_trials": 1}
+        return make_spec(**(fields | changes))
+
+    return make
+
+
 def start_ranks(
     script: Path, spec: JobSpec, ranks: int, folder: Path, **environment: str
 ) -> subprocess.Popen[str]:

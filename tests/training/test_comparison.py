@@ -39,7 +39,7 @@ def make_found() -> Found:
 
 def add(now: Measured | None) -> Found:
     recipe = Recipe(input="small crop", depth="last_blocks")
-    tried = Tried(recipe=recipe, measured=now, progress=PROGRESS, seconds=30, cut=False)
+    tried = Tried(recipe=recipe, measured=now, progress=PROGRESS, seconds=30, cut=False, key="")
     return add_trial(make_found(), ON_FOLD, tried)
 
 

@@ -1,6 +1,5 @@
 """The whole network trained on pictures, after the search, on tiny data."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,38 +11,20 @@ import pytest
 from serving.bundle.predictor import Predictor
 from serving.job.inputs import InputFeatures
 from serving.job.search import Recipe, Search
-from tests.training.conftest import CLASSES, REPO, start_ranks
+from tests.training.conftest import CLASSES, REPO, MakeSpec, start_ranks
 from tests.training.fitting import (
     ALONE,
     fit_alone,
     fit_deep_too,
     fit_of,
-    material_of,
     rows_of,
     set_up,
 )
 from tests.training.tiny_network import SIDE, forget
-from training import checkpoint, deepen, depths
 from training.batches import make_batches
-from training.checkpoint import Progress
-from training.clock import Clock
 from training.depths import NETWORK, fit_deep, train_deep
-from training.head_weights import hash_weights
 from training.ranks import Ranks
-from training.spec import TrainOutcome, TrainSpec
-from training.tasks.protocol import load_task
-from training.winner import Winner
-
-MakeSpec = Callable[..., TrainSpec]
-
-
-@pytest.fixture
-def whole_spec(make_spec: MakeSpec, tiny: InputFeatures) -> MakeSpec:
-    def make(**changes: Any) -> TrainSpec:
-        fields: dict[str, Any] = {"inputs": (tiny,), "deepest": "network", "max_trials": 1}
-        return make_spec(**(fields | changes))
-
-    return make
+from training.spec import TrainOutcome
 
 
 @pytest.fixture
@@ -111,66 +92,6 @@ def test_shares_of_a_batch_are_changed_as_the_whole(whole_spec: MakeSpec, mixup:
         assert 0 <= whole.share.min() < whole.share.max() <= 1
     else:
         assert whole.others is None
-
-
-class KilledError(Exception):
-    """As if the process had ended here."""
-
-
-@pytest.fixture
-def two_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Noise holds nothing to find: whatever the time, two trials of an epoch."""
-    for name, value in {"LEAST_MISTAKES": -1, "MOST_EPOCHS": 1, "LEAST_EPOCHS": 1}.items():
-        monkeypatch.setattr(deepen, name, value)
-    monkeypatch.setitem(depths.WAYS, "network", replace(NETWORK, most_trials=2))
-    monkeypatch.setattr(Clock, "has_room", lambda clock, _: clock.limited)
-
-
-def test_a_killed_search_goes_on(
-    whole_spec: MakeSpec, two_trials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def find(name: str) -> Winner:
-        spec = whole_spec(scratch_uri=(tmp_path / name).as_uri(), search_seconds=600)
-        return deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
-
-    whole = find("whole")
-    left = [checkpoint.from_bytes(p.read_bytes()) for p in (tmp_path / "whole").glob("*.npz")]
-    networks = [one for one in left if any(name.startswith("extractor.") for name in one.network)]
-    # Of all trials the best one alone, and the final training.
-    assert len(networks) == 2
-    trials = [t for t in whole.found.search.trials if t.recipe.depth == "network"]
-    assert len({trial.recipe.learning_rate for trial in trials}) == 2
-    assert {name: getattr(trials[0].recipe, name) for name in NETWORK.first} == NETWORK.first
-    assert trials[-1].recipe.mixup > 0
-    asked = []
-
-    def kill(clock: Clock, progress: Progress, trained: int) -> bool:
-        asked.append(trained)
-        # In the second trial.
-        if len(asked) == 2:
-            raise KilledError
-        return False
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Clock, "is_over", kill)
-        with pytest.raises(KilledError):
-            find("killed")
-    resumed = find("killed")
-    recipes = [trial.recipe for trial in whole.found.search.trials]
-    assert [trial.recipe for trial in resumed.found.search.trials] == recipes
-    assert [t.loss for t in resumed.found.search.trials] == [
-        t.loss for t in whole.found.search.trials
-    ]
-    assert hash_weights(resumed.trained.head) == hash_weights(whole.trained.head)
-
-
-def test_without_a_clock_one_trial_of_each_depth(
-    whole_spec: MakeSpec, two_trials: None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spec = whole_spec()
-    winner = deepen.find_deepest(spec, ALONE, material_of(spec), load_task(spec.task)[1])
-    assert [t.recipe.depth for t in winner.found.search.trials] == ["head", "network"]
-    assert "Last blocks are trained of EfficientNet-Lite only" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("ranks", "task"), [(1, "multilabel"), (2, "classification")])

@@ -21,7 +21,7 @@ RANK = 0
 class Tried(Spec):
     """A trial. measured: by the fold that judges; None where its loss grew beyond all bounds.
 
-    cut: the clock has ended it.
+    cut: the clock has ended it. key: of its checkpoint.
     """
 
     recipe: Recipe
@@ -29,6 +29,7 @@ class Tried(Spec):
     progress: Progress
     seconds: float
     cut: bool
+    key: str
 
 
 class DeeperStudy:
