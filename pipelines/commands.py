@@ -23,6 +23,8 @@ _JAVA_OPTIONS = (
 # Of a JVM that waits most of its time: what a job leaves free goes back to the machine.
 _LEAN_OPTIONS = ("-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=30")
 _DRIVER_MEMORY = "2g"
+# The name of 127.0.0.1's network interface.
+LOOPBACK = "lo"
 LOG_CONF = LOCAL_CONF / "spark" / "log4j2.properties"
 
 
@@ -163,6 +165,8 @@ def train_command(
         "OMP_NUM_THREADS": str(threads),
         # Rendezvous by address: a machine's own name may not resolve, or not to this machine.
         "POD_IP": "127.0.0.1",
+        # Otherwise by what the machine's own name resolves to: its ranks would listen there.
+        "GLOO_SOCKET_IFNAME": LOOPBACK,
         # Advice to people who compile operators of their own.
         "PYTHONWARNINGS": "ignore:No ccache found",
     }
@@ -171,7 +175,6 @@ def train_command(
         argv += ["--rank", str(place.node), "--job_id", place.job]
         environment |= {
             "POD_IP": place.address,
-            # Otherwise by what the machine's own name resolves to: often 127.0.1.1.
             "GLOO_SOCKET_IFNAME": place.interface,
             "NCCL_SOCKET_IFNAME": place.interface,
         }

@@ -25,8 +25,8 @@ def node(master: str | None, rank: int, *, once: bool) -> None:
     """Train along whenever the first machine trains, until this command is ended.
 
     The first machine runs everything else. Both need the same version of modelmill, and trust in
-    the network between them: what Paddle's processes say to one another is neither encrypted nor
-    signed.
+    the network between them: what they say to one another, at --master and at ports of Paddle's
+    choice, is neither encrypted nor signed.
     """
     installation = read_installation()
     address = master or installation.settings.train_master

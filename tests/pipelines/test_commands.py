@@ -5,6 +5,7 @@ import shlex
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipelines.commands import (
@@ -177,6 +178,8 @@ PLACE = Place(
 def test_one_machine_is_met_by_nobody_else(layout: Layout) -> None:
     command = launch(layout, Devices(kind="cpu", ranks=2))
     assert command.environment["POD_IP"] == "127.0.0.1"
+    interface = command.environment["GLOO_SOCKET_IFNAME"]
+    assert any(one.address == "127.0.0.1" for one in psutil.net_if_addrs()[interface])
     assert not {"--master", "--nnodes", "--rank"} & {*command.argv}
 
 
