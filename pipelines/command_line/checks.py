@@ -115,7 +115,9 @@ def test(quick: bool) -> None:
         failed += run_checks([_pytest("unit tests, jobs", jobs, JOB_TESTS, *small)], outer)
     else:
         missing = packages.find_missing(
-            jars_are_there=jars.are_jars_there(layout), engine_is_wanted=is_engine_wanted(settings)
+            jars_are_there=jars.are_jars_there(layout),
+            engine_is_wanted=is_engine_wanted(settings),
+            browser_is_wanted=True,
         )
         packages.provide_packages(missing, settings)
         with _use_test_stack(layout) as environment:

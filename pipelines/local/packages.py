@@ -1,4 +1,4 @@
-"""System packages: Java, Maven and a Docker engine, installed where that can be done."""
+"""System packages: Java, Maven, a Docker engine, a browser; installed where that can be done."""
 
 import os
 import re
@@ -39,8 +39,13 @@ class Missing:
         return f"apt-get update && apt-get install -y --no-install-recommends {' '.join(self.all)}"
 
 
-def find_missing(*, jars_are_there: bool, engine_is_wanted: bool) -> Missing:
-    """Look for programs on PATH. `engine_is_wanted`: no Docker engine answers yet."""
+def find_missing(
+    *, jars_are_there: bool, engine_is_wanted: bool, browser_is_wanted: bool = False
+) -> Missing:
+    """Look for programs on PATH.
+
+    engine_is_wanted: no Docker engine answers yet. browser_is_wanted: pages are to be tested.
+    """
     required = [] if _has_jdk() else [JDK]
     if not jars_are_there and shutil.which("mvn") is None:
         required.append("maven")
@@ -48,7 +53,14 @@ def find_missing(*, jars_are_there: bool, engine_is_wanted: bool) -> Missing:
     if engine_is_wanted:
         programs = {"docker.io": "dockerd", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
         optional = [name for name in ENGINE_PACKAGES if _which_admin(programs[name]) is None]
+    if browser_is_wanted and find_browser() is None:
+        optional.append("chromium")
     return Missing(tuple(required), tuple(optional))
+
+
+def find_browser() -> str | None:
+    """Path of Debian's Chromium, or of another one that is called so."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def _which_admin(program: str) -> str | None:
@@ -76,7 +88,8 @@ def decide(setting: str, *, can_install: bool, terminal: bool) -> Decision:
 def provide_packages(missing: Missing, settings: Settings) -> None:
     """Install what is missing, or say what to type; raises UserError if a required one stays out.
 
-    A Docker engine is not required: without one, models are served by local processes.
+    The others are not: without a Docker engine, models are served by local processes, and without
+    a browser, tests of pages are left out.
     """
     if not missing.all:
         return
@@ -95,7 +108,8 @@ def provide_packages(missing: Missing, settings: Settings) -> None:
         raise UserError(
             f"{', '.join(missing.required)} must be installed first. As root:\n  {missing.command}"
         )
-    say(f"Going on without a Docker engine. To have one, as root:\n  {missing.command}")
+    left_out = ", ".join(missing.optional)
+    say(f"Going on without {left_out}. To have all, as root:\n  {missing.command}")
 
 
 def _install(packages: tuple[str, ...]) -> str | None:

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ import pytest
 from pipelines.local.configuration import prepare_home, read_admin_password
 from pipelines.local.environment import child_environment
 from pipelines.local.layout import read_layout
-from pipelines.local.packages import Missing, decide, provide_packages
+from pipelines.local.packages import Missing, decide, find_missing, provide_packages
 from pipelines.local.services import SERVICES, find_busy_ports
 from pipelines.settings import Settings
 from serving.job.errors import UserError
@@ -42,7 +43,17 @@ def test_required_package_stops_with_the_command(tmp_path: Path) -> None:
 def test_missing_engine_does_not_stop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = Missing(required=(), optional=("docker.io",))
     provide_packages(missing, Settings(home=tmp_path, install="no"))
-    assert "without a Docker engine" in capsys.readouterr().err
+    assert "Going on without docker.io." in capsys.readouterr().err
+
+
+def test_browser_is_missed_where_pages_are_to_be_tested_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    find = partial(find_missing, jars_are_there=True, engine_is_wanted=False)
+    assert (find().optional, find(browser_is_wanted=True).optional) == ((), ("chromium",))
+    (tmp_path / "chromium").touch(mode=0o755)
+    assert find(browser_is_wanted=True).optional == ()
 
 
 def test_busy_port_names_port_and_setting(tmp_path: Path) -> None:
