@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serving.job import store
-from serving.job.search import Search, Trial
+from serving.job.search import Trial
 from training.search.fold_fit import FoldData, FoldFit, scale_all
 from training.search.folds import deal_all
 from training.search.search import Material
@@ -49,14 +49,11 @@ class UnscoredError(Exception):
     """Why no sample is scored: the end of a sentence."""
 
 
-def find_head(search: Search) -> Trial:
-    """The best trial of a head alone."""
-    heads = [
-        (trial.loss, trial.number, trial)
-        for trial in search.trials
-        if trial.loss is not None and trial.allowed and trial.recipe.depth == "head"
-    ]
-    return min(heads)[2]
+def find_head(winner: Winner) -> Trial:
+    """The chosen head's trial; where more was trained, too, that of the head it began with."""
+    recipe = (winner.resolved.base or winner.resolved).recipe
+    tried = winner.found.search.trials
+    return next(one for one in tried if one.recipe == recipe and one.state == "finished")
 
 
 def thin_out(rows: Integers, strata: Integers, most: int, chance: np.random.Generator) -> Integers:
@@ -77,14 +74,14 @@ def thin_out(rows: Integers, strata: Integers, most: int, chance: np.random.Gene
 
 
 def score_out_of_fold(
-    spec: TrainSpec, search: Search, material: Material, task: TaskModel
+    spec: TrainSpec, head: Trial, material: Material, task: TaskModel
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Places of the scored samples, and their scores [n, classes]; UnscoredError if none.
+    """Places of the samples that a trial's heads score, and scores [n, classes]; UnscoredError.
 
     A sample whose class (of several, the rarest) is in no other fold has none: a head that has not
     met it would doubt it.
     """
-    head, samples = find_head(search), material.samples
+    samples = material.samples
     check_bound(len(samples), len(spec.classes), most=MOST_SCORES, what="samples")
     folds = deal_all(samples, spec.seed)
     if not folds.folds:
@@ -138,7 +135,7 @@ def write_out_of_fold(
     Then the thresholds are chosen by the val side, if the winner has not learned from it.
     """
     try:
-        found = _write(spec, winner.found.search, material, task)
+        found = _write(spec, find_head(winner), material, task)
         # Where more was trained, too, scores of a head alone are another network's.
         if winner.found.search.chosen.recipe.depth == "head" or winner.trained.outputs is None:
             return found
@@ -162,9 +159,9 @@ def _choose_by_val(
     return task.choose_thresholds(scores, material.samples.targets[rows], spec.min_precision)
 
 
-def _write(spec: TrainSpec, search: Search, material: Material, task: TaskModel) -> OutOfFold:
+def _write(spec: TrainSpec, head: Trial, material: Material, task: TaskModel) -> OutOfFold:
     started = time.monotonic()
-    held, scores = score_out_of_fold(spec, search, material, task)
+    held, scores = score_out_of_fold(spec, head, material, task)
     offsets = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int64)
     lists = pa.LargeListArray.from_arrays(offsets, pa.array(scores.ravel()))
     hashes = [material.samples.sha256[place] for place in held]

@@ -117,8 +117,8 @@ def test_same_seed_same_scores_each_sample_once(
     spec: TrainSpec, material: Material, winner: Winner
 ) -> None:
     task = load_task(spec.task)[1]
-    held, scores = score_out_of_fold(spec, winner.found.search, material, task)
-    again = score_out_of_fold(spec, winner.found.search, material, task)[1]
+    held, scores = score_out_of_fold(spec, find_head(winner), material, task)
+    again = score_out_of_fold(spec, find_head(winner), material, task)[1]
     np.testing.assert_array_equal(scores, again)
     assert sorted(held.tolist()) == list(range(SAMPLES))
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
@@ -131,7 +131,7 @@ def test_a_class_of_one_group_is_not_doubted(
     groups = np.where(samples.targets == 4, SAMPLES, samples.groups)
     alike = replace(material, samples=replace(samples, groups=groups))
     task = load_task(spec.task)[1]
-    held, _ = score_out_of_fold(spec, winner.found.search, alike, task)
+    held, _ = score_out_of_fold(spec, find_head(winner), alike, task)
     assert set(samples.targets[held]) == set(range(10)) - {4}
 
 
@@ -139,7 +139,7 @@ def test_heads_learn_from_a_bounded_part(
     spec: TrainSpec, material: Material, winner: Winner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned: list[int] = []
-    epochs = find_head(winner.found.search).best_epoch
+    epochs = find_head(winner).best_epoch
     monkeypatch.setattr(out_of_fold, "MOST_SEEN", 100 * 5 * epochs)
     monkeypatch.setattr(out_of_fold, "LEAST_OF_CLASS", 2)
     run_epoch = FoldFit.run_epoch
@@ -150,7 +150,7 @@ def test_heads_learn_from_a_bounded_part(
 
     monkeypatch.setattr(FoldFit, "run_epoch", watch)
     task = load_task(spec.task)[1]
-    held, scores = score_out_of_fold(spec, winner.found.search, material, task)
+    held, scores = score_out_of_fold(spec, find_head(winner), material, task)
     assert len(learned) == 5 * epochs
     assert max(learned) <= 100
     assert len(held) == SAMPLES
@@ -178,4 +178,7 @@ def test_where_blocks_were_trained_the_head_stands_for_them(winner: Winner) -> N
         }
     )
     deeper = search.model_copy(update={"trials": (*search.trials, deep), "best": 99})
-    assert find_head(deeper) == chosen
+    resolved = winner.resolved.model_copy(update={"recipe": deep.recipe, "base": winner.resolved})
+    found = winner.found.model_copy(update={"search": deeper})
+    assert find_head(replace(winner, found=found, resolved=resolved)) == chosen
+    assert find_head(winner) == chosen
