@@ -5,7 +5,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +18,7 @@ from serving.job.spec import Spec
 from training.tasks.protocol import Arrays
 
 _PROGRESS = "progress"
+_PARTS = ("network", "optimizer", "best", "scaler")
 
 
 class Epoch(Spec):
@@ -43,21 +44,20 @@ class Progress(Spec):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a training after its last step."""
+    """State of a training after its last step. scaler: of half precision; empty in single."""
 
     progress: Progress
     network: Arrays
     optimizer: Arrays
     best: Arrays
+    scaler: Arrays = field(default_factory=dict)
 
 
 def to_bytes(state: Checkpoint) -> bytes:
     """Serialize."""
     buffer = io.BytesIO()
     arrays: dict[str, npt.NDArray[np.generic]] = {
-        f"{part}/{name}": array
-        for part in ("network", "optimizer", "best")
-        for name, array in getattr(state, part).items()
+        f"{part}/{name}": array for part in _PARTS for name, array in getattr(state, part).items()
     }
     text = state.progress.model_dump_json().encode()
     arrays[_PROGRESS] = np.frombuffer(text, dtype=np.uint8)
@@ -67,7 +67,7 @@ def to_bytes(state: Checkpoint) -> bytes:
 
 def from_bytes(content: bytes) -> Checkpoint:
     """Read back what to_bytes wrote; ValueError where it is anything else."""
-    parts: dict[str, Arrays] = {"network": {}, "optimizer": {}, "best": {}}
+    parts: dict[str, Arrays] = {part: {} for part in _PARTS}
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             progress = Progress.model_validate_json(file[_PROGRESS].tobytes())
@@ -77,7 +77,7 @@ def from_bytes(content: bytes) -> Checkpoint:
                     parts[part][name] = file[key]
     except (KeyError, EOFError, ValidationError, zipfile.BadZipFile) as error:
         raise ValueError(f"not a checkpoint: {error}") from error
-    return Checkpoint(progress, parts["network"], parts["optimizer"], parts["best"])
+    return Checkpoint(progress, **parts)
 
 
 def find_scratch(scratch_uri: str) -> Path:

@@ -171,12 +171,14 @@ class Trainer:
             network=copy_weights(self.head),
             optimizer=copy_state(self.optimizer, self.head),
             best=self.best,
+            scaler=self._stepper.copy_state(),
         )
 
     def restore(self, state: Checkpoint) -> None:
         """Go back to a saved state."""
         set_weights(self.head, state.network)
         set_state(self.optimizer, self.head, state.optimizer)
+        self._stepper.set_state(state.scaler)
         self.best = state.best
         self.epochs = list(state.progress.epochs)
         self.step, self.lost = state.progress.step, state.progress.lost

@@ -17,6 +17,7 @@ def make(value: float) -> Checkpoint:
         network=weights,
         optimizer={"head_weight_moment1_0": np.arange(6, dtype=np.float32)},
         best=weights,
+        scaler={"scale": np.array([2.0**16], np.float32)},
     )
 
 
@@ -24,9 +25,10 @@ def test_all_comes_back_bit_for_bit() -> None:
     state = make(1 / 3)
     back = checkpoint.from_bytes(checkpoint.to_bytes(state))
     assert back.progress == state.progress
-    for part in ("network", "optimizer", "best"):
+    for part in ("network", "optimizer", "best", "scaler"):
         for name, array in getattr(state, part).items():
             assert getattr(back, part)[name].tobytes() == array.tobytes()
+    assert back.scaler.keys() == state.scaler.keys()
 
 
 def test_a_new_one_replaces_the_old_one(tmp_path: Path) -> None:

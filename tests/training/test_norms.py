@@ -1,14 +1,10 @@
-"""Norms that keep their statistics, and what cards do, as far as a CPU can tell."""
+"""Norms that keep their statistics, and those that cards share."""
 
 import numpy as np
 import paddle
-import pytest
 from paddle import nn
 
-from serving.job.search import Recipe
 from training.norms import keep_statistics, quiet_norms, synchronize
-from training.optimizer import make_optimizer
-from training.precision import Stepper
 
 
 def make_network() -> nn.Sequential:
@@ -51,21 +47,3 @@ def test_synchronized_norms_have_the_same_weights_by_the_same_names() -> None:
     assert {name: one.numpy().tolist() for name, one in after.state_dict().items()} == {
         name: one.tolist() for name, one in before.items()
     }
-
-
-# Paddle says of both that they have no effect on a CPU.
-@pytest.mark.filterwarnings("ignore:AmpScaler", "ignore:.*amp:UserWarning")
-def test_a_scaled_loss_makes_the_same_step() -> None:
-    def step(*, halves: bool) -> list[float]:
-        network = nn.Linear(2, 1)
-        network.weight.set_value(paddle.ones([2, 1]))
-        optimizer = make_optimizer(network, Recipe(input="", learning_rate=0.1))
-        stepper = Stepper(optimizer, halves=halves)
-        with stepper.context():
-            loss = network(paddle.to_tensor([[1.0, 2.0]])).sum()
-        stepper.step(loss)
-        assert network.weight.grad is None or not network.weight.grad.numpy().any()
-        found: list[float] = network.weight.numpy().ravel().tolist()
-        return found
-
-    assert step(halves=True) == step(halves=False) != [1.0, 1.0]

@@ -1,6 +1,7 @@
 """Ranks that wait for one another, and what they say of one that is gone."""
 
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
@@ -12,34 +13,44 @@ from serving.job.errors import ServiceError, UserError
 from training.ranks import Ranks, explain_loss
 
 
-def test_waiting_ends_when_the_last_rank_has_come_each_time() -> None:
-    store = core.TCPStore("127.0.0.1", find_free_ports(1)[0], True, 1)
-    early, late = (Ranks(rank, 2, "cpu") for rank in range(2))
-    with mock.patch.object(core, "create_or_get_global_tcp_store", return_value=store):
-        for _ in range(2):
-            through = threading.Event()
+@pytest.fixture
+def begin() -> Iterator[Callable[[int], Ranks]]:
+    """Called in a thread, makes it a rank of two; each has its own connection to the store."""
+    port, mine = find_free_ports(1)[0], threading.local()
+    stores = [core.TCPStore("127.0.0.1", port, not rank, 1) for rank in range(2)]
 
-            def meet(through: threading.Event = through) -> None:
-                early.wait()
-                through.set()
+    def make(rank: int) -> Ranks:
+        mine.store = stores[rank]
+        return Ranks(rank, 2, "cpu")
 
-            thread = threading.Thread(target=meet, daemon=True)
-            thread.start()
-            assert not through.wait(0.5)
-            late.wait()
-            assert through.wait(10)
-            thread.join()
+    with mock.patch.object(core, "create_or_get_global_tcp_store", lambda: mine.store):
+        yield make
+
+
+def test_waiting_ends_when_the_last_rank_has_come_each_time(begin: Callable[[int], Ranks]) -> None:
+    through = [threading.Event() for _ in range(2)]
+
+    def meet() -> None:
+        early = begin(0)
+        for each in through:
+            early.wait()
+            each.set()
+
+    late, thread = begin(1), threading.Thread(target=meet, daemon=True)
+    thread.start()
+    for each in through:
+        assert not each.wait(0.5)
+        late.wait()
+        assert each.wait(10)
+    thread.join()
 
 
 @pytest.mark.parametrize("kind", [UserError, ServiceError])
-def test_what_one_raises_for_a_person_all_raise(kind: type[UserError] | type[ServiceError]) -> None:
-    port = find_free_ports(1)[0]
-    stores = [core.TCPStore("127.0.0.1", port, not rank, 1) for rank in range(2)]
-    mine = threading.local()
-
+def test_what_one_raises_for_a_person_all_raise(
+    kind: type[UserError] | type[ServiceError], begin: Callable[[int], Ranks]
+) -> None:
     def work(rank: int) -> tuple[list[type[Exception]], list[str]]:
-        mine.store, met = stores[rank], list[Exception]()
-        ranks = Ranks(rank, 2, "cpu")
+        ranks, met = begin(rank), list[Exception]()
         for failing in (1, -1, 0):
             try:
                 with ranks.share_errors():
@@ -49,8 +60,7 @@ def test_what_one_raises_for_a_person_all_raise(kind: type[UserError] | type[Ser
                 met.append(error)
         return [type(one) for one in met], [str(one) for one in met]
 
-    find_store = mock.patch.object(core, "create_or_get_global_tcp_store", lambda: mine.store)
-    with find_store, ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:
         for kinds, said in pool.map(work, range(2)):
             assert kinds == [kind, kind]
             assert said == ["rank 1: no samples", "rank 0: no samples"]
