@@ -9,11 +9,12 @@ import pytest
 
 from tests.training.conftest import MakeSpec
 from tests.training.fitting import ALONE, material_of, set_up
-from training import checkpoint, deepen, deeper_trials, depths, loop
+from training import batches, checkpoint, deepen, deeper_trials, depths, loop
 from training.checkpoint import Checkpoint, Epoch, Progress
 from training.clock import Clock
 from training.depths import NETWORK, Setting
 from training.head_weights import hash_weights
+from training.precision import Stepper
 from training.ranks import Ranks
 from training.search import folds
 from training.spec import TrainSpec
@@ -150,6 +151,26 @@ def test_other_ranks_begin_anew(whole_spec: MakeSpec) -> None:
     assert plan(replace(setting, spec=elsewhere)) > 0
     assert plan(replace(setting, ranks=Ranks(0, 1, "gpu"))) == 0
     assert plan(replace(setting, ranks=Ranks(0, 2, "cpu"))) == 0
+
+
+def test_epochs_are_timed_in_the_steps_that_will_be_trained(
+    whole_spec: MakeSpec, two_trials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, sizes = Trainer.run_epoch, []
+
+    def run_epoch(trainer: Trainer, *given: Any) -> Epoch:
+        if trainer.rows.inputs.costly:
+            sizes.append(trainer.batch_size)
+        return train(trainer, *given)
+
+    monkeypatch.setattr(Trainer, "run_epoch", run_epoch)
+    # As on a card, which computes in half precision, too.
+    monkeypatch.setattr("training.trainer.Stepper", lambda of, **_: Stepper(of, halves=False))
+    monkeypatch.setattr(batches, "STEPS_PER_EPOCH", 1)
+    spec, card = whole_spec(search_seconds=600), replace(ALONE, device="gpu")
+    deepen.find_deepest(spec, card, material_of(spec), load_task(spec.task)[1])
+    # Those that were timed, and those of the trials.
+    assert set(sizes) == {batches.PER_CARD}
 
 
 def test_without_a_clock_one_trial_of_each_depth(
