@@ -11,7 +11,7 @@ from tests.training.conftest import MakeSpec
 from tests.training.fitting import ALONE, material_of, set_up
 from training import batches, checkpoint, deepen, deeper_trials, depths, loop
 from training.checkpoint import Checkpoint, Epoch, Progress
-from training.clock import Clock
+from training.clock import Clock, Used
 from training.depths import NETWORK, Setting
 from training.head_weights import hash_weights
 from training.precision import Stepper
@@ -137,6 +137,28 @@ def test_the_best_trial_alone_is_left(
     (left,) = read_networks(tmp_path / "scratch")
     for name, array in left.best.items():
         assert array.tobytes() == winner.trained.head.state_dict()[name].numpy().tobytes(), name
+
+
+def test_the_time_of_a_part_of_an_epoch_is_kept(
+    whole_spec: MakeSpec, two_trials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STEP_INTERVAL_S", 0.0)
+    save, seconds = Clock.save, []
+
+    def kill(clock: Clock) -> None:
+        save(clock)
+        (path,) = (tmp_path / "scratch").glob("clock-*")
+        seconds.append(Used.model_validate_json(path.read_bytes()).seconds)
+        # First the plan's.
+        if len(seconds) == 2:
+            raise KilledError
+
+    monkeypatch.setattr(Clock, "save", kill)
+    with pytest.raises(KilledError):
+        find_deepest(whole_spec(search_seconds=600))
+    (left,) = read_networks(tmp_path / "scratch")
+    assert left.progress.step == 1
+    assert seconds[1] > seconds[0]
 
 
 def test_other_ranks_begin_anew(whole_spec: MakeSpec) -> None:
