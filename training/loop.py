@@ -56,11 +56,10 @@ def train_head(
     saved = ranks.broadcast(checkpoint.read(path) if ranks.leads else b"")
     if saved:
         trainer.restore(checkpoint.from_bytes(saved))
-        if ranks.leads:
-            inside = f", step {trainer.step} of the next," if trainer.step else ""
-            done = len(trainer.epochs)
-            print(f"Going on after epoch {done}{inside} of an earlier attempt.", flush=True)
     done = len(trainer.epochs)
+    if saved and ranks.leads:
+        inside = f", step {trainer.step} of the next," if trainer.step else ""
+        print(f"Going on after epoch {done}{inside} of an earlier attempt.", flush=True)
     # One that an earlier attempt has begun is no whole one of this.
     first = done + bool(trainer.step)
     lines = EpochLines(fit.epochs, first_epoch=done)
