@@ -55,7 +55,7 @@ class Clock:
             self._horizon = max(0, min(most, int(room)))
         elif self._horizon is None:
             self._horizon = most
-        self._write()
+        self.save()
         self._started, self._each = time.monotonic(), each
         return self._horizon
 
@@ -71,16 +71,20 @@ class Clock:
     def is_over(self, progress: Progress, trained: int) -> bool:
         """Whether one more epoch would leave too little for the final training.
 
-        trained: epochs of this attempt alone; 0 before the first one of a retry.
+        trained: whole epochs of this attempt alone; 0 before the first one of a retry, which begins
+        where this is asked.
         """
         if trained:
             self._each = (time.monotonic() - self._started) / trained
+        else:
+            self.begin()
         still = self._each * (1 + self._again * (len(progress.epochs) + 1))
         self.over = self.over or (self.limited and self.used + still > self._seconds)
-        self._write()
+        self.save()
         return self.over
 
-    def _write(self) -> None:
+    def save(self) -> None:
+        """Write down what is used, for a retry."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         used = Used(key=self._key, seconds=self.used, horizon=self._horizon, over=self.over)
         draft = self._path.with_suffix(f".{os.getpid()}.draft")

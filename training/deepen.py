@@ -9,7 +9,7 @@ import numpy as np
 
 from serving.job.search import Depth, Recipe
 from training import checkpoint
-from training.batches import SMALLEST
+from training.batches import choose_step_size
 from training.clock import CLOCK_PATTERN, Clock, find_clock_file
 from training.comparison import find_measured
 from training.deeper_trials import Best, DeeperTrials, Ground
@@ -152,10 +152,11 @@ class Deepener:
     def _time_epoch(self, way: Way, fit: Fit, rows: Rows, head: Trained) -> float:
         """Seconds of an epoch, from a few steps of a training that is thrown away."""
         setting = self._setting
-        few = rows.learned[: way.timed_steps * SMALLEST]
+        size = choose_step_size(len(rows.learned), setting.ranks, costly=rows.inputs.costly)
+        few = rows.learned[: way.timed_steps * size]
         some = replace(rows, learned=few, judged=rows.judged[:0])
         network, _ = build(setting, way, fit, head)
-        trainer = Trainer(fit, setting.ranks, some, setting.task, network)
+        trainer = Trainer(fit, setting.ranks, some, setting.task, network, batch_size=size)
         # The first steps are slower.
         trainer.run_epoch()
         started = time.monotonic()

@@ -123,7 +123,15 @@ class DeeperTrials:
         return Tried.model_validate_json(told), deep
 
     def _fit_rows(self, fit: Fit, rows: Rows, head: Trained, is_over: IsOver | None) -> Trained:
-        return train_deep(self._setting, self._way, fit, rows, head=head, is_over=is_over)
+        return train_deep(
+            self._setting,
+            self._way,
+            fit,
+            rows,
+            head=head,
+            is_over=is_over,
+            on_saved=self._clock.save,
+        )
 
     def _count(self, tried: Tried, deep: Trained | None) -> None:
         self._setting.say(describe(self._way.words, self._measured, tried))

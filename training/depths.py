@@ -221,6 +221,7 @@ def train_deep(
     *,
     head: Trained,
     is_over: IsOver | None = None,
+    on_saved: Callable[[], None] = lambda: None,
 ) -> Trained:
     """Train it from a head. rows: of the way's inputs."""
     network, scaling = build(setting, way, fit, head)
@@ -232,6 +233,7 @@ def train_deep(
         setting.spec.scratch_uri,
         network=network,
         is_over=is_over,
+        on_saved=on_saved,
     )
 
 

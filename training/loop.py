@@ -40,12 +40,14 @@ def train_head(
     *,
     network: paddle.nn.Layer | None = None,
     is_over: IsOver | None = None,
+    on_saved: Callable[[], None] = lambda: None,
 ) -> Trained:
     """Train until nothing gets better; goes on from the checkpoint of a killed attempt.
 
     network: what is trained instead of a new head. is_over: whether its time is up, by its progress
-    and how many epochs of it are this attempt's; asked after each epoch, and before one where an
-    earlier attempt had some. DivergedError where the loss grows beyond all bounds.
+    and how many whole epochs of it are this attempt's; asked after each epoch, and before one where
+    an earlier attempt had some. on_saved: called by the leading rank after each checkpoint.
+    DivergedError where the loss grows beyond all bounds.
     """
     key = checkpoint_key(fit, ranks, rows, network)
     trainer = Trainer(fit, ranks, rows, task, network)
@@ -54,12 +56,13 @@ def train_head(
     saved = ranks.broadcast(checkpoint.read(path) if ranks.leads else b"")
     if saved:
         trainer.restore(checkpoint.from_bytes(saved))
-        if ranks.leads:
-            inside = f", step {trainer.step} of the next," if trainer.step else ""
-            done = len(trainer.epochs)
-            print(f"Going on after epoch {done}{inside} of an earlier attempt.", flush=True)
-    first = len(trainer.epochs)
-    lines = EpochLines(fit.epochs, first_epoch=first)
+    done = len(trainer.epochs)
+    if saved and ranks.leads:
+        inside = f", step {trainer.step} of the next," if trainer.step else ""
+        print(f"Going on after epoch {done}{inside} of an earlier attempt.", flush=True)
+    # One that an earlier attempt has begun is no whole one of this.
+    first = done + bool(trainer.step)
+    lines = EpochLines(fit.epochs, first_epoch=done)
     written = time.monotonic()
 
     def write(interval: float) -> None:
@@ -70,11 +73,12 @@ def train_head(
         waits = rows.inputs.costly and ranks.broadcast(b"1" if due else b"0") == b"1"
         if due:
             checkpoint.write(path, trainer.save())
+            on_saved()
             written = time.monotonic()
         if waits:
             ranks.wait()
 
-    over = bool(first) and _is_over(is_over, ranks, trainer, first)
+    over = bool(done) and _is_over(is_over, ranks, trainer, first)
     while not (trainer.ended or over):
         epoch = trainer.run_epoch(lambda: write(STEP_INTERVAL_S))
         if not math.isfinite(epoch.train_loss + (epoch.val_loss or 0.0)):
@@ -91,6 +95,7 @@ def train_head(
         lines.show(len(trainer.epochs), trainer.epochs[-1].train_loss, last=True)
         # A kill between here and the outcome costs no training.
         checkpoint.write(path, trainer.save())
+        on_saved()
     ranks.wait()
     set_weights(trainer.head, trainer.best)
     outputs = trainer.predict()
@@ -103,5 +108,5 @@ def _is_over(is_over: IsOver | None, ranks: Ranks, trainer: Trainer, first: int)
     """The leading rank's answer, on all."""
     if is_over is None:
         return False
-    over = ranks.leads and is_over(trainer.progress(), len(trainer.epochs) - first)
+    over = ranks.leads and is_over(trainer.progress(), max(0, len(trainer.epochs) - first))
     return ranks.broadcast(b"1" if over else b"0") == b"1"

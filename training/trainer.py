@@ -21,7 +21,10 @@ from training.tasks.protocol import Floats, Integers, Measured, TaskModel
 
 
 class Trainer:
-    """State of one training on one rank: of a new head, or of a network that is there."""
+    """State of one training on one rank: of a new head, or of a network that is there.
+
+    batch_size: samples of a step, where these rows stand for more of them.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,8 @@ class Trainer:
         rows: Rows,
         task: TaskModel,
         network: paddle.nn.Layer | None = None,
+        *,
+        batch_size: int | None = None,
     ) -> None:
         self.fit, self.ranks, self.rows, self.task = fit, ranks, rows, task
         paddle.seed(fit.seed)
@@ -47,7 +52,9 @@ class Trainer:
         self._statistics = Statistics(self.head, ranks)
         self.targets = paddle.to_tensor(rows.targets)
         self.weights = paddle.to_tensor(rows.weights)
-        self.batch_size = choose_step_size(len(rows.learned), ranks, costly=rows.inputs.costly)
+        self.batch_size = batch_size or choose_step_size(
+            len(rows.learned), ranks, costly=rows.inputs.costly
+        )
         self.epochs: list[Epoch] = []
         # Of the epoch that is going on.
         self.step, self.lost = 0, 0.0

@@ -3,14 +3,16 @@
 Leaves curves and weights in the output.
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
 from unittest.mock import patch
 
 from serving.job.main import parse_spec
 from tests.training.fitting import fit_deep_too, fit_of, material_of
-from training import loop
-from training.checkpoint import Checkpoint, to_bytes
+from training import checkpoint, loop
+from training.checkpoint import Checkpoint, to_bytes, write
 from training.loop import train_head
 from training.ranks import join_ranks
 from training.spec import TRAINING_SPEC, TrainSpec
@@ -20,6 +22,16 @@ from training.winner import select_rows
 DEEP_EPOCHS = 6
 # Of the whole network; in larger steps, what is rounding would grow.
 WHOLE = {"mixup": 0.2, "learning_rate": 2e-5}
+# Set to a number: the process that writes the checkpoint of that step of the second epoch is
+# killed then.
+KILL_VARIABLE = "KILLED_AT_STEP"
+
+
+def write_and_be_killed(path: Path, state: Checkpoint) -> None:
+    write(path, state)
+    progress = state.progress
+    if len(progress.epochs) == 1 and str(progress.step) == os.environ.get(KILL_VARIABLE):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:
@@ -31,7 +43,10 @@ def main() -> None:
     trained = train_head(fit, ranks, rows, load_task(spec.task)[1], spec.scratch_uri)
     if spec.deepest != "head":
         # On a fast machine, all epochs would fit between two checkpoints.
-        with patch.multiple(loop, CHECKPOINT_INTERVAL_S=0.0, STEP_INTERVAL_S=0.0):
+        with (
+            patch.multiple(loop, CHECKPOINT_INTERVAL_S=0.0, STEP_INTERVAL_S=0.0),
+            patch.object(checkpoint, "write", write_and_be_killed),
+        ):
             changes = WHOLE if spec.deepest == "network" else {}
             trained = fit_deep_too(spec, ranks, trained, DEEP_EPOCHS, **changes)
     weights = {name: value.numpy() for name, value in trained.head.state_dict().items()}

@@ -65,6 +65,24 @@ def test_a_retry_is_asked_before_its_first_epoch(tmp_path: Path, time: Time) -> 
     assert retry.is_over(Progress(epochs=(EPOCH,) * 2), 1)
 
 
+def test_a_part_of_an_epoch_tells_nothing_of_a_whole_one(tmp_path: Path, time: Time) -> None:
+    path = tmp_path / "clock.json"
+    first = Clock(path, "key", 100, 0.0)
+    assert first.plan(10.0, most=20) == 10
+    time.now += 30
+    first.save()
+    # Killed within its first epoch; the retry has the rest of it to train.
+    time.now += 3600
+    retry = Clock(path, "key", 100, 0.0)
+    assert retry.used == 30
+    assert retry.plan(30.0, most=20) == 10
+    time.now += 15
+    assert not retry.is_over(Progress(epochs=(EPOCH,)), 0)
+    time.now += 25
+    # 30 s are left, enough for as many as the whole one took.
+    assert not retry.is_over(Progress(epochs=(EPOCH,) * 2), 1)
+
+
 @pytest.mark.parametrize(
     ("seconds", "again", "epochs"), [(100, 0.0, 10), (100, 1.0, 5), (1e6, 1.0, 20), (5, 0.0, 0)]
 )

@@ -9,11 +9,12 @@ import pytest
 
 from tests.training.conftest import MakeSpec
 from tests.training.fitting import ALONE, material_of, set_up
-from training import checkpoint, deepen, deeper_trials, depths, loop
+from training import batches, checkpoint, deepen, deeper_trials, depths, loop
 from training.checkpoint import Checkpoint, Epoch, Progress
-from training.clock import Clock
+from training.clock import Clock, Used
 from training.depths import NETWORK, Setting
 from training.head_weights import hash_weights
+from training.precision import Stepper
 from training.ranks import Ranks
 from training.search import folds
 from training.spec import TrainSpec
@@ -138,6 +139,28 @@ def test_the_best_trial_alone_is_left(
         assert array.tobytes() == winner.trained.head.state_dict()[name].numpy().tobytes(), name
 
 
+def test_the_time_of_a_part_of_an_epoch_is_kept(
+    whole_spec: MakeSpec, two_trials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STEP_INTERVAL_S", 0.0)
+    save, seconds = Clock.save, []
+
+    def kill(clock: Clock) -> None:
+        save(clock)
+        (path,) = (tmp_path / "scratch").glob("clock-*")
+        seconds.append(Used.model_validate_json(path.read_bytes()).seconds)
+        # First the plan's.
+        if len(seconds) == 2:
+            raise KilledError
+
+    monkeypatch.setattr(Clock, "save", kill)
+    with pytest.raises(KilledError):
+        find_deepest(whole_spec(search_seconds=600))
+    (left,) = read_networks(tmp_path / "scratch")
+    assert left.progress.step == 1
+    assert seconds[1] > seconds[0]
+
+
 def test_other_ranks_begin_anew(whole_spec: MakeSpec) -> None:
     setting = set_up(whole_spec(search_seconds=600), ALONE)
     deepen.make_clock(setting, "network", 100.0).plan(10.0, most=9)
@@ -150,6 +173,26 @@ def test_other_ranks_begin_anew(whole_spec: MakeSpec) -> None:
     assert plan(replace(setting, spec=elsewhere)) > 0
     assert plan(replace(setting, ranks=Ranks(0, 1, "gpu"))) == 0
     assert plan(replace(setting, ranks=Ranks(0, 2, "cpu"))) == 0
+
+
+def test_epochs_are_timed_in_the_steps_that_will_be_trained(
+    whole_spec: MakeSpec, two_trials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, sizes = Trainer.run_epoch, []
+
+    def run_epoch(trainer: Trainer, *given: Any) -> Epoch:
+        if trainer.rows.inputs.costly:
+            sizes.append(trainer.batch_size)
+        return train(trainer, *given)
+
+    monkeypatch.setattr(Trainer, "run_epoch", run_epoch)
+    # As on a card, which computes in half precision, too.
+    monkeypatch.setattr("training.trainer.Stepper", lambda of, **_: Stepper(of, halves=False))
+    monkeypatch.setattr(batches, "STEPS_PER_EPOCH", 1)
+    spec, card = whole_spec(search_seconds=600), replace(ALONE, device="gpu")
+    deepen.find_deepest(spec, card, material_of(spec), load_task(spec.task)[1])
+    # Those that were timed, and those of the trials.
+    assert set(sizes) == {batches.PER_CARD}
 
 
 def test_without_a_clock_one_trial_of_each_depth(

@@ -1,3 +1,5 @@
+import itertools
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +17,12 @@ from tests.training.fitting import (
     material_of,
     rows_of,
 )
-from training import checkpoint
+from training import checkpoint, loop
 from training.batches import choose_batch_size, make_batches
+from training.checkpoint import Progress
 from training.fit import checkpoint_key
 from training.head_weights import hash_weights
+from training.loop import train_head
 from training.ranks import Ranks, join_ranks
 from training.sources import Features
 from training.spec import TrainSpec
@@ -132,6 +136,31 @@ def test_a_training_goes_on_within_an_epoch(make_spec: MakeSpec, step: int) -> N
         resumed.run_epoch()
     assert resumed.progress() == whole.progress()
     assert hash_weights(resumed.head) == hash_weights(whole.head)
+
+
+@pytest.mark.parametrize(("killed", "asked"), [(1, [0, 1, 2]), (3, [0, 0, 1])])
+def test_a_part_of_an_epoch_is_none_of_a_retrys(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, killed: int, asked: list[int]
+) -> None:
+    # Two steps an epoch.
+    monkeypatch.setattr(loop, "STEP_INTERVAL_S", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_INTERVAL_S", math.inf)
+    spec = make_spec(max_epochs=3)
+    fit, rows, task = fit_of(spec), rows_of(spec), load_task(spec.task)[1]
+    saved, told = itertools.count(1), []
+
+    def kill() -> None:
+        if next(saved) == killed:
+            raise KilledError
+
+    def listen(_: Progress, trained: int) -> bool:
+        told.append(trained)
+        return False
+
+    with pytest.raises(KilledError):
+        train_head(fit, ALONE, rows, task, spec.scratch_uri, on_saved=kill)
+    train_head(fit, ALONE, rows, task, spec.scratch_uri, is_over=listen)
+    assert told == asked
 
 
 def test_a_diverged_loss_is_a_sentence(make_spec: MakeSpec) -> None:

@@ -1,15 +1,12 @@
 """The whole network on several ranks: the curve of one; after a kill, the weights of the whole."""
 
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from serving.job.inputs import InputFeatures
-from tests.training.conftest import MakeSpec, find_rank
-from tests.training.fit_on_ranks import DEEP_EPOCHS, WHOLE
+from tests.training.conftest import MakeSpec
+from tests.training.fit_on_ranks import DEEP_EPOCHS, KILL_VARIABLE, WHOLE
 from tests.training.fitting import (
     ALONE,
     fit_alone,
@@ -56,16 +53,12 @@ def test_two_ranks_are_as_one_and_killed_within_an_epoch_as_a_whole_one(
     scratches = [tmp_path / "machines" / str(node) / "scratch_uri" for node in range(2)]
     assert [len([*one.glob("pictures-*.npy")]) for one in scratches] == [1, 1]
 
-    process, killed = start_fit(spec, 2, tmp_path / "killed")
-    scratch = checkpoint.find_scratch(killed.scratch_uri)
-    deadline = time.monotonic() + 300
-    while not (left := read_progress(scratch)).step and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(find_rank(process.pid, 0), signal.SIGKILL)
+    # Of three steps.
+    process, killed = start_fit(spec, 2, tmp_path / "killed", **{KILL_VARIABLE: "2"})
     process.communicate(timeout=300)
     assert process.returncode != 0
-    left = read_progress(scratch)
-    assert len(left.epochs) < DEEP_EPOCHS
+    left = read_progress(checkpoint.find_scratch(killed.scratch_uri))
+    assert (len(left.epochs), left.step) == (1, 2)
     for state in fit_on_ranks(spec, 2, tmp_path / "killed"):
         assert state.progress == whole.progress
         assert state.network.keys() == whole.network.keys()
