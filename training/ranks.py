@@ -104,14 +104,17 @@ class Ranks:
             return word
         name = "all" if self.group is None else f"group-{self.group.id}"
         key = f"meeting/{name}/{next(self._meetings)}"
-        store, pause = core.create_or_get_global_tcp_store(), FIRST_PAUSE_S
+        store = core.create_or_get_global_tcp_store()
         if word and store.add(f"{key}/words", 1) == 1:
             store.set(f"{key}/word", word)
         store.add(key, 1)
-        while store.add(key, 0) < self.size:
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
-        return bytes(store.get(f"{key}/word")).decode() if store.add(f"{key}/words", 0) else ""
+        _await_count(store, key, self.size)
+        told = bytes(store.get(f"{key}/word")).decode() if store.add(f"{key}/words", 0) else ""
+        store.add(f"{key}/through", 1)
+        if self.rank == 0 and self.node == 0:
+            # The store is this process: were it to end now, the others would ask nobody.
+            _await_count(store, f"{key}/through", self.size)
+        return told
 
     def broadcast(self, content: bytes) -> bytes:
         """What rank 0 gave, on every rank; the others' content is ignored."""
@@ -127,6 +130,13 @@ class Ranks:
         tensor = paddle.to_tensor(values, dtype="uint8")
         dist.broadcast(tensor, src=source, group=self.group)
         return bytes(tensor.numpy().tobytes())
+
+
+def _await_count(store: core.Store, key: str, count: int) -> None:
+    pause = FIRST_PAUSE_S
+    while store.add(key, 0) < count:
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
 @contextmanager

@@ -119,7 +119,9 @@ def test_a_lost_machine_ends_the_try_and_the_next_one_gives_the_model_of_one_mac
         leading.kill()
     assert leading.returncode == 0, printed
     assert back.returncode == 0, said
-    assert "Machine 1 has said nothing for 5 s" in before["reason"]
+    # The watch notices, or, where the search ends before that, the ranks themselves.
+    noticed = ("Machine 1 has said nothing for 5 s", "Another process of this training has ended")
+    assert any(sentence in before["reason"] for sentence in noticed), before["reason"]
     assert "An earlier attempt left its search: going on after" in printed
     assert "2 of 2 machines are here" in printed
     answer = json.loads(next(line for line in printed.splitlines() if line.startswith("{")))

@@ -1,6 +1,7 @@
 """Ranks that wait for one another, and what they say of one that is gone."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
@@ -42,6 +43,25 @@ def test_waiting_ends_when_the_last_rank_has_come_each_time(begin: Callable[[int
         assert not each.wait(0.5)
         late.wait()
         assert each.wait(10)
+    thread.join()
+
+
+def test_whoever_keeps_the_store_leaves_last(begin: Callable[[int], Ranks]) -> None:
+    """By then the other one looks four times a second; at its end, it would find nobody."""
+    through = [threading.Event() for _ in range(3)]
+
+    def meet() -> None:
+        other = begin(1)
+        for each in through:
+            other.wait()
+            each.set()
+
+    keeper, thread = begin(0), threading.Thread(target=meet, daemon=True)
+    thread.start()
+    for each in through:
+        time.sleep(0.65)
+        keeper.wait()
+        assert each.wait(0.03)
     thread.join()
 
 
