@@ -47,3 +47,13 @@ class Stack:
         answer = json.loads(self.run(*arguments, "--json", timeout=timeout).stdout)
         assert isinstance(answer, dict)
         return answer
+
+    def train(self, dataset: str, *form: str) -> dict[str, Any]:
+        """A run to its end; where tests that are repeated have trained it before, what it left."""
+        answer = self.json("train", "--dataset", dataset, *form, "--wait")
+        if answer["endpoint"] is None:
+            served = self.json("deployments")["deployments"]
+            answer["endpoint"] = next(
+                (one["endpoint"] for one in served if one["deployment"] == dataset), None
+            )
+        return answer

@@ -32,7 +32,7 @@ def trained(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     assert (added["task"], added["added"]) == ("image_multilabel", 14 * len(SETS))
     assert added["added_per_class"] == dict.fromkeys(KINDS, 14 * 4)
     form = ["--max-trials", "4", "--budget-minutes", "1", "--min-accuracy", "0.5"]
-    return stack.json("train", "--dataset", "mixtures", *form, "--wait")
+    return stack.train("mixtures", *form)
 
 
 def test_run_ends_in_service(trained: dict[str, Any]) -> None:

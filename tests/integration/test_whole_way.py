@@ -17,7 +17,7 @@ TASKS = {"plan", "etl", "train", "evaluate", "gate", "build_image", "deploy"}
 
 @pytest.fixture(scope="module")
 def trained(stack: Stack, imported: str) -> dict[str, Any]:
-    return stack.json("train", "--dataset", imported, "--wait")
+    return stack.train(imported)
 
 
 def test_import_counts_everything_it_read(stack: Stack, pictures: Path) -> None:

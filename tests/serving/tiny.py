@@ -45,11 +45,12 @@ def make_network(*, sign: float = 1.0) -> onnx.ModelProto:
 
 
 def make_slow_network() -> onnx.ModelProto:
-    """The same, and above it so much to multiply that an answer takes a large part of a second."""
+    """The same, and above it so much to multiply that an answer takes most of a second, or more."""
     model = make_network()
     graph = model.graph
     last = graph.node.pop()
-    steps = _multiply_much(graph, "nothing")
+    # On two idle cores that are fast: 0.4 s, which has to be more than goes unnoticed.
+    steps = _multiply_much(graph, "nothing", times=24)
     graph.node.extend([*steps, *_end_with("nothing", last.output[0])])
     return model
 
@@ -79,7 +80,7 @@ def make_slow_at_grey_network() -> onnx.ModelProto:
     return model
 
 
-def _multiply_much(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
+def _multiply_much(graph: onnx.GraphProto, output: str, *, times: int = 4) -> list[onnx.NodeProto]:
     side = 1500
     graph.initializer.append(
         onnx.numpy_helper.from_array(np.zeros((side, side), dtype=np.float32), "zeros")
@@ -87,8 +88,10 @@ def _multiply_much(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
     # From the input, so that no optimiser does it once and for all.
     steps = [helper.make_node("ReduceMean", ["x"], ["level"], keepdims=0)]
     steps += [helper.make_node("Add", ["zeros", "level"], ["step0"])]
-    steps += [helper.make_node("MatMul", [f"step{n}", "zeros"], [f"step{n + 1}"]) for n in range(4)]
-    return [*steps, helper.make_node("ReduceMean", ["step4"], [output], keepdims=0)]
+    steps += [
+        helper.make_node("MatMul", [f"step{n}", "zeros"], [f"step{n + 1}"]) for n in range(times)
+    ]
+    return [*steps, helper.make_node("ReduceMean", [f"step{times}"], [output], keepdims=0)]
 
 
 def _end_with(nothing: str, output: str) -> list[onnx.NodeProto]:
