@@ -10,7 +10,7 @@ token.
 import re
 
 from serving.job import store
-from serving.job.spec import JobSpec, Spec
+from serving.job.spec import Spec
 
 COMMITTED_FILE = "committed"
 TOKEN_FILE = "_token"  # noqa: S105 - a fencing token is no secret
@@ -45,11 +45,6 @@ class Attempt(Spec):
 def attempt_uri(task_uri: str, number: int) -> str:
     """Folder of one attempt."""
     return store.join(task_uri, f"attempt-{number}")
-
-
-def fingerprint(spec: JobSpec) -> str:
-    """Hash of a spec but for where it writes, which differs between attempts."""
-    return spec.model_copy(update={"output_uri": ""}).fingerprint()
 
 
 def list_attempts(task_uri: str) -> list[int]:

@@ -15,7 +15,7 @@ from pipelines.commands import (
     warm_command,
 )
 from pipelines.context import Installation, RunFiles
-from pipelines.devices import choose_devices, count_cores, find_paddle, has_cuda_build
+from pipelines.devices import Devices, choose_devices, count_cores, find_paddle, has_cuda_build
 from pipelines.gate.files import ASK, GATE, read_decision
 from pipelines.local.environment import bypass_proxy
 from pipelines.nodes.board import Call
@@ -111,8 +111,7 @@ def launch_training(spec: JobSpec, around: Surroundings, place: Place | None = N
     """
     if not isinstance(spec, TrainSpec):
         raise TypeError(f"{type(spec).__name__} is no training")
-    layout = around.installation.layout
-    devices = choose_devices(spec.devices, around.gpus, has_cuda_build(layout.jobs), count_cores())
+    layout, devices = around.installation.layout, _find_devices(spec, around)
     attempt = Path(spec.output_uri).name
     log_folder = local_folder(spec.scratch_uri) / "ranks" / attempt
     place = place or find_first_place(spec, around.installation)
@@ -122,6 +121,12 @@ def launch_training(spec: JobSpec, around: Surroundings, place: Place | None = N
     host = place.master.partition(":")[0]
     direct = bypass_proxy(around.installation.job_environment(), host)
     return command.model_copy(update={"environment": command.environment | direct})
+
+
+def _find_devices(spec: TrainSpec, around: Surroundings) -> Devices:
+    """What a training gets of this machine; DeviceError."""
+    cuda_build = has_cuda_build(around.installation.layout.jobs)
+    return choose_devices(spec.devices, around.gpus, cuda_build, count_cores())
 
 
 def find_first_place(spec: TrainSpec, installation: Installation) -> Place | None:
@@ -145,13 +150,11 @@ def name_job(spec: TrainSpec) -> str:
 def make_call(spec: TrainSpec, around: Surroundings) -> Call:
     """What the other machines are asked."""
     installation = around.installation
-    jobs = installation.layout.jobs
-    devices = choose_devices(spec.devices, around.gpus, has_cuda_build(jobs), count_cores())
     return Call(
         nodes=installation.settings.train_nodes,
-        kind=devices.kind,
+        kind=_find_devices(spec, around).kind,
         code_version=code_version(),
-        paddle=find_paddle(jobs),
+        paddle=find_paddle(installation.layout.jobs),
         webhdfs=installation.settings.webhdfs_address,
         spec=spec,
     )

@@ -1,13 +1,14 @@
 """A real Chromium for the tests of pages, and what axe-core says of a page."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from pipelines.local.packages import find_browser
+
+CHROMIUM = find_browser()
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium: apt-get install chromium shows the page to a test"
 )

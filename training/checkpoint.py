@@ -137,5 +137,11 @@ def read(path: Path) -> bytes:
 
 def remove_all(folder: Path) -> None:
     """Remove a training's checkpoints, and drafts that killed attempts left."""
-    for file in folder.glob("checkpoint-*"):
-        file.unlink(missing_ok=True)
+    remove_files(folder, "checkpoint-*")
+
+
+def remove_files(folder: Path, *patterns: str) -> None:
+    """Remove all of a folder's files that are called so."""
+    for pattern in patterns:
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)

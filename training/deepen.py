@@ -179,6 +179,5 @@ def _fit_head(spec: TrainSpec, recipe: Recipe) -> Fit:
 
 def clear_scratch(folder: Path) -> None:
     """Remove maps, pictures, clocks and studies of a training, and what killed attempts left."""
-    for pattern in (MAPS_PATTERN, PICTURES_PATTERN, CLOCK_PATTERN, STUDY_PATTERN):
-        for file in folder.glob(pattern):
-            file.unlink(missing_ok=True)
+    patterns = (MAPS_PATTERN, PICTURES_PATTERN, CLOCK_PATTERN, STUDY_PATTERN)
+    checkpoint.remove_files(folder, *patterns)

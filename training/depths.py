@@ -69,8 +69,7 @@ class Setting:
     @property
     def key(self) -> str:
         """All that decides a deeper training beside its recipe; another attempt shares it."""
-        spec = self.spec.model_copy(update={"output_uri": ""})
-        return f"{spec.fingerprint()}/{self.ranks.size}/{self.ranks.device}"
+        return f"{self.spec.fingerprint_work()}/{self.ranks.size}/{self.ranks.device}"
 
     def agrees(self, ask: Callable[[], bool]) -> bool:
         """The leading rank's answer, on all."""

@@ -8,6 +8,7 @@ import numpy as np
 from serving.bundle import codec
 from serving.bundle.codec import Pixels
 from serving.job.inputs import Input
+from training import checkpoint
 from training.ranks import Ranks
 from training.shared_scratch import find_key, open_shared
 from training.tasks.protocol import ReadContents
@@ -34,5 +35,4 @@ def open_pictures(
 
 def clear_pictures(folder: Path) -> None:
     """Remove them, and what a killed attempt left of them."""
-    for file in folder.glob(PICTURES_PATTERN):
-        file.unlink(missing_ok=True)
+    checkpoint.remove_files(folder, PICTURES_PATTERN)

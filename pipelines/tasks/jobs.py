@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pipelines.attempts import Attempt, StaleAttemptError, Work, acquire, commit, fingerprint
+from pipelines.attempts import Attempt, StaleAttemptError, Work, acquire, commit
 from pipelines.code import code_version
 from pipelines.commands import (
     Command,
@@ -79,7 +79,7 @@ class ProcessOperator(Operator):
         ti, files = context["ti"], run_files(context, installation)
         task_uri = files.task_uri(self.task_id)
         work = Work(
-            spec_hash=fingerprint(self.bind(context, installation, "")),
+            spec_hash=self.bind(context, installation, "").fingerprint_work(),
             code_version=code_version(),
         )
         # Clearing a task sets max_tries to the tries so far plus its retries: what was tried

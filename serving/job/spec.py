@@ -38,6 +38,10 @@ class JobSpec(Spec):
 
     output_uri: str
 
+    def fingerprint_work(self) -> str:
+        """Hash of what is asked but for where it is written, which differs between attempts."""
+        return self.model_copy(update={"output_uri": ""}).fingerprint()
+
 
 class JobError(Spec):
     """The sentence that a job leaves in error.json when its user can mend what was wrong."""

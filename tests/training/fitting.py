@@ -99,3 +99,16 @@ def fit_on_machines(spec: TrainSpec, machines: int, folder: Path) -> list[Checkp
         assert process.returncode == 0, printed
     files = [folder / str(node) / "output_uri" / f"rank-{node}.npz" for node in range(machines)]
     return [checkpoint.from_bytes(file.read_bytes()) for file in files]
+
+
+def deepen_on_ranks(spec: TrainSpec, ranks: int, folder: Path) -> tuple[str, Path]:
+    """A job that goes as deep as asked, whatever it gains, and its replay.
+
+    What was printed, and the job's own folder.
+    """
+    tracking = f"sqlite:///{folder / 'mlflow.db'}"
+    script = Path(__file__).with_name("deepen_always.py")
+    process = start_ranks(script, spec, ranks, folder / "work", MODELMILL_MLFLOW_URI=tracking)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    return printed, Path(spec.output_uri.removeprefix("file://"))

@@ -10,8 +10,8 @@ import pytest
 
 from serving.bundle.predictor import Predictor
 from serving.job.search import Search
-from tests.training.conftest import CLASSES, REPO, make_input, start_ranks
-from tests.training.fitting import ALONE, fit_of, material_of, rows_of, set_up
+from tests.training.conftest import CLASSES, make_input
+from tests.training.fitting import ALONE, deepen_on_ranks, fit_of, material_of, rows_of, set_up
 from training import deepen
 from training.checkpoint import Progress
 from training.depths import LAST_BLOCKS, fit_deep, train_deep
@@ -179,12 +179,7 @@ def test_job_exports_last_blocks_and_replays(
     deep_spec: MakeSpec, tmp_path: Path, ranks: int
 ) -> None:
     spec = deep_spec(max_trials=2)
-    tracking = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    script = REPO / "tests" / "training" / "deepen_always.py"
-    process = start_ranks(script, spec, ranks, tmp_path / "work", MODELMILL_MLFLOW_URI=tracking)
-    printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, printed
-    folder = Path(spec.output_uri.removeprefix("file://"))
+    printed, folder = deepen_on_ranks(spec, ranks, tmp_path)
     outcome = TrainOutcome.model_validate_json((folder / "outcome.json").read_bytes())
     assert outcome.recipe.depth == "last_blocks"
     assert outcome.agreement <= 1e-4

@@ -11,9 +11,10 @@ import pytest
 from serving.bundle.predictor import Predictor
 from serving.job.inputs import InputFeatures
 from serving.job.search import Recipe, Search
-from tests.training.conftest import CLASSES, REPO, MakeSpec, start_ranks
+from tests.training.conftest import CLASSES, MakeSpec
 from tests.training.fitting import (
     ALONE,
+    deepen_on_ranks,
     fit_alone,
     fit_deep_too,
     fit_of,
@@ -99,12 +100,7 @@ def test_job_exports_the_network_and_replays(
     whole_spec: MakeSpec, several_tiny: dict[str, Any], tmp_path: Path, ranks: int, task: str
 ) -> None:
     spec = whole_spec(**(several_tiny if task == "multilabel" else {}))
-    tracking = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    script = REPO / "tests" / "training" / "deepen_always.py"
-    process = start_ranks(script, spec, ranks, tmp_path / "work", MODELMILL_MLFLOW_URI=tracking)
-    printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, printed
-    folder = Path(spec.output_uri.removeprefix("file://"))
+    printed, folder = deepen_on_ranks(spec, ranks, tmp_path)
     outcome = TrainOutcome.model_validate_json((folder / "outcome.json").read_bytes())
     assert outcome.recipe.depth == "network"
     # The trained network, and what its bundle answers.

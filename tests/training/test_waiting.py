@@ -28,17 +28,25 @@ def begin() -> Iterator[Callable[[int], Ranks]]:
         yield make
 
 
-def test_waiting_ends_when_the_last_rank_has_come_each_time(begin: Callable[[int], Ranks]) -> None:
-    through = [threading.Event() for _ in range(2)]
+def meet_beside(
+    begin: Callable[[int], Ranks], *, rank: int, times: int
+) -> tuple[threading.Thread, list[threading.Event]]:
+    """A thread in which a rank waits some times, and says each time when it is through."""
+    through = [threading.Event() for _ in range(times)]
 
     def meet() -> None:
-        early = begin(0)
+        ranks = begin(rank)
         for each in through:
-            early.wait()
+            ranks.wait()
             each.set()
 
-    late, thread = begin(1), threading.Thread(target=meet, daemon=True)
+    thread = threading.Thread(target=meet, daemon=True)
     thread.start()
+    return thread, through
+
+
+def test_waiting_ends_when_the_last_rank_has_come_each_time(begin: Callable[[int], Ranks]) -> None:
+    late, (thread, through) = begin(1), meet_beside(begin, rank=0, times=2)
     for each in through:
         assert not each.wait(0.5)
         late.wait()
@@ -48,16 +56,7 @@ def test_waiting_ends_when_the_last_rank_has_come_each_time(begin: Callable[[int
 
 def test_whoever_keeps_the_store_leaves_last(begin: Callable[[int], Ranks]) -> None:
     """By then the other one looks four times a second; at its end, it would find nobody."""
-    through = [threading.Event() for _ in range(3)]
-
-    def meet() -> None:
-        other = begin(1)
-        for each in through:
-            other.wait()
-            each.set()
-
-    keeper, thread = begin(0), threading.Thread(target=meet, daemon=True)
-    thread.start()
+    keeper, (thread, through) = begin(0), meet_beside(begin, rank=1, times=3)
     for each in through:
         time.sleep(0.65)
         keeper.wait()

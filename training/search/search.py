@@ -117,7 +117,7 @@ class Searcher:
             min_delta=spec.min_delta,
         )
         self._data: dict[str, FoldData] = {}
-        key = spec.model_copy(update={"output_uri": ""}).fingerprint()
+        key = spec.fingerprint_work()
         warm = find_earlier(spec)
         first = first_recipes(
             list(self._inputs),
