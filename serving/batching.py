@@ -1,4 +1,4 @@
-"""Pictures → scores on a few threads: decoding in a pool, the network in batches.
+"""Pictures → scores on a few threads: decoded one by one, the network in batches.
 
 Nothing here knows HTTP or asyncio: futures are the border.
 """
@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -38,6 +38,8 @@ class _Item:
     deadline: float
     future: "Future[Row]" = field(default_factory=Future)
     row: Row | None = None
+    # Of time.monotonic.
+    decoded_at: float = 0.0
 
     def succeed(self, scores: Row) -> None:
         with suppress(InvalidStateError):  # cancelled: nobody waits any more
@@ -58,10 +60,13 @@ class _Item:
 
 
 class Batcher:
-    """First come, first served; a batch is what has come while the network was at work.
+    """First come, first served, on one thread a core.
 
-    A network that is idle starts at once, unless pictures are being decoded that could join:
-    it waits for those, at most max_wait_seconds. A lone caller never waits for company.
+    A thread that is free decodes the next picture, or takes what is decoded to the network: as
+    soon as that is a full batch, or nothing is left to decode, or the first of it has waited for
+    max_wait_seconds. Nobody idles for company, so that a lone caller never waits for any. Stages
+    with threads of their own were slower: more threads than cores take each other's turns and
+    caches.
     """
 
     def __init__(
@@ -75,15 +80,13 @@ class Batcher:
     ) -> None:
         self._score, self._watcher = score, watcher
         self._max_batch, self._max_wait = max_batch, max_wait_seconds
-        # Guards the three below it. Not a queue.SimpleQueue: Python 3.11's get(timeout) waits for
-        # ever where the time ends between its two tries.
+        # Guards the three below it.
         self._changed = threading.Condition()
-        self._ready: deque[_Item] = deque()
-        self._preparing = 0
+        self._waiting: deque[_Item] = deque()
+        self._decoded: deque[_Item] = deque()
         self._closed = False
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._runners = [
-            threading.Thread(target=self._run, name=f"network-{n}", daemon=True)
+            threading.Thread(target=self._run, name=f"pictures-{n}", daemon=True)
             for n in range(threads)
         ]
         for runner in self._runners:
@@ -96,65 +99,75 @@ class Batcher:
         """
         item = _Item(prepare, deadline)
         with self._changed:
-            self._preparing += 1
-        self._pool.submit(self._prepare, item)
+            self._waiting.append(item)
+            self._changed.notify()
         return item.future
 
     def close(self) -> None:
         """Finish what was taken, then end the threads."""
-        self._pool.shutdown(wait=True)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         for runner in self._runners:
             runner.join()
 
-    def _prepare(self, item: _Item) -> None:
+    def _run(self) -> None:
+        while (step := self._choose()) is not None:
+            if isinstance(step, list):
+                self._infer(step)
+            else:
+                self._decode(step)
+
+    def _choose(self) -> _Item | list[_Item] | None:
+        """A picture to decode, or a batch for the network; None at the end.
+
+        Waits only while there is neither: whoever puts something into a queue and is not about to
+        look there itself has to notify.
+        """
+        with self._changed:
+            while not self._closed or self._waiting or self._decoded:
+                if self._decoded and self._is_batch():
+                    count = min(len(self._decoded), self._max_batch)
+                    return [self._decoded.popleft() for _ in range(count)]
+                if self._waiting:
+                    return self._waiting.popleft()
+                self._changed.wait()
+        return None
+
+    def _is_batch(self) -> bool:
+        return (
+            not self._waiting
+            or len(self._decoded) >= self._max_batch
+            or time.monotonic() >= self._decoded[0].decoded_at + self._max_wait
+        )
+
+    def _decode(self, item: _Item) -> None:
         begin = time.perf_counter()
         try:
-            if item.is_due():
-                item.row = item.prepare()
+            if not item.is_due():
+                return
+            item.row = item.prepare()
         except BaseException as error:  # noqa: BLE001 - whoever waits for it decides
             item.fail(error)
-        finally:
-            if item.row is not None:
-                self._watcher.observe_decode(time.perf_counter() - begin)
-            with self._changed:
-                self._preparing -= 1
-                if item.row is not None:
-                    self._ready.append(item)
-                self._changed.notify_all()
-
-    def _collect(self) -> list[_Item]:
-        """The next batch; an empty one at the end."""
+            return
+        self._watcher.observe_decode(time.perf_counter() - begin)
+        item.decoded_at = time.monotonic()
         with self._changed:
-            while True:
-                while not self._ready and not self._closed:
-                    self._changed.wait()
-                until = time.monotonic() + self._max_wait
-                while len(self._ready) < self._max_batch and self._preparing:
-                    left = until - time.monotonic()
-                    if left <= 0 or not self._changed.wait(left):
-                        break
-                # Another thread may have taken all of them meanwhile.
-                if self._ready or self._closed:
-                    count = min(len(self._ready), self._max_batch)
-                    return [self._ready.popleft() for _ in range(count)]
+            self._decoded.append(item)
 
-    def _run(self) -> None:
-        while collected := self._collect():
-            batch = [item for item in collected if item.is_due()]
-            rows = [item.row for item in batch if item.row is not None]
-            if not rows:
-                continue
-            begin = time.perf_counter()
-            try:
-                scores = self._score(rows[0] if len(rows) == 1 else np.concatenate(rows))
-                answered = list(zip(batch, scores, strict=True))
-            except BaseException as error:  # noqa: BLE001 - a runner must outlive a bad batch
-                for item in batch:
-                    item.fail(error)
-                continue
-            self._watcher.observe_batch(len(rows), time.perf_counter() - begin)
-            for item, row in answered:
-                item.succeed(row)
+    def _infer(self, collected: list[_Item]) -> None:
+        batch = [item for item in collected if item.is_due()]
+        rows = [item.row for item in batch if item.row is not None]
+        if not rows:
+            return
+        begin = time.perf_counter()
+        try:
+            scores = self._score(rows[0] if len(rows) == 1 else np.concatenate(rows))
+            answered = list(zip(batch, scores, strict=True))
+        except BaseException as error:  # noqa: BLE001 - a runner must outlive a bad batch
+            for item in batch:
+                item.fail(error)
+            return
+        self._watcher.observe_batch(len(rows), time.perf_counter() - begin)
+        for item, row in answered:
+            item.succeed(row)

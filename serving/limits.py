@@ -34,7 +34,7 @@ class Limits(BaseModel):
     # On a CPU a larger batch costs as much a picture, and leaves the processor's caches.
     max_batch: int = Field(default=4, ge=1, description="Pictures that the network sees at once")
     max_wait_ms: float = Field(
-        default=2.0, ge=0, description="Milliseconds that a batch waits for pictures being decoded"
+        default=2.0, ge=0, description="Milliseconds that a decoded picture may wait for others"
     )
     max_readers: int = Field(default=256, ge=1, description="Requests being read at once")
     header_seconds: float = Field(default=10.0, gt=0, description="Seconds for a request's header")

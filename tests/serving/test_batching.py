@@ -84,14 +84,39 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_each_gets_its_own_scores_in_batches_of_at_most_four(room: Room) -> None:
+def test_each_gets_its_own_scores_in_batches_of_at_most_four() -> None:
+    room = Room(max_wait=SECONDS)
     room.occupy()
     futures = [room.submit(value) for value in range(1, 10)]
-    wait_for(lambda: room.watcher.decoded == 10)
     room.network.gate.set()
     assert [float(f.result(SECONDS)[0]) for f in futures] == [2.0 * v for v in range(1, 10)]
-    assert room.network.sizes == [1, 4, 4, 1]
-    wait_for(lambda: room.watcher.batches == [1, 4, 4, 1])
+    room.batcher.close()
+    assert room.network.sizes == room.watcher.batches == [1, 4, 4, 1]
+    assert room.watcher.decoded == 10
+
+
+def test_what_is_decoded_waits_for_others_no_longer_than_it_may(room: Room) -> None:
+    room.occupy()
+    futures = [room.submit(value) for value in range(1, 4)]
+    room.network.gate.set()
+    assert [float(f.result(SECONDS)[0]) for f in futures] == [2.0, 4.0, 6.0]
+    assert room.network.sizes == [1, 1, 1, 1]
+
+
+def test_one_slow_picture_does_not_stop_the_other_threads() -> None:
+    room = Room(threads=2, max_wait=SECONDS)
+    decoding = threading.Event()
+
+    def decode_slowly() -> Row:
+        assert decoding.wait(SECONDS)
+        return row(1)
+
+    slow = room.submit(0, decode_slowly)
+    assert [room.submit(v).result(SECONDS)[0] for v in range(2, 5)] == [4, 6, 8]
+    assert not slow.done()
+    decoding.set()
+    assert slow.result(SECONDS)[0] == 2
+    room.batcher.close()
 
 
 def test_a_bad_picture_hurts_nobody_else(room: Room) -> None:
@@ -115,15 +140,32 @@ def test_a_network_that_fails_fails_its_batch_only(room: Room) -> None:
 def test_what_waited_too_long_never_reaches_the_network(room: Room) -> None:
     room.occupy()
     late = room.submit(1, seconds=0.0)
-    with pytest.raises(ExpiredError):
-        late.result(SECONDS)
-    soon = room.submit(1, seconds=0.2)
-    wait_for(lambda: room.watcher.decoded == 2)
-    time.sleep(0.25)
     room.network.gate.set()
     with pytest.raises(ExpiredError):
-        soon.result(SECONDS)
+        late.result(SECONDS)
+    assert room.watcher.decoded == 1
     assert room.network.sizes == [1]
+
+
+def test_what_expires_after_it_was_decoded_never_reaches_the_network() -> None:
+    room = Room(max_wait=SECONDS)
+    room.occupy()
+    decoding = threading.Event()
+
+    def decode_slowly() -> Row:
+        assert decoding.wait(SECONDS)
+        return row(2)
+
+    soon, slow = room.submit(1, seconds=0.5), room.submit(2, decode_slowly)
+    room.network.gate.set()
+    wait_for(lambda: room.watcher.decoded == 2)
+    time.sleep(0.5)
+    decoding.set()
+    with pytest.raises(ExpiredError):
+        soon.result(SECONDS)
+    assert slow.result(SECONDS)[0] == 4
+    assert room.network.sizes == [1, 1]
+    room.batcher.close()
 
 
 def test_what_nobody_waits_for_is_not_done(room: Room) -> None:
@@ -133,24 +175,6 @@ def test_what_nobody_waits_for_is_not_done(room: Room) -> None:
     room.network.gate.set()
     assert kept.result(SECONDS)[0] == 4
     assert sum(room.network.sizes) == 2
-
-
-def test_an_idle_network_waits_for_pictures_being_decoded() -> None:
-    room = Room(threads=2, max_wait=SECONDS)
-    decoding = threading.Event()
-
-    def decode_slowly() -> Row:
-        assert decoding.wait(SECONDS)
-        return row(1)
-
-    slow = room.submit(0, decode_slowly)
-    quick = room.submit(2)
-    wait_for(lambda: room.watcher.decoded == 1)
-    assert not quick.done()
-    decoding.set()
-    assert (slow.result(SECONDS)[0], quick.result(SECONDS)[0]) == (2, 4)
-    assert room.network.sizes == [2]
-    room.batcher.close()
 
 
 def test_a_lone_picture_does_not_wait_for_company() -> None:
