@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from serving.apis import easydl, easyedge, native, open_inference
+from serving.apis.answers import answer_json
 from serving.apis.error_forms import find_form
 from serving.bundle.predictor import Predictor
 from serving.content_policy import hash_inline
@@ -40,9 +41,10 @@ def _page_headers(page: str) -> Mapping[str, str]:
 
 def render_error(error: RequestError, request: Request) -> Response:
     """An error in the form of the API that was asked."""
-    form = find_form(request.method, request.url.path)
-    answer = form.word(error, request.state.request_id)
-    return JSONResponse(answer.model_dump(), error.status, headers=error.headers)
+    form = find_form(request.method, request.scope["path"])
+    answer = answer_json(form.word(error, request.state.request_id), status=error.status)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _add_error_answers(app: FastAPI) -> None:
@@ -68,7 +70,7 @@ def _add_own_routes(app: FastAPI, service: Service) -> None:
     async def check_health() -> Response:
         status = "draining" if service.draining else "ok"
         health = Health(status=status, deployment=model.deployment, version=model.version)
-        return JSONResponse(health.model_dump(), 503 if service.draining else 200)
+        return answer_json(health, status=503 if service.draining else 200)
 
     for path, summary in (("/readyz", "Ready to answer"), ("/healthz", "The same as /readyz")):
         app.get(

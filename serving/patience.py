@@ -1,6 +1,8 @@
 """uvicorn's HTTP protocol with an end to its patience: callers that never finish a header.
 
-uvicorn itself bounds the size of a request's header, not its time.
+uvicorn itself bounds the size of a request's header, not its time. It is h11's parser though
+httptools takes half its time: that one hands on a request that offers HTTP/2 without its body, and
+Java's HttpClient makes that offer.
 """
 
 import asyncio

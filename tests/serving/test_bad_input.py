@@ -120,6 +120,15 @@ def test_a_header_of_any_length_is_cut_off(port: int) -> None:
     check_alive(port)
 
 
+def test_an_offer_of_http_2_costs_no_body(port: int) -> None:
+    # As Java's HttpClient makes it with every first request, unless told otherwise.
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAE"}
+    headers = {**offer, "Content-Type": "image/png"}
+    status, body, _ = send(port, Case("offer", "/v1/predict", plain(255), headers))
+    assert status == 200
+    assert json.loads(body)["results"][0]["label"] == "bright"
+
+
 def test_many_slow_callers_keep_nobody_out(port: int) -> None:
     head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
     head += b"Content-Length: 900\r\n\r\n"
