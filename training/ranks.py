@@ -17,6 +17,7 @@ from paddle.distributed.communication.group import Group
 from paddle.framework import core
 
 from serving.job.errors import ServiceError, UserError
+from training.cpu import use_fast_products
 
 # Set by the launcher.
 NODES_VARIABLE, PLACE_VARIABLE = "PADDLE_NNODES", "PADDLE_LOCAL_RANK"
@@ -173,6 +174,7 @@ def join_ranks(devices: Literal["auto", "cpu", "gpu"]) -> Ranks:
     The backend is nccl with one card per rank, gloo on CPU. A device that one lacks is a UserError
     on all.
     """
+    use_fast_products()
     place = dist.ParallelEnv()  # type: ignore[no-untyped-call]
     nodes = int(os.environ.get(NODES_VARIABLE, "1").split(":")[0])
     ranks = Ranks(rank=place.rank, size=place.world_size, device="cpu", nodes=nodes)

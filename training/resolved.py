@@ -1,31 +1,17 @@
 """All that decided a training's weights beside its samples, and where it is different now."""
 
-import hashlib
 import os
 import platform
-from pathlib import Path
 
 import numpy as np
 import paddle
 
+from training.cpu import describe_cpu
 from training.fit import Fit
 from training.ranks import Ranks
 from training.spec import Resolved, WarmStart
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
-CPU_FILE = Path("/proc/cpuinfo")
-
-
-def describe_cpu() -> str:
-    """The CPU's name and a hash of its features: kernels are chosen by them."""
-    if not CPU_FILE.is_file():
-        return f"{platform.machine()} {platform.processor()}".strip()
-    lines = CPU_FILE.read_text().splitlines()
-    known = {key.strip(): value.strip() for key, _, value in (one.partition(":") for one in lines)}
-    features = known.get("flags") or known.get("Features") or ""
-    name = known.get("model name") or platform.machine()
-    digest = hashlib.sha256(" ".join(sorted(features.split())).encode()).hexdigest()
-    return f"{name}, features {digest[:8]}"
 
 
 def resolve(fit: Fit, ranks: Ranks, code_version: str, start: WarmStart | None) -> Resolved:

@@ -52,9 +52,9 @@ def find_scaling(matrix: Floats, rows: Integers) -> Scaling:
     One divisor for all features: dividing each by its own deviation makes those that hardly vary
     as loud as the others, and was no better on photos and worse on digits.
     """
-    chosen = matrix[rows].astype(np.float64)
-    deviation = max(float(chosen.std(axis=0).mean()), LEAST_DEVIATION)
-    return Scaling(chosen.mean(axis=0), deviation)
+    chosen = matrix[rows]
+    deviation = max(float(chosen.std(axis=0, dtype=np.float64).mean()), LEAST_DEVIATION)
+    return Scaling(chosen.mean(axis=0, dtype=np.float64), deviation)
 
 
 class Vectors:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.training.conftest import REPO, make_input, start_ranks
 from tests.training.fitting import ALONE, fit_of
-from training.resolved import describe_cpu, find_differences, resolve
+from training.cpu import describe_cpu
+from training.resolved import find_differences, resolve
 from training.spec import ExportBackboneOutcome, ReplayOutcome, ReplaySpec, TrainOutcome, TrainSpec
 
 MakeSpec = Callable[..., TrainSpec]
