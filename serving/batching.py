@@ -86,7 +86,7 @@ class Batcher:
         self._decoded: deque[_Item] = deque()
         self._closed = False
         self._runners = [
-            threading.Thread(target=self._run, name=f"pictures-{n}", daemon=True)
+            threading.Thread(target=self._run, name=f"runner-{n}", daemon=True)
             for n in range(threads)
         ]
         for runner in self._runners:
