@@ -19,6 +19,7 @@ from serving.apis.error_forms import find_form
 from serving.bundle.predictor import Predictor
 from serving.content_policy import hash_inline
 from serving.cores import count_cores
+from serving.courtesy import Courtesy
 from serving.door import Door
 from serving.keeping import Keeper, read_keeping
 from serving.limits import Limits, read_limits
@@ -143,4 +144,5 @@ def create_app(
     app.add_middleware(TokenMiddleware, gate=TokenGate(tokens), watch=watch, render=render_error)
     app.add_middleware(TelemetryMiddleware, metrics=metrics, render=render_error)
     app.add_middleware(Door, service=service, render=render_error)
+    app.add_middleware(Courtesy, limits=service.limits)
     return app

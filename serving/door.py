@@ -24,7 +24,7 @@ Render = Callable[[RequestError, Request], Response]
 
 
 class Door:
-    """The outermost layer: knows only whether there is room."""
+    """The layer before all work: knows only whether there is room."""
 
     def __init__(self, app: ASGIApp, service: Service, render: Render) -> None:
         self._app, self._service, self._render = app, service, render

@@ -36,6 +36,7 @@ SERVER_CODE = (
     "bundle",
     "content_policy.py",
     "cores.py",
+    "courtesy.py",
     "door.py",
     "keeping.py",
     "limits.py",
