@@ -44,7 +44,7 @@ def render_error(error: RequestError, request: Request) -> Response:
     """An error in the form of the API that was asked."""
     form = find_form(request.method, request.scope["path"])
     answer = answer_json(form.word(error, request.state.request_id), status=error.status)
-    answer.headers.update(error.headers or {})
+    answer.headers.update(error.headers)
     return answer
 
 

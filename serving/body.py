@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -37,6 +37,12 @@ def find_kind(request: Request) -> str:
     """The Content-Type without its parameters; raw bytes where there is none."""
     given = request.headers.get("content-type", RAW).split(";")[0].strip().lower()
     return given or RAW
+
+
+def read_length(headers: Mapping[str, str]) -> int | None:
+    """Bytes that a body is said to have; None where that is not said."""
+    declared = headers.get("content-length", "")
+    return int(declared) if declared.isdigit() else None
 
 
 def is_raw(kind: str) -> bool:
@@ -105,8 +111,8 @@ class Body:
                 f"Content-Encoding {encoding[:NAME_CHARACTERS]!r} is not taken: send the bytes "
                 "as they are.",
             )
-        declared = headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._limits.max_body_bytes:
+        declared = read_length(headers)
+        if declared is not None and declared > self._limits.max_body_bytes:
             raise self._too_large()
         async for chunk in self.request.stream():
             self._intake.hold(len(chunk))
